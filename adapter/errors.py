@@ -1,0 +1,172 @@
+"""Every finding the gateway can make, in one table: what it is, how each protocol says it, and the next step.
+
+Bad input is a value (`model.Issue`). An exception means stop, and there are three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapter.model import Issue, Json, Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueKind:
+    """How one finding is told: severity, ERR-3 (table 0357), OperationOutcome issue type, HTTP status, next step."""
+
+    what: str
+    next_step: str
+    severity: Severity = "error"
+    err3: str = "207"
+    fhir: str = "processing"
+    http: int = 422
+
+
+def _kind(what: str, next_step: str, severity: Severity = "error", err3: str = "207", fhir: str = "processing",
+          http: int = 422) -> IssueKind:
+    return IssueKind(what=what, next_step=next_step, severity=severity, err3=err3, fhir=fhir, http=http)
+
+
+ISSUES: dict[str, IssueKind] = {
+    # --- the whole message cannot be taken
+    "empty": _kind("nothing was received", "send a message or file with content", err3="100", fhir="structure", http=400),
+    "not-hl7": _kind("the text does not begin with an MSH segment", "send HL7 v2 (ER7), MSH first", err3="100",
+                     fhir="structure", http=400),
+    "binary": _kind("the content is binary, not text", "send HL7 v2 or CSV as text", err3="100", fhir="structure", http=400),
+    "bad-delimiters": _kind("MSH-1 and MSH-2 do not declare usable delimiters", "declare them, usually |^~\\&",
+                            err3="100", fhir="structure", http=400),
+    "charset": _kind("the bytes are not valid in the declared charset", "correct MSH-18, or the feed's charset", err3="102",
+                     fhir="structure", http=400),
+    "no-message-type": _kind("neither MSH-9 nor EVN-1 names an event", "fill MSH-9 with message type and trigger event",
+                             err3="101", fhir="required", http=400),
+    "no-control-id": _kind("MSH-10 is empty", "give each message a control id in MSH-10", err3="101", fhir="required",
+                           http=400),
+    "unsupported-type": _kind("the message type is not ADT", "send ADT to this listener", err3="200", fhir="not-supported",
+                              http=422),
+    "unsupported-event": _kind("the trigger event is not an ADT event", "send one of A01 to A62", err3="201",
+                               fhir="not-supported", http=422),
+    "unknown-version": _kind("MSH-12 is not a version of HL7 v2", "use 2.1 to 2.9", err3="203", fhir="not-supported", http=422),
+    "processing-id": _kind("MSH-11 is not P, T or D", "use P, or T for a test", err3="202", fhir="value", http=422),
+    "no-patient": _kind("no identifier names the patient", "fill PID-3 (or the feed's primary identifier)", err3="101",
+                        fhir="required"),
+    "nothing-mapped": _kind("no resource came out of the message", "check the feed's mapping", err3="207", fhir="processing"),
+    "unknown-feed": _kind("no such feed", "use the name of a folder in mappings/", err3="207", fhir="not-found", http=404),
+    "too-large": _kind("the message is larger than the limit", "split it, or raise the limit", err3="207", fhir="too-long",
+                       http=413),
+    "store-unavailable": _kind("the message could not be stored", "send it again later", err3="207", fhir="transient",
+                               http=503),
+    # --- a place in it
+    "segment-unknown": _kind("a segment is not part of this mapping", "map it in the feed, or drop it with a reason",
+                             "warning", err3="100", fhir="not-supported"),
+    "segment-malformed": _kind("a line does not begin with a segment name", "correct the segment", "warning", err3="100",
+                               fhir="structure"),
+    "required-missing": _kind("a required value is missing", "fill it at the source", "warning", err3="101", fhir="required"),
+    "bad-date": _kind("not a date or time", "use YYYY[MM[DD[HHMM[SS[.S]]]]][+ZZZZ], or the feed's date form", "warning",
+                      err3="102", fhir="value"),
+    "bad-number": _kind("not a number", "correct the value", "warning", err3="102", fhir="value"),
+    "bad-value": _kind("the value does not fit the element", "correct the value", "warning", err3="102", fhir="value"),
+    "unknown-code": _kind("the code is not in the concept map", "add it to the feed's codes, or correct it", "warning",
+                          err3="103", fhir="code-invalid"),
+    "bad-escape": _kind("an escape sequence is not known", "correct it; the text stands as it was sent", "warning",
+                        err3="102", fhir="value"),
+    "no-visit-number": _kind("no identifier names the visit", "fill PV1-19 (or the feed's visit number)", "warning",
+                             err3="101", fhir="required"),
+    "event-without-effect": _kind("the event's effect is not built yet: segments are kept, status, merges and deletions are not",
+                                  "follow the changelog", "warning", err3="201", fhir="not-supported"),
+    "mapping-failed": _kind("a mapping rule failed", "report it with the rule's name", err3="207", fhir="exception", http=500),
+    # --- order and identity
+    "order-tied": _kind("two statements have equal order keys and differ; arrival decided", "give EVN-6, EVN-2 or MSH-13",
+                        "warning", fhir="business-rule"),
+    "same-id-other-bytes": _kind("MSH-10 was used before for other content", "give each message its own control id",
+                                 "warning", err3="205", fhir="duplicate"),
+    "time-ahead": _kind("a time lies more than 24 h ahead of arrival and was passed over", "set the sender's clock", "warning",
+                        err3="102", fhir="value"),
+    "cancel-unmatched": _kind("a cancel found nothing to cancel; it is kept and pairs later", "none, if the event is on its way",
+                              "information", fhir="business-rule"),
+    "identity-conflict": _kind("inferred links would join two persons; they were dropped", "review the identifiers", "warning",
+                               err3="204", fhir="conflict"),
+    "merge-loop": _kind("merges run in a circle; the latest statement stands", "review the merges", "warning", err3="204",
+                        fhir="conflict"),
+    # --- CSV
+    "csv-header": _kind("the header row does not fit the feed", "correct the header, or name it in the feed's columns",
+                        fhir="structure", http=422),
+    "csv-column-missing": _kind("a required column is missing", "add the column, or name its header in the feed's columns",
+                                fhir="required", http=422),
+    "csv-row-ragged": _kind("the row has not as many cells as the header", "quote cells that hold the delimiter",
+                            fhir="structure"),
+    "csv-quote": _kind("a quote is not closed, or stands inside a cell", "double quotes inside quoted cells", fhir="structure"),
+    "csv-value-missing": _kind("a required cell is empty", "fill it", fhir="required"),
+    "csv-code": _kind("the cell's code is not in the list", "use a listed code, or translate it in the feed's codes",
+                      fhir="code-invalid"),
+    "csv-date": _kind("the cell is not a date or time in the feed's form", "write it as the contract says", fhir="value"),
+    "csv-number": _kind("the cell is not a number", "correct it", fhir="value"),
+    # --- FHIR
+    "fhir-structure": _kind("the resource does not fit FHIR R4", "correct the mapping", fhir="structure"),
+    "fhir-reference": _kind("a reference has no target", "map the target too, or drop the reference", fhir="not-found"),
+    "must-have-absent": _kind("US Core asks for an element that the source does not give; marked as unknown",
+                              "fill it at the source", "information", fhir="required"),
+    "profile-not-claimed": _kind("a mandatory US Core element is missing and cannot be marked; no profile is claimed",
+                                 "fill it at the source", "warning", fhir="required"),
+    "not-found": _kind("no such resource", "check type and id", fhir="not-found", http=404),
+    "unknown-route": _kind("no such address", "see the README for addresses", fhir="not-found", http=404),
+    "bad-search": _kind("the search cannot be understood", "see /fhir/metadata for what can be searched", fhir="invalid",
+                        http=400),
+    "not-allowed": _kind("this is not allowed here", "see /fhir/metadata", fhir="not-supported", http=405),
+    "version-conflict": _kind("the resource has changed since", "read it again and repeat", fhir="conflict", http=412),
+    "media-type": _kind("the media type is not supported here", "send the media type the page names", fhir="not-supported",
+                        http=415),
+    "server-unavailable": _kind("the FHIR server does not answer", "it is tried again by itself", fhir="transient", http=503),
+    "server-refused": _kind("the FHIR server refused the resource", "see the queue; correct and retry", fhir="processing",
+                            http=502),
+    "defect": _kind("the gateway failed", "report it with the time", err3="207", fhir="exception", http=500),
+}
+
+
+class Rejected(Exception):
+    """The sender must act: the input cannot be taken as it is."""
+
+    def __init__(self, code: str, place: str = "", detail: str = "") -> None:
+        self.issue = Issue(code=code, place=place, detail=detail)
+        super().__init__(message(self.issue))
+
+
+class Unavailable(Exception):
+    """Try again: something outside does not answer now. retry_after: seconds, where the other side named them."""
+
+    def __init__(self, code: str, place: str = "", detail: str = "", retry_after: float | None = None) -> None:
+        self.issue = Issue(code=code, place=place, detail=detail)
+        self.retry_after = retry_after
+        super().__init__(message(self.issue))
+
+
+class Defect(Exception):
+    """We must act: a mapping or the program is wrong."""
+
+    def __init__(self, code: str, place: str = "", detail: str = "") -> None:
+        self.issue = Issue(code=code, place=place, detail=detail)
+        super().__init__(message(self.issue))
+
+
+def kind_of(issue: Issue) -> IssueKind:
+    """The table row of an issue. Raises KeyError for a code that is not in the table (a defect of ours)."""
+    return ISSUES[issue.code]
+
+
+def message(issue: Issue) -> str:
+    """An issue in words: what (where): detail - next step."""
+    kind = ISSUES[issue.code]
+    where = f" ({issue.place})" if issue.place else ""
+    detail = f": {issue.detail}" if issue.detail else ""
+    return f"{kind.what}{where}{detail} - {kind.next_step}"
+
+
+def operation_outcome(issues: list[Issue]) -> Json:
+    """The issues as a FHIR OperationOutcome."""
+    return {
+        "resourceType": "OperationOutcome",
+        "issue": [
+            {"severity": kind_of(i).severity, "code": kind_of(i).fhir, "details": {"text": i.code},
+             "diagnostics": message(i)} | ({"expression": [i.place]} if i.place else {})
+            for i in issues
+        ],
+    }

@@ -1,0 +1,79 @@
+"""Where mapping functions are registered, with the account of what each does with every part of its datatype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from adapter.model import Json
+from adapter.parse.er7 import Rep
+
+
+class Context(Protocol):
+    """What a function may ask for while it maps one message; pure, all look-ups are in memory."""
+
+    def issue(self, code: str, detail: str = "") -> None:
+        """Note a finding at the place that is being mapped."""
+        ...
+
+    def code(self, table: str, code: str) -> Json | None:
+        """The Coding that concept map `table` (and the feed's own codes) gives for a code, None where it has none.
+
+        The result is shared: never change it.
+        """
+        ...
+
+    def system(self, namespace: str, universal_id: str = "", universal_type: str = "", kind: str = "") -> str:
+        """The URI of an assigning authority (HD parts), never '': feed.yaml's authorities, an OID, UUID or URI, NPI/SSN
+        by `kind` (CX.5), else a name of the sender's own."""
+        ...
+
+    def moment(self, text: str) -> str | None:
+        """A DTM as FHIR dateTime, precision kept, the feed's zone where it has no offset; None (and an issue) if wrong."""
+        ...
+
+    def day(self, text: str) -> str | None:
+        """A DT or DTM as FHIR date, precision kept; None (and an issue) if wrong."""
+        ...
+
+    def emit(self, resource_type: str, key: str, body: Json) -> str:
+        """State a shared resource (Organization, Practitioner, Location) of key `system|value`; its symbolic reference.
+
+        body: slots of the contribution (`element` or `element#group` to value). Result: `Type?system|value`, for use as
+        {"reference": result}; it is resolved to Type/id when composing.
+        """
+        ...
+
+
+Mapper = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A registered function: call, and its account of the parts (component or component.subcomponent) it takes.
+
+    parts: part -> element below the row's target that it went to, or `drop: <reason>`. `*` stands for the whole text.
+    """
+
+    name: str
+    call: Mapper
+    parts: Mapping[str, str]
+
+
+FUNCTIONS: dict[str, Function] = {}
+
+
+def function(name: str, parts: Mapping[str, str] | None = None) -> Callable[[Mapper], Mapper]:
+    """Register a function `(rep: Rep, ctx: Context, **with) -> value or None` under the name mapping files use."""
+
+    def register(call: Mapper) -> Mapper:
+        if name in FUNCTIONS:
+            raise ValueError(f"function {name} is registered twice")
+        FUNCTIONS[name] = Function(name, call, dict(parts or {"*": ""}))
+        return call
+
+    return register
+
+
+__all__ = ["FUNCTIONS", "Context", "Function", "Rep", "function"]

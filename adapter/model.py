@@ -1,0 +1,128 @@
+"""What the stages hand on: frozen records from received bytes to a delivered resource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Json = dict[str, Any]
+"""A FHIR resource, or a part of one, as plain JSON (the hot path holds no model classes)."""
+
+Severity = Literal["information", "warning", "error"]
+Kind = Literal["snapshot", "effect", "cancel", "link", "unlink", "withdraw"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One finding about one place; the code is a row of `errors.ISSUES`.
+
+    place: HL7 path (`PID-3[2].4`), `row 12, role`, or FHIRPath. detail: what was found, never a patient's data.
+    """
+
+    code: str
+    place: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Bytes as they came in, with their arrival (UTC, journalled, so part of the message).
+
+    feed: the feed that the sender named, or None where the header decides. origin: where it came in (file, mllp, http).
+    """
+
+    raw: bytes
+    arrival: datetime
+    feed: str | None = None
+    origin: str = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Where a statement stands among others: the times of meaning as the feed's `order` arranges them.
+
+    occurred, stated, arrival: microseconds since 1970 UTC. sequence: MSH-13, 0 without. rank: of the event
+    (pre-admit < admit < transfer < discharge < cancel < merge). Source: COMPOSE, fold inside one source.
+    """
+
+    occurred: int
+    stated: int
+    sequence: int
+    rank: int
+    arrival: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """Who said what about which resource, when. Append-only; the current resource is a pure function of their set.
+
+    key: business key `system|value`. scope: `own`, a resource of that key; `person`, one resource for each person and key
+    (CareTeam, CarePlan); `reference`, shared data of no person (Organization, Practitioner, Location).
+    patient, visit: identifiers the source used (`system|value`), never resolved ids. body: slots, `element` or
+    `element#group` to a value; None says that this source deletes it. cancels: the events a cancel retracts.
+    other: the second identifier of a link; directed links run from loser (other) to survivor (patient).
+    """
+
+    source: str
+    resource_type: str
+    key: str
+    scope: Literal["own", "person", "reference"]
+    patient: str
+    visit: str = ""
+    kind: Kind
+    event: str
+    order: Order
+    occurred_stated: bool = True
+    body: Json = field(default_factory=dict[str, Any])
+    cancels: tuple[str, ...] = ()
+    other: str = ""
+    message: str
+    mapping: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """A message as contributions, with what was noticed on the way.
+
+    identity: `MSH-3|MSH-4|MSH-10|sha256` or `feed|file sha256|row`. issues: findings that do not stop it.
+    """
+
+    identity: str
+    feed: str
+    source: str
+    event: str
+    control_id: str
+    contributions: tuple[Contribution, ...]
+    issues: tuple[Issue, ...]
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """One current resource. hash: SHA-256 of its canonical JSON. person: key of its person's main Patient, or ''.
+
+    sources: FHIR element -> (source, message identity) that said it. deleted: no source states it any more.
+    """
+
+    resource_type: str
+    id: str
+    key: str
+    person: str
+    body: Json
+    hash: str
+    sources: dict[str, tuple[str, str]]
+    issues: tuple[Issue, ...] = ()
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A resource version waiting to be pushed. lane: person key, or the resource's own key for shared data."""
+
+    resource_type: str
+    id: str
+    lane: str
+    hash: str
+    body: Json | None
+    attempts: int = 0

@@ -1,0 +1,52 @@
+"""Settings of one installation, all by environment variables that begin with CARELOOP_."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Settings; each field is the variable CARELOOP_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix="CARELOOP_", extra="ignore")
+
+    data_dir: Path = Field(Path("careloop-data"), description="folder of the embedded database and the installation's key")
+    http: str = Field("127.0.0.1:8000", description="host:port of the web side")
+    mllp: str = Field("127.0.0.1:2575", description="host:port of the MLLP listener")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
+    fhir_url: str = Field("", description="base URL of the FHIR server to push to; empty: the embedded one")
+    auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
+    key: str = Field("", description="installation key for resource ids (hex); empty: kept in the data folder")
+    mappings: Path = Field(HOME / "mappings", description="folder of the feeds")
+
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'careloop.db').absolute()}"
+
+    def installation_key(self) -> bytes:
+        """The key of resource ids; made and kept (mode 600) in the data folder at first use."""
+        if self.key:
+            return bytes.fromhex(self.key)
+        path = self.data_dir / "installation.key"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            try:
+                with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                    file.write(secrets.token_hex(32))
+            except FileExistsError:
+                pass
+        return bytes.fromhex(path.read_text().strip())
+
+
+def host_port(address: str) -> tuple[str, int]:
+    """`host:port` apart. Raises ValueError where the port is not a number."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", int(port)

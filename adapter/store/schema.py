@@ -1,0 +1,159 @@
+"""The one database: journal, contributions, resources with their history, search index, outbox. SQLite or PostgreSQL.
+
+Times are microseconds since 1970 UTC (BIGINT). JSON stands as text, written by orjson.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text, UniqueConstraint
+
+METADATA = MetaData()
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+JOURNAL = Table(
+    "journal", METADATA,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("identity", Text, nullable=False, unique=True),  # MSH-3|MSH-4|MSH-10|sha256, feed|file|row, server:name|type|id|version
+    Column("kind", Text, nullable=False),  # hl7v2, csv, fhir
+    Column("feed", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("event", Text, nullable=False, default=""),
+    Column("sender", Text, nullable=False, default=""),  # MSH-3|MSH-4
+    Column("control_id", Text, nullable=False, default=""),
+    Column("arrival", BigInteger, nullable=False),
+    Column("origin", Text, nullable=False, default=""),
+    Column("raw", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),  # waiting, done, refused, test, failed
+    Column("ack_code", Text, nullable=False, default=""),
+    Column("ack", LargeBinary),
+    Column("attempts", Integer, nullable=False, default=0),
+)
+Index("journal_by_state", JOURNAL.c.state, JOURNAL.c.id)
+Index("journal_by_control", JOURNAL.c.sender, JOURNAL.c.control_id)
+
+CSV_FILE = Table(
+    "csv_file", METADATA,
+    Column("sha256", Text, primary_key=True),
+    Column("feed", Text, primary_key=True),
+    Column("name", Text, nullable=False, default=""),
+    Column("arrival", BigInteger, nullable=False),
+    Column("header", Text, nullable=False),  # JSON list of header cells
+    Column("accepted", Integer, nullable=False, default=0),
+    Column("refused", Integer, nullable=False, default=0),
+    Column("complete", SmallInteger, nullable=False, default=0),
+)
+
+FINDING = Table(
+    "finding", METADATA,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("journal", BigInteger, nullable=False),  # journal id, 0 for a finding about a composed resource
+    Column("subject", Text, nullable=False, default=""),  # Type/id for a finding about a resource
+    Column("code", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+)
+Index("finding_by_journal", FINDING.c.journal)
+Index("finding_by_subject", FINDING.c.subject)
+
+CONTRIBUTION = Table(
+    "contribution", METADATA,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("identity", Text, nullable=False, unique=True),  # what is kept once: see store/contributions.py
+    Column("source", Text, nullable=False),
+    Column("resource_type", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("patient", Text, nullable=False, default=""),
+    Column("visit", Text, nullable=False, default=""),
+    Column("kind", Text, nullable=False),
+    Column("event", Text, nullable=False, default=""),
+    Column("occurred", BigInteger, nullable=False),
+    Column("occurred_stated", SmallInteger, nullable=False, default=1),
+    Column("stated", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False, default=0),
+    Column("rank", Integer, nullable=False, default=0),
+    Column("arrival", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("cancels", Text, nullable=False, default=""),
+    Column("other", Text, nullable=False, default=""),
+    Column("message", Text, nullable=False),  # journal identity of the last message that said it
+    Column("mapping", Text, nullable=False),
+    Column("times", Integer, nullable=False, default=1),
+)
+Index("contribution_by_key", CONTRIBUTION.c.resource_type, CONTRIBUTION.c.key)
+Index("contribution_by_patient", CONTRIBUTION.c.patient, CONTRIBUTION.c.resource_type)
+Index("contribution_by_other", CONTRIBUTION.c.other)
+
+RESOURCE = Table(
+    "resource", METADATA,
+    Column("resource_type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("person", Text, nullable=False, default=""),  # key of the person's main Patient; '' for shared data
+    Column("version", Integer, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("deleted", SmallInteger, nullable=False, default=0),
+    Column("updated", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # without meta.versionId and meta.lastUpdated: see store/resources.py
+    Column("sources", Text, nullable=False, default="{}"),  # element -> [source, message identity]
+)
+Index("resource_by_person", RESOURCE.c.person, RESOURCE.c.resource_type)
+Index("resource_by_updated", RESOURCE.c.resource_type, RESOURCE.c.updated)
+
+RESOURCE_VERSION = Table(
+    "resource_version", METADATA,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("resource_type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("body", Text),  # NULL: deleted
+    UniqueConstraint("resource_type", "id", "version"),
+)
+Index("resource_version_by_time", RESOURCE_VERSION.c.updated, RESOURCE_VERSION.c.seq)
+
+SEARCH_INDEX = Table(
+    "search_index", METADATA,
+    Column("resource_type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("param", Text, nullable=False),
+    Column("value", Text, nullable=False, default=""),  # token `system|code`, string folded to lower case, reference `Type/id`
+    Column("low", BigInteger),  # dates: first microsecond
+    Column("high", BigInteger),  # dates: last microsecond
+)
+Index("search_by_value", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.param, SEARCH_INDEX.c.value)
+Index("search_by_date", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.param, SEARCH_INDEX.c.low)
+Index("search_by_resource", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.id)
+
+OUTBOX = Table(
+    "outbox", METADATA,
+    Column("target", Text, primary_key=True),
+    Column("resource_type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("lane", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("queued", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("state", Text, nullable=False, default="waiting"),  # waiting, dead
+    Column("error", Text, nullable=False, default=""),
+)
+Index("outbox_by_due", OUTBOX.c.target, OUTBOX.c.state, OUTBOX.c.due)
+
+PUSHED = Table(
+    "pushed", METADATA,
+    Column("target", Text, primary_key=True),
+    Column("resource_type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("version", Text, nullable=False),  # the server's version id of what we pushed last
+    Column("body", Text),  # what we pushed: base of the difference when others change it; NULL: deleted
+)
+
+CURSOR = Table(
+    "cursor", METADATA,
+    Column("name", Text, primary_key=True),  # history:<server>
+    Column("position", Text, nullable=False),
+)
