@@ -1,0 +1,180 @@
+"""Questions of the page, the metrics and `careloop queue` to the database; each reads and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import orjson
+from sqlalchemy import Connection, Select, and_, func, select
+
+from adapter.model import Json
+from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE, RESOURCE_VERSION
+
+Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered"]
+"""Where a message stands; `composed` becomes `delivered` once nothing it said waits for the FHIR server any more."""
+
+_STAGE_OF_STATE: dict[str, Stage] = {"waiting": "received", "refused": "refused", "failed": "failed", "test": "test"}
+_BACKLOG = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRow:
+    """One journalled message or row. arrival: UTC. codes: what was found, errors first, each once."""
+
+    journal: int
+    arrival: datetime
+    feed: str
+    event: str
+    sender: str
+    control_id: str
+    origin: str
+    ack_code: str
+    stage: Stage
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRow:
+    """One thing that waits or stopped: a journal entry, or a resource on its way to `target`. since: UTC."""
+
+    place: Literal["journal", "outbox"]
+    state: str
+    subject: str
+    lane: str
+    since: datetime
+    attempts: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One version of a resource as it stands in the store. updated: UTC. body None: deleted."""
+
+    version: int
+    updated: datetime
+    body: Json | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Counts: journal and outbox by state, living resources by type."""
+
+    journal: dict[str, int]
+    outbox: dict[str, int]
+    resources: dict[str, int]
+
+
+def messages(connection: Connection, limit: int = 50) -> list[MessageRow]:
+    """The last journalled messages, newest first, each with its stage."""
+    columns = (JOURNAL.c.id, JOURNAL.c.identity, JOURNAL.c.arrival, JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.sender,
+               JOURNAL.c.control_id, JOURNAL.c.origin, JOURNAL.c.ack_code, JOURNAL.c.state)
+    rows = connection.execute(select(*columns).order_by(JOURNAL.c.id.desc()).limit(limit)).all()
+    codes = _codes(connection, [row.id for row in rows])
+    waiting, dead = _identities(connection, "waiting"), _identities(connection, "dead")
+    return [
+        MessageRow(journal=row.id, arrival=moment(row.arrival), feed=row.feed, event=row.event, sender=row.sender,
+                   control_id=row.control_id, origin=row.origin, ack_code=row.ack_code,
+                   stage=_stage(row.state, row.identity, waiting, dead), codes=codes.get(row.id, ()))
+        for row in rows
+    ]
+
+
+def _stage(state: str, identity: str, waiting: set[str] | None, dead: set[str] | None) -> Stage:
+    if state in _STAGE_OF_STATE:
+        return _STAGE_OF_STATE[state]
+    if dead is None or identity in dead:
+        return "undelivered"
+    return "composed" if waiting is None or identity in waiting else "delivered"
+
+
+def _identities(connection: Connection, state: str) -> set[str] | None:
+    """Messages that have said something in a resource of the outbox; None where it is too long to look through."""
+    queued = select(RESOURCE.c.sources).join(
+        OUTBOX, and_(OUTBOX.c.resource_type == RESOURCE.c.resource_type, OUTBOX.c.id == RESOURCE.c.id)
+    ).where(OUTBOX.c.state == state).limit(_BACKLOG + 1)
+    texts = connection.execute(queued).scalars().all()
+    if len(texts) > _BACKLOG:
+        return None
+    return {identity for text in texts for _source, identity in orjson.loads(text).values()}
+
+
+def _codes(connection: Connection, journal: list[int]) -> dict[int, tuple[str, ...]]:
+    found = connection.execute(
+        select(FINDING.c.journal, FINDING.c.severity, FINDING.c.code).where(FINDING.c.journal.in_(journal)).distinct()
+    ).all()
+    weight = {"error": 0, "warning": 1, "information": 2}
+    by_entry: dict[int, dict[str, None]] = {}
+    for row in sorted(found, key=lambda row: (weight.get(row.severity, 3), row.code)):
+        by_entry.setdefault(row.journal, {})[row.code] = None
+    return {entry: tuple(codes) for entry, codes in by_entry.items()}
+
+
+def backlog(connection: Connection) -> Backlog:
+    """Journal entries by state, outbox rows by state, living resources by type."""
+    journal = select(JOURNAL.c.state, func.count()).group_by(JOURNAL.c.state)
+    outbox = select(OUTBOX.c.state, func.count()).group_by(OUTBOX.c.state)
+    resources = select(RESOURCE.c.resource_type, func.count()).where(RESOURCE.c.deleted == 0).group_by(
+        RESOURCE.c.resource_type).order_by(RESOURCE.c.resource_type)
+    return Backlog(journal=_tally(connection, journal), outbox=_tally(connection, outbox),
+                   resources=_tally(connection, resources))
+
+
+def _tally(connection: Connection, query: Select[str, int]) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(query).all()}
+
+
+def queue(connection: Connection, limit: int = 200) -> list[QueueRow]:
+    """What waits or failed, oldest first; then what was refused, newest first; then the outbox, oldest first."""
+    held = select(JOURNAL.c.id, JOURNAL.c.state, JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.sender, JOURNAL.c.arrival,
+                  JOURNAL.c.attempts).limit(limit)
+    ahead = held.where(JOURNAL.c.state.in_(("waiting", "failed"))).order_by(JOURNAL.c.id)
+    refused = held.where(JOURNAL.c.state == "refused").order_by(JOURNAL.c.id.desc())
+    entries = [*connection.execute(ahead), *connection.execute(refused)]
+    codes = _codes(connection, [row.id for row in entries])
+    rows = [QueueRow(place="journal", state=row.state, subject=f"{row.id} {row.event}".strip(),
+                     lane=row.sender or row.feed, since=moment(row.arrival), attempts=row.attempts,
+                     code=next(iter(codes.get(row.id, ())), ""))
+            for row in entries]
+    leaving = connection.execute(select(OUTBOX).order_by(OUTBOX.c.queued).limit(limit)).all()
+    rows += [QueueRow(place="outbox", state=row.state, subject=f"{row.resource_type}/{row.id}", lane=row.lane,
+                      since=moment(row.queued), attempts=row.attempts, code=row.error.partition(" ")[0])
+             for row in leaving]
+    return rows
+
+
+def version(connection: Connection, resource_type: str, resource_id: str, number: int | None = None
+            ) -> StoredVersion | None:
+    """Version `number` (None: the last), body as stored, without versionId and lastUpdated; None if there is none."""
+    query = select(RESOURCE_VERSION).where(RESOURCE_VERSION.c.resource_type == resource_type,
+                                           RESOURCE_VERSION.c.id == resource_id)
+    if number is not None:
+        query = query.where(RESOURCE_VERSION.c.version == number)
+    row = connection.execute(query.order_by(RESOURCE_VERSION.c.version.desc()).limit(1)).one_or_none()
+    if row is None:
+        return None
+    body = orjson.loads(row.body) if row.body is not None else None
+    return StoredVersion(version=row.version, updated=moment(row.updated), body=body)
+
+
+def acknowledged_since(connection: Connection, journal: int) -> tuple[int, list[tuple[str, str, str, int]]]:
+    """Entries above id `journal` counted by (feed, event, acknowledgement code), and the highest id among them."""
+    last = connection.execute(select(func.max(JOURNAL.c.id))).scalar() or journal
+    query = select(JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.ack_code, func.count()).where(
+        JOURNAL.c.id > journal, JOURNAL.c.id <= last).group_by(JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.ack_code)
+    return last, [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+
+
+def findings_since(connection: Connection, finding: int) -> tuple[int, list[tuple[str, str, int]]]:
+    """Findings above id `finding` counted by (severity, code), and the highest id among them."""
+    last = connection.execute(select(func.max(FINDING.c.id))).scalar() or finding
+    query = select(FINDING.c.severity, FINDING.c.code, func.count()).where(
+        FINDING.c.id > finding, FINDING.c.id <= last).group_by(FINDING.c.severity, FINDING.c.code)
+    return last, [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def moment(microseconds: int) -> datetime:
+    """Microseconds since 1970 UTC as a datetime."""
+    return _EPOCH + timedelta(microseconds=microseconds)
