@@ -5,31 +5,54 @@ Nothing is unescaped, and no list is built, before somebody reads it. Source: HL
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from adapter.errors import Rejected
 
 NULL = '""'
 """What a sender writes to delete a value (HL7 v2 chapter 2, null value)."""
 
-_HEX = frozenset("0123456789abcdefABCDEF")
+_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+_HEX = re.compile(r"X(?:[0-9A-Fa-f]{2})+")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]")
+_FORMAT = re.compile(r"\.(?:(br|ce)|sp\+?(\d{0,2})|(?:in|ti)[+-]?\d{0,3}|fi|nf)")
 
 
 @dataclass(frozen=True, slots=True)
 class Delimiters:
-    """MSH-1 and MSH-2: field, component, repetition, escape, subcomponent."""
+    r"""MSH-1 and MSH-2: field, component, repetition, escape, subcomponent, truncation; "\0" where not declared.
+
+    root: where these are the delimiters inside a component, those of the message, which escape sequences stand for.
+    """
 
     field: str = "|"
     component: str = "^"
     repetition: str = "~"
     escape: str = "\\"
     sub: str = "&"
+    truncation: str = "\0"
+    root: Delimiters | None = None
+
+    def escaped(self, text: str) -> str:
+        """A text in which no character is a delimiter any more: escape sequences, or blanks where none is declared."""
+        e = self.escape
+        table = {
+            char: f"{e}{code}{e}" if e != "\0" else " "
+            for char, code in ((e, "E"), (self.field, "F"), (self.component, "S"), (self.repetition, "R"),
+                               (self.sub, "T"), (self.truncation, "P"))
+        }
+        return "".join(table.get(char, char) for char in text) if not table.keys().isdisjoint(text) else text
 
     def unescape(self, text: str) -> str:
-        r"""Text with \F\ \S\ \T\ \R\ \E\ \Xhh\ \.br\ resolved; an unknown sequence stands as it was sent."""
+        r"""Text with \F\ \S\ \T\ \R\ \E\ \P\ \Xhh\ and formats (\.br\) resolved; an unknown sequence stands as sent.
+
+        Hexadecimal bytes are read as UTF-8; those that are not, or give control characters, stand too.
+        """
         e = self.escape
-        if not e or e not in text:
+        if e not in text:
             return text
         pieces = text.split(e)
         out = [pieces[0]]
@@ -45,15 +68,19 @@ class Delimiters:
         return "".join(out)
 
     def _sequence(self, code: str) -> str | None:
-        plain = {"F": self.field, "S": self.component, "T": self.sub, "R": self.repetition, "E": self.escape,
-                 ".br": "\n", ".sp": "\n", "H": "", "N": ""}
-        if code in plain:
-            return plain[code]
-        if code[:1] == "X" and len(code) > 2 and len(code) % 2 and _HEX.issuperset(code[1:]):
+        d = self.root or self
+        if len(code) == 1:
+            char = {"F": d.field, "S": d.component, "T": d.sub, "R": d.repetition, "E": d.escape, "P": d.truncation,
+                    "H": "", "N": ""}.get(code)
+            return None if char == "\0" else char
+        if _HEX.fullmatch(code):
             try:
-                return bytes.fromhex(code[1:]).decode("utf-8")
+                text = bytes.fromhex(code[1:]).decode("utf-8")
             except UnicodeDecodeError:
                 return None
+            return None if _CONTROL.search(text) else text
+        if layout := _FORMAT.fullmatch(code):
+            return "\n" * (int(layout[2] or 1) if layout[2] is not None else bool(layout[1]))
         return None
 
 
@@ -81,11 +108,12 @@ class Rep:
         if n > len(parts):
             return ""
         text = parts[n - 1]
+        d = self.d
+        if d.sub in text:
+            text = text.split(d.sub, 1)[0]
         if not text or text == NULL:
             return ""
-        if self.d.sub in text:
-            text = text.split(self.d.sub, 1)[0]
-        return (self.d.unescape(text) if self.d.escape in text else text).strip()
+        return (d.unescape(text) if d.escape in text else text).strip()
 
     def sub(self, n: int, m: int) -> str:
         """Subcomponent m of component n."""
@@ -100,7 +128,7 @@ class Rep:
     def component(self, n: int) -> Rep:
         """Component n as a repetition of its own, its subcomponents as components (a CX.4 read as an HD)."""
         text = self.parts[n - 1] if n <= len(self.parts) else ""
-        return Rep(text, Delimiters(self.d.field, self.d.sub, self.d.repetition, self.d.escape, "\0"))
+        return Rep(text, _inner(self.d))
 
     def plain(self) -> str:
         """The whole repetition as one text, for ST, TX, IS and the like: no delimiter in it has a meaning."""
@@ -108,11 +136,20 @@ class Rep:
 
     def leaves(self) -> Iterator[tuple[int, int, str]]:
         """(component, subcomponent, unescaped text) of every valued leaf; subcomponent 0 where it has none."""
+        d = self.d
+        escape, sub = d.escape, d.sub
         for c, part in enumerate(self.parts, 1):
-            subs = part.split(self.d.sub)
-            for s, text in enumerate(subs, 1):
-                if text.strip() and text != NULL:
-                    yield c, s if len(subs) > 1 else 0, self.d.unescape(text).strip()
+            if not part or part == NULL:
+                continue
+            if sub not in part:
+                text = (d.unescape(part) if escape in part else part).strip()
+                if text:
+                    yield c, 0, text
+                continue
+            for s, piece in enumerate(part.split(sub), 1):
+                text = (d.unescape(piece) if escape in piece else piece).strip()
+                if text and piece != NULL:
+                    yield c, s, text
 
 
 class Segment:
@@ -140,7 +177,7 @@ class Segment:
 
     def raw(self, n: int) -> str:
         """Field n as it stands, '' where absent."""
-        fields = self.fields
+        fields = self._fields or self.fields
         return fields[n] if n < len(fields) else ""
 
     def reps(self, n: int) -> list[Rep]:
@@ -161,12 +198,15 @@ class Segment:
 
 
 class Message:
-    """One message: its segments in order."""
+    """One message: its segments in order. stray: the numbers (1-based) of lines that are no segment."""
 
     __slots__ = ("d", "segments", "stray")
 
     def __init__(self, text: str) -> None:
-        """Read a decoded message; segments end with CR, LF or CRLF. Raises Rejected (not-hl7, bad-delimiters)."""
+        """Read a decoded message; segments end with CR, LF or CRLF.
+
+        Raises Rejected (empty, not-hl7, bad-delimiters, several-messages).
+        """
         text = text.lstrip("\ufeff\r\n \t\x0b").rstrip("\r\n\x1c\x1a ")
         if not text:
             raise Rejected("empty")
@@ -176,15 +216,16 @@ class Message:
         self.segments: list[Segment] = []
         self.stray: list[int] = []
         counts: dict[str, int] = {}
-        for number, line in enumerate(text.replace("\r\n", "\r").replace("\n", "\r").split("\r"), 1):
+        for number, line in enumerate(_lines(text, self.d.field), 1):
+            if not _NAME.match(line) or (len(line) > 3 and line[3] != self.d.field):
+                if line.strip():
+                    self.stray.append(number)
+                continue
             name = line[:3]
-            if not line.strip():
-                continue
-            if len(name) < 3 or not name.isalnum() or not name.isupper() or (len(line) > 3 and line[3] != self.d.field):
-                self.stray.append(number)
-                continue
-            counts[name] = counts.get(name, 0) + 1
-            self.segments.append(Segment(line, counts[name], self.d))
+            count = counts[name] = counts.get(name, 0) + 1
+            self.segments.append(Segment(line, count, self.d))
+        if counts["MSH"] > 1:
+            raise Rejected("several-messages", "MSH[2]")
 
     @property
     def msh(self) -> Segment:
@@ -199,16 +240,33 @@ class Message:
         return None
 
 
+@lru_cache(maxsize=64)
+def _inner(d: Delimiters) -> Delimiters:
+    """The delimiters inside a component: its subcomponents are read as components."""
+    return Delimiters(d.field, d.sub, d.repetition, d.escape, "\0", root=d.root or d)
+
+
+def _lines(text: str, separator: str) -> list[str]:
+    """The lines of a message. Where CR ends its segments, an LF that no segment follows is text."""
+    if "\n" in text:
+        text = text.replace("\r\n", "\r")
+        if "\r" in text:
+            text = re.sub(rf"\n(?=[\r\n]|\Z|[A-Z][A-Z0-9]{{2}}(?:{re.escape(separator)}|[\r\n]|\Z))", "\r", text)
+        else:
+            text = text.replace("\n", "\r")
+    return text.split("\r")
+
+
 def delimiters(text: str) -> Delimiters:
     """MSH-1 and MSH-2 of a text that begins with MSH. Raises Rejected (bad-delimiters)."""
-    if len(text) < 8:
+    if len(text) < 6:
         raise Rejected("bad-delimiters", "MSH-2")
-    field = text[3]
-    encoding = text[4:].split(field, 1)[0].split("\r", 1)[0].split("\n", 1)[0]
-    chars = [field, *encoding]
-    if field.isalnum() or field.isspace() or not 2 <= len(encoding) <= 5 or len(set(chars)) != len(chars):
+    separator = text[3]
+    encoding = re.split(rf"[\r\n{re.escape(separator)}]", text[4:12], maxsplit=1)[0]
+    chars = [separator, *encoding]
+    if not 2 <= len(encoding) <= 5 or len(set(chars)) != len(chars):
         raise Rejected("bad-delimiters", "MSH-2")
-    if any(c.isalnum() or c.isspace() for c in encoding):
+    if any(char.isalnum() or char.isspace() or not char.isprintable() or char == '"' for char in chars):
         raise Rejected("bad-delimiters", "MSH-2")
-    padded = encoding.ljust(4, "\0")
-    return Delimiters(field, padded[0], padded[1], padded[2] if len(encoding) > 2 else "\0", padded[3])
+    component, repetition, escape, sub, truncation = encoding.ljust(5, "\0")
+    return Delimiters(separator, component, repetition, escape, sub, truncation)

@@ -1,0 +1,175 @@
+"""Acknowledgements (original mode): MSH, MSA and one ERR for each issue, even for a message that cannot be read.
+
+Source: HL7 v2 chapter 2, sections 2.9.2 (original mode), 2.15.5 (ERR), 2.15.8 (MSA), 2.15.9 (MSH); tables 0008, 0357.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from adapter.errors import Rejected, kind_of, message
+from adapter.model import Issue
+from adapter.parse.charset import declared_codec, sniff
+from adapter.parse.er7 import Delimiters, delimiters
+
+Code = Literal["AA", "AE", "AR"]
+
+REFUSED_WHOLE = frozenset({
+    "empty", "not-hl7", "binary", "bad-delimiters", "charset", "no-message-type", "no-control-id", "unsupported-type",
+    "unsupported-event", "unknown-version", "processing-id", "unknown-feed", "too-large", "several-messages",
+    "frame-incomplete", "frame-start", "store-unavailable", "defect",
+})
+"""Issues of the header, the frame or ourselves: AR, the message was not looked into. Other errors: AE."""
+
+TABLE_0357 = {
+    "100": "Segment sequence error", "101": "Required field missing", "102": "Data type error",
+    "103": "Table value not found", "200": "Unsupported message type", "201": "Unsupported event code",
+    "202": "Unsupported processing id", "203": "Unsupported version id", "204": "Unknown key identifier",
+    "205": "Duplicate key identifier", "206": "Application record locked", "207": "Application internal error",
+}
+
+_SEVERITY = {"error": "E", "warning": "W", "information": "I"}
+_PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-(\d+)(?:\[(\d+)\])?(?:\.(\d+)(?:\.(\d+))?)?)?")
+_VERSION = re.compile(r"2\.\d(?:\.\d)?")
+_EVENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+_LINE_END = re.compile("[\r\n]")
+_CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
+_HEADER = 4096
+_MIXED = frozenset({"gb18030", "big5", "shift_jis", "iso2022_jp_ext"})
+"""Charsets in which a byte of a character can look like a delimiter. All others are echoed byte by byte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    """What could be read of a header: raw fields (MSH-n at index n - 1), how it is written, its byte order mark."""
+
+    fields: list[str]
+    d: Delimiters
+    codec: str
+    mark: bytes = b""
+
+    def get(self, n: int) -> str:
+        return self.fields[n - 1] if n <= len(self.fields) else ""
+
+    @property
+    def version(self) -> str:
+        version = self.get(12)
+        return version if _VERSION.fullmatch(version.split(self.d.component)[0].strip()) else "2.5.1"
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        return tuple(int(number) for number in self.version.split(self.d.component)[0].strip().split("."))
+
+
+def code_for(issue: Issue) -> Code:
+    """AR where the message is refused as a whole, AE for an error of its content, else AA (warnings refuse nothing)."""
+    if kind_of(issue).severity != "error":
+        return "AA"
+    return "AR" if issue.code in REFUSED_WHOLE else "AE"
+
+
+def control_id_of(raw: bytes) -> str:
+    """MSH-10 as it stands, '' where it cannot be read."""
+    return _read(raw).get(10)
+
+
+def acknowledge(raw: bytes, issues: Sequence[Issue], code: str, *, control_id: str, now: datetime) -> bytes:
+    """The acknowledgement of a message, in its own delimiters, version and charset.
+
+    code: table 0008, as it goes into MSA-1. control_id: MSH-10 of the acknowledgement. now: aware, MSH-7. Versions
+    up to 2.4 get ERR-1 and the first error in MSA-3, later ones ERR-2 to ERR-8. Our own texts are ASCII.
+    """
+    header = _read(raw)
+    old = header.release < (2, 5)
+    lines = [_msh(header, control_id, now), _msa(header, issues if old else (), code)]
+    if old and issues:
+        eld = header.d.repetition.join(_eld(issue, header.d) for issue in issues)
+        lines.append(header.d.field.join(("ERR", eld)))
+    elif issues:
+        lines += [_err(issue, header.d) for issue in issues]
+    return header.mark + "".join(line + "\r" for line in lines).encode(header.codec, "replace")
+
+
+def _read(raw: bytes) -> _Header:
+    mark, codec = sniff(raw)
+    wide = codec.startswith(("utf-16", "utf-32"))
+    if not wide:
+        declared = declared_codec(raw[:_HEADER])
+        codec = declared if declared in _MIXED else "latin-1"
+    text = raw[mark:mark + _HEADER].decode(codec, "ignore").lstrip("\x0b\r\n \t")
+    line = _LINE_END.split(text, maxsplit=1)[0].translate(_CONTROLS)
+    try:
+        d = delimiters(line) if line.startswith("MSH") else None
+    except Rejected:
+        d = None
+    kept = raw[:mark] if wide else b""
+    if d:
+        return _Header(fields=line.split(d.field), d=d, codec=codec, mark=kept)
+    return _Header(fields=_broken(line), d=Delimiters(), codec=codec, mark=kept)
+
+
+def _broken(line: str) -> list[str]:
+    """Fields of a header whose MSH-2 is unusable, escaped for the usual delimiters."""
+    if not line.startswith("MSH") or len(line) < 4 or line[3].isalnum() or not line[3].isascii():
+        return []
+    return [Delimiters().escaped(text) for text in line.split(line[3])]
+
+
+def _msh(header: _Header, control_id: str, now: datetime) -> str:
+    d = header.d
+    encoding = "".join(char for char in (d.component, d.repetition, d.escape, d.sub) if char != "\0")
+    fields = [
+        "MSH", encoding, header.get(5), header.get(6), header.get(3), header.get(4), now.strftime("%Y%m%d%H%M%S%z"), "",
+        _type(header), d.escaped(control_id), header.get(11) or "P", header.version,
+    ]
+    if header.get(18) and header.release >= (2, 3):
+        fields += ["", "", "", "", "", header.get(18)]
+    return d.field.join(fields)
+
+
+def _type(header: _Header) -> str:
+    parts = header.get(9).split(header.d.repetition)[0].split(header.d.component)
+    event = parts[1].strip() if len(parts) > 1 else ""
+    if header.release < (2, 2) or not _EVENT.fullmatch(event):
+        return "ACK"
+    return header.d.component.join(("ACK", event) if header.release < (2, 3, 1) else ("ACK", event, "ACK"))
+
+
+def _msa(header: _Header, issues: Sequence[Issue], code: str) -> str:
+    told = sorted(issues, key=lambda issue: kind_of(issue).severity != "error")
+    text = [_text(message(told[0])[:80], header.d)] if told else []
+    return header.d.field.join(["MSA", code, header.get(10), *text])
+
+
+def _err(issue: Issue, d: Delimiters) -> str:
+    kind = kind_of(issue)
+    location = d.component.join(_location(issue.place))
+    condition = d.component.join((kind.err3, TABLE_0357[kind.err3], "HL70357"))
+    own = d.component.join((issue.code, _text(kind.what, d), "L"))
+    return d.field.join(
+        ("ERR", "", location, condition, _SEVERITY[kind.severity], own, "", "", _text(message(issue), d)))
+
+
+def _eld(issue: Issue, d: Delimiters) -> str:
+    code = kind_of(issue).err3
+    condition = code if d.sub == "\0" else d.sub.join((code, TABLE_0357[code], "HL70357"))
+    segment, number, field, *_ = *_location(issue.place), "", "", ""
+    return d.component.join((segment, number, field, condition))
+
+
+def _location(place: str) -> list[str]:
+    """`PID-3[2].4` as the components of ERL: PID, 1, 3, 2, 4. Empty for a place that is not one of HL7 v2."""
+    match = _PLACE.fullmatch(place)
+    if not match:
+        return []
+    segment, number, field, repetition, component, sub = match.groups()
+    parts = [segment, number or "1", field, repetition or ("1" if component else None), component, sub]
+    return [part for part in parts if part]
+
+
+def _text(text: str, d: Delimiters) -> str:
+    return d.escaped(text.translate(_CONTROLS).encode("ascii", "replace").decode())

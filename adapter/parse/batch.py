@@ -1,0 +1,119 @@
+"""A file into its messages: one, many, or FHS/BHS batches; CR, LF or CRLF; MLLP blocks or not; byte order mark or not.
+
+Nothing is lost: text that belongs to no message comes back as a message of its own, which is refused when it is read.
+Source: HL7 v2 chapter 2, batch protocol (FHS, BHS, BTS, FTS).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from adapter.model import Issue
+from adapter.parse.charset import sniff
+
+_CUT = re.compile(rb"[\r\n\x0b][ \t]*(?=(?:MSH|FHS|BHS|BTS|FTS)[^0-9A-Za-z\s])|\x1c(?=[\r\n\x0b]|\Z)")
+"""A segment that begins something new, or the end of an MLLP block."""
+_ENVELOPE = re.compile(rb"(FHS|BHS|BTS|FTS)([^0-9A-Za-z\s])([^\r\n]*)")
+_LINE = re.compile(rb"\r\n|\r|\n|\Z")
+_EDGES = b"\x0b\x1c\x1a\r\n \t"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The messages of a file in order, as they stand there, and issues about the batches around them."""
+
+    messages: list[bytes]
+    issues: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Envelope:
+    """FHS, BHS, BTS or FTS: its first field (a trailer's count), and how many messages stand before it."""
+
+    name: str
+    stated: str
+    before: int
+
+
+def split_messages(raw: bytes) -> Split:
+    """The messages of a file. A blank file comes back as it is (refused as empty); only an empty batch gives none.
+
+    A byte order mark is put before each message, for it tells the charset of all. Issues: batch-count.
+    """
+    mark, codec = sniff(raw)
+    if not codec.startswith(("utf-16", "utf-32")):
+        return _split(raw[mark:], raw[:mark])
+    try:
+        found = _split(raw[mark:].decode(codec).encode(), b"")
+    except UnicodeDecodeError:
+        return Split(messages=[raw])
+    return Split(messages=[("\ufeff" + m.decode()).encode(codec) for m in found.messages], issues=found.issues)
+
+
+def _split(raw: bytes, mark: bytes) -> Split:
+    messages: list[bytes] = []
+    envelopes: list[_Envelope] = []
+    counted = 0
+    for piece in _pieces(raw):
+        envelope = _ENVELOPE.match(piece)
+        if envelope:
+            name, separator, fields = envelope.groups()
+            stated = fields.split(separator, 1)[0].strip().decode("latin-1")
+            envelopes.append(_Envelope(name=name.decode(), stated=stated, before=counted))
+        rest = _tidy(piece[envelope.end():] if envelope else piece)
+        counted += rest.startswith(b"MSH")
+        if rest:
+            messages.append(mark + rest)
+    if not messages and not envelopes:
+        return Split(messages=[mark + raw])
+    return Split(messages=messages, issues=tuple(_miscounts(envelopes, counted)))
+
+
+def _pieces(raw: bytes) -> Iterator[bytes]:
+    begin = 0
+    for cut in _CUT.finditer(raw):
+        yield raw[begin:cut.start() + 1]
+        begin = cut.end()
+    yield raw[begin:]
+
+
+def _tidy(piece: bytes) -> bytes:
+    """Without blank lines and block characters around it, but with the end of its last line."""
+    piece = piece.lstrip(_EDGES)
+    body = piece.rstrip(_EDGES)
+    end = _LINE.match(piece, len(body))
+    return body + end[0] if end and body else body
+
+
+def _miscounts(envelopes: list[_Envelope], messages: int) -> Iterator[Issue]:
+    batches = since = 0
+    names = [envelope.name for envelope in envelopes]
+    open_batch = False
+    for envelope in envelopes:
+        if envelope.name == "BHS":
+            if open_batch:
+                yield _miscount("BTS", "a batch has no BTS")
+            open_batch, since, batches = True, envelope.before, batches + 1
+        elif envelope.name == "BTS":
+            batches += not open_batch
+            yield from _compare("BTS-1", envelope.stated, envelope.before - since)
+            open_batch, since = False, envelope.before
+        elif envelope.name == "FTS":
+            yield from _compare("FTS-1", envelope.stated, batches or int(messages > 0))
+    if open_batch:
+        yield _miscount("BTS", "the last batch has no BTS, it may be cut short")
+    if names.count("FHS") > names.count("FTS"):
+        yield _miscount("FTS", "the file has no FTS, it may be cut short")
+
+
+def _compare(place: str, stated: str, found: int) -> Iterator[Issue]:
+    if stated and not (stated.isascii() and stated.isdigit()):
+        yield _miscount(place, f"not a number; found {found}")
+    elif stated and int(stated[:9]) != found:
+        yield _miscount(place, f"declared {stated[:9]}, found {found}")
+
+
+def _miscount(place: str, detail: str) -> Issue:
+    return Issue(code="batch-count", place=place, detail=detail)
