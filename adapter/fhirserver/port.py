@@ -83,7 +83,10 @@ class FhirServer(Protocol):
         ...
 
     def transaction(self, writes: Sequence[Write]) -> list[Written]:
-        """All writes or none. A write that changes nothing makes no new version. Raises Rejected (version-conflict ...)."""
+        """All writes or none; one write a resource. What changes nothing makes no new version.
+
+        Raises Rejected: version-conflict where if_match is not current, fhir-structure, server-refused.
+        """
         ...
 
     def search(self, resource_type: str, params: Sequence[tuple[str, str]], count: int = 100) -> Page:

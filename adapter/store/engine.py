@@ -1,0 +1,119 @@
+"""The database's door: SQLite or PostgreSQL opened the safe way, brought to the newest schema, written one at a time.
+
+A transaction begun on the engine writes (`BEGIN IMMEDIATE` on SQLite): a reader that turns writer halfway would fail
+with SQLITE_BUSY_SNAPSHOT and could not wait. Whoever only reads says so, by `reading`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+
+from adapter.errors import Unavailable
+
+BUSY_SECONDS = 30
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 0x6361_7265  # key of PostgreSQL's advisory lock around migrations
+_ONE_AT_A_TIME = threading.Lock()  # alembic.context belongs to the whole process
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}")
+
+
+def open_engine(url: str) -> Engine:
+    """An engine on `sqlite:///file`, `sqlite://` (memory) or `postgresql://...` (psycopg 3).
+
+    Errors never show parameters, which hold patients' values. Raises ValueError for another database.
+    """
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        return _open_sqlite(address)
+    if address.get_backend_name() == "postgresql":
+        return create_engine(address.set(drivername="postgresql+psycopg"), hide_parameters=True, pool_pre_ping=True)
+    raise ValueError(f"a {address.get_backend_name()} database is not supported: use sqlite or postgresql")
+
+
+@contextmanager
+def writing(engine: Engine) -> Generator[Connection]:
+    """A transaction that may write: committed at the end, or rolled back. Raises Unavailable (disk, lock)."""
+    with _told_apart(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Generator[Connection]:
+    """A transaction that only reads, and waits for no writer on SQLite. Raises Unavailable (database away)."""
+    with _told_apart(), engine.execution_options(reads_only=True).begin() as connection:
+        yield connection
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest revision; quick where it is there, and safe when several processes start at once.
+
+    Raises Unavailable (store-unavailable) where the database cannot be reached.
+    """
+    with _told_apart(), _ONE_AT_A_TIME, engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        if MigrationContext.configure(connection).get_current_revision() == newest_revision():
+            return
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@cache
+def newest_revision() -> str | None:
+    """The revision that this program's code is written for."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision that the database stands at, None where it was never migrated. Raises Unavailable."""
+    with reading(engine) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextmanager
+def _told_apart() -> Generator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        reason = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or "connection"
+        raise Unavailable("store-unavailable", detail=str(reason)) from error
+
+
+def _open_sqlite(address: URL) -> Engine:
+    if address.database and address.database != ":memory:":
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(address, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(dbapi_connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] - a listener
+        dbapi_connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
+        for pragma in _PRAGMAS:
+            dbapi_connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction] - a listener
+        reads = connection.get_execution_options().get("reads_only")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,10 @@
+"""Runs the migrations on the connection (inside its transaction) that `store.engine.migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from adapter.store.schema import METADATA
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+context.run_migrations()

@@ -1,0 +1,190 @@
+"""What each resource type can be searched by: FHIR R4's search parameters, and those that US Core 6.1.0 adds, as rows.
+
+A row is `name`, or `name=path+path` where an element has another name; what follows is read by the parameter's type:
+`@` the code system that a plain code implies (below http://hl7.org/fhir/), `>` the types a reference may point at
+(`>*`: any), `[phone]` only the contact points of that system, `?` whether the element is there at all.
+Source: FHIR R4 search parameter registry; US Core 6.1.0 SearchParameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ParamType = Literal["token", "string", "reference", "date", "uri"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchParam:
+    """One search parameter of a type. paths: elements below the resource. targets: types a reference may name, or `*`.
+
+    system: what a value of type code belongs to, '' where the value names its own.
+    """
+
+    name: str
+    type: ParamType
+    paths: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    system: str = ""
+
+
+def _row(kind: ParamType, text: str) -> SearchParam:
+    declared, _, targets = text.partition(">")
+    declared, _, system = declared.partition("@")
+    name, _, paths = declared.partition("=")
+    return SearchParam(name=name, type=kind, paths=tuple((paths or name).split("+")),
+                       targets=tuple(targets.split(",")) if targets else (),
+                       system=f"http://hl7.org/fhir/{system}" if system else "")
+
+
+def _params(*, token: str = "", string: str = "", reference: str = "", date: str = "", uri: str = "",
+            identified: bool = True) -> dict[str, SearchParam]:
+    common = " _tag=meta.tag _security=meta.security" + (" identifier" if identified else "")
+    kinds: tuple[tuple[ParamType, str], ...] = (
+        ("token", token + common), ("string", string), ("reference", reference), ("date", date), ("uri", uri))
+    return {row.name: row for kind, texts in kinds for row in (_row(kind, text) for text in texts.split())}
+
+
+_TELECOM = "telecom phone=telecom[phone] email=telecom[email] "
+_ADDRESS = (" address address-city=address.city address-state=address.state address-postalcode=address.postalCode"
+            " address-country=address.country address-use=address.use")
+_NAME = "name family=name.family given=name.given" + _ADDRESS
+_CARERS = "Practitioner,PractitionerRole,Organization,CareTeam,Patient,RelatedPerson"
+_SUBJECT = "patient=subject>Patient subject>Patient,Group encounter>Encounter "
+_ABOUT_PATIENT = "patient=subject>Patient subject>Patient "
+
+PARAMS: dict[str, dict[str, SearchParam]] = {
+    "Patient": _params(
+        token=_TELECOM + "active gender@administrative-gender language=communication.language"
+        " deceased=deceasedBoolean+?deceasedDateTime",
+        string=_NAME, date="birthdate=birthDate death-date=deceasedDateTime",
+        reference="general-practitioner=generalPractitioner>Practitioner,PractitionerRole,Organization"
+        " organization=managingOrganization>Organization link=link.other>Patient,RelatedPerson"),
+    "RelatedPerson": _params(
+        token=_TELECOM + "active gender@administrative-gender relationship", string=_NAME, date="birthdate=birthDate",
+        reference="patient>Patient"),
+    "Practitioner": _params(token=_TELECOM + "active gender@administrative-gender communication", string=_NAME),
+    "PractitionerRole": _params(
+        token=_TELECOM + "active role=code specialty", date="date=period",
+        reference="practitioner>Practitioner organization>Organization location>Location service=healthcareService>"
+        "HealthcareService endpoint>Endpoint"),
+    "Organization": _params(
+        token="active type", string="name=name+alias" + _ADDRESS,
+        reference="partof=partOf>Organization endpoint>Endpoint"),
+    "Location": _params(
+        token="status@location-status type operational-status=operationalStatus",
+        string="name=name+alias+description" + _ADDRESS,
+        reference="organization=managingOrganization>Organization partof=partOf>Location endpoint>Endpoint"),
+    "Encounter": _params(
+        token="status@encounter-status class type reason-code=reasonCode participant-type=participant.type"
+        " discharge-disposition=hospitalization.dischargeDisposition",
+        date="date=period location-period=location.period",
+        reference="patient=subject>Patient subject>Patient,Group"
+        " participant=participant.individual>Practitioner,PractitionerRole,RelatedPerson"
+        " practitioner=participant.individual>Practitioner service-provider=serviceProvider>Organization"
+        " location=location.location>Location episode-of-care=episodeOfCare>EpisodeOfCare"
+        " based-on=basedOn>ServiceRequest"
+        " diagnosis=diagnosis.condition>Condition,Procedure account>Account part-of=partOf>Encounter"
+        " appointment>Appointment reason-reference=reasonReference>Condition,Procedure,Observation"),
+    "EpisodeOfCare": _params(
+        token="status@episode-of-care-status type", date="date=period",
+        reference="patient>Patient organization=managingOrganization>Organization"
+        " care-manager=careManager>Practitioner,PractitionerRole condition=diagnosis.condition>Condition"
+        " incoming-referral=referralRequest>ServiceRequest"),
+    "CareTeam": _params(
+        token="status@care-team-status category role=participant.role", date="date=period",
+        reference=_SUBJECT + "participant=participant.member>" + _CARERS),
+    "CarePlan": _params(
+        token="status@request-status intent@request-intent category activity-code=activity.detail.code",
+        date="date=period",
+        reference=_SUBJECT + "care-team=careTeam>CareTeam goal>Goal condition=addresses>Condition"
+        " based-on=basedOn>CarePlan"
+        " part-of=partOf>CarePlan replaces>CarePlan activity-reference=activity.reference>*"
+        " performer=activity.detail.performer>" + _CARERS),
+    "Goal": _params(
+        token="lifecycle-status=lifecycleStatus@goal-status achievement-status=achievementStatus category description",
+        date="start-date=startDate target-date=target.dueDate",
+        reference="patient=subject>Patient subject>Patient,Group,Organization"),
+    "Consent": _params(
+        token="status@consent-state-codes scope category action=provision.action purpose=provision.purpose"
+        " security-label=provision.securityLabel",
+        date="date=dateTime period=provision.period",
+        reference="patient>Patient organization>Organization actor=provision.actor.reference>Device,Group," + _CARERS
+        + " consentor=performer>Organization,Patient,Practitioner,PractitionerRole,RelatedPerson"
+        " data=provision.data.reference>*"
+        " source-reference=sourceReference>Consent,DocumentReference,Contract,QuestionnaireResponse"),
+    "ServiceRequest": _params(
+        token="status@request-status intent@request-intent priority@request-priority category code requisition"
+        " performer-type=performerType body-site=bodySite",
+        date="authored=authoredOn occurrence=occurrenceDateTime+occurrencePeriod+occurrenceTiming",
+        reference="patient=subject>Patient subject>Patient,Group,Location,Device encounter>Encounter"
+        " requester>Device,Practitioner,PractitionerRole,Organization,Patient,RelatedPerson"
+        " performer>Device,HealthcareService," + _CARERS + " based-on=basedOn>ServiceRequest,CarePlan,MedicationRequest"
+        " replaces>ServiceRequest"),
+    "Task": _params(
+        token="status@task-status intent@request-intent priority@request-priority code business-status=businessStatus"
+        " performer=performerType group-identifier=groupIdentifier",
+        date="authored-on=authoredOn modified=lastModified period=executionPeriod",
+        reference="patient=for>Patient subject=for>* focus>* owner>HealthcareService," + _CARERS
+        + " requester>Device,Practitioner,PractitionerRole,Organization,Patient,RelatedPerson encounter>Encounter"
+        " part-of=partOf>Task based-on=basedOn>*"),
+    "Communication": _params(
+        token="status@event-status category medium", date="sent received",
+        reference=_SUBJECT + "sender>Device,HealthcareService," + _CARERS
+        + " recipient>Device,Group,HealthcareService," + _CARERS + " based-on=basedOn>* part-of=partOf>*"),
+    "Condition": _params(
+        token="clinical-status=clinicalStatus verification-status=verificationStatus category code severity"
+        " body-site=bodySite",
+        date="onset-date=onsetDateTime+onsetPeriod abatement-date=abatementDateTime+abatementPeriod"
+        " recorded-date=recordedDate",
+        reference=_SUBJECT + "asserter>Practitioner,PractitionerRole,Patient,RelatedPerson"),
+    "AllergyIntolerance": _params(
+        token="clinical-status=clinicalStatus verification-status=verificationStatus type@allergy-intolerance-type"
+        " category@allergy-intolerance-category criticality@allergy-intolerance-criticality"
+        " code=code+reaction.substance manifestation=reaction.manifestation"
+        " severity=reaction.severity@reaction-event-severity",
+        date="date=recordedDate onset=reaction.onset last-date=lastOccurrence",
+        reference="patient>Patient recorder>Practitioner,PractitionerRole,Patient,RelatedPerson"
+        " asserter>Practitioner,PractitionerRole,Patient,RelatedPerson"),
+    "Observation": _params(
+        token="status@observation-status category code value-concept=valueCodeableConcept"
+        " combo-code=code+component.code",
+        date="date=effectiveDateTime+effectivePeriod+effectiveInstant",
+        reference="patient=subject>Patient subject>Patient,Group,Device,Location encounter>Encounter performer>"
+        + _CARERS),
+    "Procedure": _params(
+        token="status@event-status category code reason-code=reasonCode", date="date=performedDateTime+performedPeriod",
+        reference=_SUBJECT + "performer=performer.actor>Device,Practitioner,PractitionerRole,Organization,Patient,"
+        "RelatedPerson"
+        " based-on=basedOn>CarePlan,ServiceRequest part-of=partOf>Procedure,Observation location>Location"),
+    "Coverage": _params(
+        token="status@fm-status type class-type=class.type", string="class-value=class.value dependent",
+        reference="patient=beneficiary>Patient beneficiary>Patient subscriber>Patient,RelatedPerson"
+        " policy-holder=policyHolder>Patient,RelatedPerson,Organization payor>Organization,Patient,RelatedPerson"),
+    "Account": _params(
+        token="status@account-status type", string="name", date="period=servicePeriod",
+        reference="patient=subject>Patient subject>Patient,Device,Practitioner,PractitionerRole,Location,"
+        "HealthcareService,"
+        "Organization owner>Organization"),
+    "Provenance": _params(
+        identified=False, token="agent-type=agent.type agent-role=agent.role",
+        date="recorded when=occurredDateTime+occurredPeriod",
+        reference="target>* patient=target>Patient agent=agent.who>Device," + _CARERS + " entity=entity.what>*"
+        " location>Location"),
+    "MessageHeader": _params(
+        identified=False, token="code=response.code@response-code event=eventCoding response-id=response.identifier",
+        string="destination=destination.name source=source.name",
+        uri="destination-uri=destination.endpoint source-uri=source.endpoint",
+        reference="focus>* sender>Practitioner,PractitionerRole,Organization author>Practitioner,PractitionerRole"
+        " responsible>Practitioner,PractitionerRole,Organization receiver=destination.receiver>Practitioner,"
+        "PractitionerRole,"
+        "Organization target=destination.target>Device enterer>Practitioner,PractitionerRole"),
+    "QuestionnaireResponse": _params(
+        token="status@questionnaire-answers-status", date="authored", uri="questionnaire",
+        reference="patient=subject>Patient subject>* encounter>Encounter source>Patient,Practitioner,"
+        "PractitionerRole,RelatedPerson"
+        " author>Device,Practitioner,PractitionerRole,Patient,RelatedPerson,Organization"
+        " based-on=basedOn>ServiceRequest,CarePlan"
+        " part-of=partOf>Observation,Procedure"),
+}
+"""Resource type -> parameter name -> parameter; `_id` and `_lastUpdated` go without saying."""
