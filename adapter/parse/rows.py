@@ -1,0 +1,189 @@
+"""CSV text to rows of a feed: header bound to the contract, each row checked, a bad row told and the next one read.
+
+`open_csv` reads the header and refuses a file that does not fit; `CsvFile.rows` streams the rest. A row that was kept
+can be read again alone: `bind` its file's header, then `Binding.row`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from adapter.errors import Rejected
+from adapter.model import Issue
+from adapter.parse.rows_cells import ISSUE_OF, Reader, code_readers, date_readers
+from adapter.parse.rows_contract import Contract
+from adapter.parse.rows_header import Header, bound
+from adapter.parse.rows_options import LONGEST_RECORD, CsvOptions
+from adapter.parse.rows_records import Records, split
+
+_BOMS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row that fits its contract.
+
+    number: of the record in the file, the header being 1. cells: column -> text in the contract's form, empty cells
+    left out; a header that the contract does not know stands under its own name. raw: the record without line end.
+    """
+
+    number: int
+    cells: dict[str, str]
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowError:
+    """A row that is not taken, with every reason (`row 12, role`). raw: the record, cut at LONGEST_RECORD."""
+
+    number: int
+    issues: tuple[Issue, ...]
+    raw: bytes
+
+
+class Binding:
+    """A header bound to its contract: reads single rows; pure, and safe to share between threads."""
+
+    __slots__ = ("_codes", "_dates", "contract", "header", "options")
+
+    def __init__(self, header: Header, contract: Contract, options: CsvOptions) -> None:
+        self.header = header
+        self.contract = contract
+        self.options = options
+        self._codes = _present(code_readers(contract, options), header)
+        self._dates = _present(date_readers(contract, options), header)
+
+    def row(self, number: int, raw: bytes) -> Row | RowError:
+        """One record as a row, or why it is none."""
+        try:
+            parts = self._parts(raw)
+            cells = self._cells(parts)
+        except Rejected as refused:
+            issue = refused.issue
+            return RowError(number=number, raw=raw[:LONGEST_RECORD],
+                            issues=(Issue(code=issue.code, place=f"row {number}", detail=issue.detail),))
+        fits = self.contract.validator.is_valid
+        issues = self._oversized(number, cells)
+        unread = _rewrite(cells, self._codes)
+        if not (fit := fits(cells)):
+            unread += _rewrite(cells, self._dates)
+        if unread or not (fit or fits(cells)):
+            issues += self._findings(number, cells, unread)
+        return RowError(number=number, issues=issues, raw=raw) if issues else Row(number=number, cells=cells, raw=raw)
+
+    def _parts(self, raw: bytes) -> list[str]:
+        if len(raw) > LONGEST_RECORD:
+            raise Rejected("csv-cell-long", "", f"above {LONGEST_RECORD} bytes")
+        try:
+            parts = split(raw.decode(self.options.charset), self.options)
+        except UnicodeDecodeError as error:
+            raise Rejected("charset", "", f"byte {error.start + 1} is not {self.options.charset}") from error
+        if parts is None:
+            raise Rejected("csv-quote")
+        return parts
+
+    def _cells(self, parts: list[str]) -> dict[str, str]:
+        names = self.header.names
+        cells = {name: text for name, part in zip(names, parts, strict=False) if (text := part.strip())}
+        if empty := self.options.empty:
+            cells = {name: text for name, text in cells.items() if text not in empty}
+        if not cells and len(parts) <= len(names):
+            raise Rejected("csv-row-empty")
+        if len(parts) != len(names):
+            raise Rejected("csv-row-ragged", "", f"{len(parts)} cells, {len(names)} headers")
+        return cells
+
+    def _oversized(self, number: int, cells: dict[str, str]) -> tuple[Issue, ...]:
+        longest = self.options.longest_cell
+        return tuple(
+            Issue(code="csv-nul" if "\0" in text else "csv-cell-long", place=f"row {number}, {column}")
+            for column, text in cells.items() if len(text) > longest or "\0" in text)
+
+    def _findings(self, number: int, cells: dict[str, str], unread: list[str]) -> tuple[Issue, ...]:
+        """One issue for each column that does not fit, in the contract's order; never a cell's text."""
+        errors = self.contract.validator.iter_errors(cells)
+        failed = {*unread, *(str(error.instance_path[0]) for error in errors if error.instance_path)}
+        missing = set(self.contract.required) - cells.keys()
+        codes = {c: "csv-value-missing" if c in missing else ISSUE_OF[kind]
+                 for c, kind in self.contract.columns.items() if c in failed or c in missing}
+        return (tuple(Issue(code=code, place=f"row {number}, {column}") for column, code in codes.items())
+                or (Issue(code="csv-value", place=f"row {number}"),))
+
+
+class CsvFile:
+    """A CSV whose header fits. issues: what was noticed about the header (columns that the contract does not know)."""
+
+    def __init__(self, binding: Binding, records: Records) -> None:
+        self.binding = binding
+        self.header = binding.header.written
+        self.issues = binding.header.issues
+        self._records = records
+
+    def rows(self) -> Iterator[Row | RowError]:
+        """Every further record, once. Blank rows are told only where another row follows."""
+        blank: list[RowError] = []
+        for raw in self._records:
+            row = self.binding.row(self._records.number, raw)
+            if isinstance(row, RowError) and row.issues[0].code == "csv-row-empty" and len(blank) < 1000:
+                blank.append(row)
+                continue
+            if blank:
+                yield from blank
+                blank.clear()
+            yield row
+
+
+def bind(header: Sequence[str], contract: Contract, options: CsvOptions | None = None) -> Binding:
+    """Bind header cells to a contract. Raises Rejected (csv-header, csv-column-missing)."""
+    taken = options or CsvOptions()
+    return Binding(bound(tuple(header), contract, taken), contract, taken)
+
+
+def open_csv(source: bytes | BinaryIO, contract: Contract, options: CsvOptions | None = None) -> CsvFile:
+    """Read and check the header of a CSV (bytes, or a binary stream that is read as rows are asked for).
+
+    Raises Rejected: empty, binary, charset, csv-header, csv-column-missing.
+    """
+    taken = options or CsvOptions()
+    records = Records(io.BytesIO(source) if isinstance(source, bytes) else source, taken)
+    first = next(records, b"")
+    for mark, charset in _BOMS.items():
+        if first.startswith(mark):
+            raise Rejected("charset", "row 1", f"the file is {charset}, the feed's charset {taken.charset}")
+    if b"\0" in first:
+        raise Rejected("binary", "row 1")
+    if not first.strip():
+        raise Rejected("empty") if next(records, None) is None else Rejected("csv-header", "row 1", "the row is blank")
+    try:
+        cells = split(first.decode(taken.charset), taken)
+    except UnicodeDecodeError as error:
+        raise Rejected("charset", "row 1", f"byte {error.start + 1} is not {taken.charset}") from error
+    if cells is None:
+        raise Rejected("csv-header", "row 1", "a quote is not closed")
+    binding = bind(cells, contract, taken)
+    records.width = len(cells)
+    return CsvFile(binding, records)
+
+
+def read(source: bytes | BinaryIO, contract: Contract, options: CsvOptions | None = None) -> Iterator[Row | RowError]:
+    """Every row of a CSV. Raises Rejected at once, before the first row, where the header does not fit."""
+    return open_csv(source, contract, options).rows()
+
+
+def _present(found: dict[str, Reader], header: Header) -> list[tuple[str, Reader]]:
+    return [(column, reader) for column, reader in found.items() if column in header.names]
+
+
+def _rewrite(cells: dict[str, str], columns: list[tuple[str, Reader]]) -> list[str]:
+    """Put cells in the contract's form; the columns whose cell is in no form that the feed declares."""
+    unread: list[str] = []
+    for column, reader in columns:
+        if (written := cells.get(column)) is not None:
+            if (taken := reader(written)) is None:
+                unread.append(column)
+            else:
+                cells[column] = taken
+    return unread

@@ -1,0 +1,70 @@
+"""The documented contract of a CSV feed, `profiles/csv/<feed>.json`: its columns and what may stand in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema_rs
+import orjson
+
+from adapter.errors import Defect
+from adapter.model import Json
+
+CONTRACTS = Path(__file__).resolve().parents[2] / "profiles" / "csv"
+"""Folder of the network's own contracts."""
+
+ColumnKind = Literal["text", "code", "day", "moment", "number"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """The contract of one feed. columns: name to kind, in the order of the file. required: in that order too.
+
+    Source: JSON Schema 2020-12 of one row, every cell a string; see `contract_of` for how kinds are read.
+    """
+
+    feed: str
+    columns: Mapping[str, ColumnKind]
+    required: tuple[str, ...]
+    validator: jsonschema_rs.Draft202012Validator
+
+
+def contract_of(schema: Json) -> Contract:
+    """The contract that a JSON Schema states, compiled. Raises Defect (csv-feed) where it is no usable schema.
+
+    Kinds: `enum` code; `format: date` day; `anyOf` of formats moment; `format: decimal` number; else text.
+    """
+    feed = str(schema.get("title", ""))
+    place = f"profiles/csv/{feed}.json"
+    try:
+        properties: dict[str, Json] = schema["properties"]
+        required = frozenset(schema.get("required", ()))
+        validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    except (KeyError, ValueError) as error:
+        raise Defect("csv-feed", place, "not a JSON Schema of a row") from error
+    if unknown := required - properties.keys():
+        raise Defect("csv-feed", place, f"required, but no property: {', '.join(sorted(unknown))}")
+    return Contract(feed=feed, columns={name: _kind(p) for name, p in properties.items()},
+                    required=tuple(n for n in properties if n in required), validator=validator)
+
+
+def load_contract(feed: str, folder: Path = CONTRACTS) -> Contract:
+    """The contract of a feed by its name. Raises Defect (csv-feed) where there is none, or it cannot be read."""
+    path = folder / f"{feed}.json"
+    try:
+        return contract_of(orjson.loads(path.read_bytes()))
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise Defect("csv-feed", f"profiles/csv/{feed}.json", "the contract cannot be read") from error
+
+
+def _kind(column: Mapping[str, Any]) -> ColumnKind:
+    if "enum" in column:
+        return "code"
+    if column.get("format") == "date":
+        return "day"
+    if column.get("format") == "decimal":
+        return "number"
+    return "moment" if "anyOf" in column else "text"
