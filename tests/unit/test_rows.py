@@ -77,7 +77,8 @@ def test_any_text_comes_back(rows: list[list[str]], delimiter: str, quote: str, 
     found = outcome(text, PLAIN, CsvOptions(delimiter=delimiter, quote=quote))
     assert {r.number: r.cells for r in found if isinstance(r, Row)} == {
         n: kept(cells) for n, cells in enumerate(rows, 2) if cells[0].strip()}
-    assert {code for r in found if isinstance(r, RowError) for code, _ in codes(r)} <= {"csv-value-missing", "csv-row-empty"}
+    told = {code for r in found if isinstance(r, RowError) for code, _ in codes(r)}
+    assert told <= {"csv-value-missing", "csv-row-empty"}
 
 
 @given(st.lists(st.lists(AWKWARD, min_size=3, max_size=3), max_size=5), st.integers(1, 9),
@@ -236,7 +237,7 @@ def test_a_charset_is_the_feeds() -> None:
     {"charset": "utf-7x"}, {"longest_cell": 0},
 ])
 def test_options_that_cannot_work_are_a_defect(options: Json) -> None:
-    with pytest.raises(Defect, match="csv-feed|cannot be used"):
+    with pytest.raises(Defect, match="options cannot be used"):
         CsvOptions(**options)
 
 
@@ -246,7 +247,8 @@ def test_a_word_that_yaml_takes_for_a_truth_value_is_told() -> None:
 
 
 def test_issues_name_no_cell() -> None:
-    text = ('1,Canary,,Canary,Canary,Canary\n1,home,"Canary,,,\nCanary\n1,home,Canary\0,,,\n' + f"1,home,{'Canary' * 9999},,,\n")
+    text = '1,Canary,,Canary,Canary,Canary\n1,home,"Canary,,,\nCanary\n1,home,Canary\0,,,\n'
+    text += f"1,home,{'Canary' * 9999},,,\n"
     for row in outcome(HEADER + text):
         assert isinstance(row, RowError)
         assert not any("Canary" in message(issue) for issue in row.issues)
@@ -261,7 +263,8 @@ def test_memory_is_bounded_where_a_line_never_ends() -> None:
 @pytest.mark.parametrize("feed", ["members", "care_team", "care_plans", "goals", "consents", "referrals", "contacts"])
 def test_the_examples_of_a_contract_fit_it(feed: str) -> None:
     contract = load_contract(feed)
-    examples = {name: schema["examples"][0] for name, schema in orjson.loads((CONTRACTS / f"{feed}.json").read_bytes())["properties"].items()}
+    columns: Json = orjson.loads((CONTRACTS / f"{feed}.json").read_bytes())["properties"]
+    examples = {name: column["examples"][0] for name, column in columns.items()}
     (row,) = outcome(written([list(examples), list(examples.values())]), contract)
     assert isinstance(row, Row)
     assert row.cells == examples
