@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from adapter.model import Issue
 from adapter.parse.charset import sniff
 
-_CUT = re.compile(rb"[\r\n\x0b][ \t]*(?=(?:MSH|FHS|BHS|BTS|FTS)[^0-9A-Za-z\s])|\x1c(?=[\r\n\x0b]|\Z)")
+_CUT = re.compile(
+    rb"[\r\n\x0b][ \t]*(?=(?:MSH|FHS|BHS|BTS|FTS)[^0-9A-Za-z\s]|[BF]TS(?:[\r\n]|\Z))|\x1c(?=[\r\n\x0b]|\Z)")
 """A segment that begins something new, or the end of an MLLP block."""
-_ENVELOPE = re.compile(rb"(FHS|BHS|BTS|FTS)([^0-9A-Za-z\s])([^\r\n]*)")
+_ENVELOPE = re.compile(rb"(FHS|BHS|BTS|FTS)(?:([^0-9A-Za-z\s])([^\r\n]*)|(?=[\r\n]|\Z))")
 _LINE = re.compile(rb"\r\n|\r|\n|\Z")
 _EDGES = b"\x0b\x1c\x1a\r\n \t"
 
@@ -60,7 +61,7 @@ def _split(raw: bytes, mark: bytes) -> Split:
         envelope = _ENVELOPE.match(piece)
         if envelope:
             name, separator, fields = envelope.groups()
-            stated = fields.split(separator, 1)[0].strip().decode("latin-1")
+            stated = fields.split(separator, 1)[0].strip().decode("latin-1") if separator else ""
             envelopes.append(_Envelope(name=name.decode(), stated=stated, before=counted))
         rest = _tidy(piece[envelope.end():] if envelope else piece)
         counted += rest.startswith(b"MSH")
