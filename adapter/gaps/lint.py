@@ -1,0 +1,152 @@
+"""Lint of rule files: their form, and whether their statements stay in the SQL subset that every engine reads alike.
+
+The subset is a list of what is allowed. Left out on purpose: LIKE (case), division (integers), window, date and text
+functions (dialects), subqueries in conditions (Spark), outer joins but LEFT, SELECT *, ORDER BY and LIMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.qualify import qualify
+
+from adapter.errors import Defect
+from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.rules import RULES, Parameter, Rule, Rules, open_rules, schema_issues
+from adapter.gaps.statement import COLUMNS, WRITTEN_IN, parameters_of, parse_statement, tables_read, with_shared
+from adapter.model import Issue
+
+_ALLOWED: tuple[type[exp.Expr], ...] = (
+    exp.Select, exp.Union, exp.With, exp.CTE, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Subquery,
+    exp.Table, exp.TableAlias, exp.Alias, exp.Identifier, exp.Column, exp.Distinct, exp.Paren,
+    exp.And, exp.Or, exp.Not, exp.Is, exp.In, exp.Between, exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE,
+    exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.DPipe, exp.Case, exp.If, exp.Coalesce, exp.Cast, exp.DataType,
+    exp.Count, exp.Min, exp.Max, exp.Sum, exp.Literal, exp.Null, exp.Boolean, exp.Star, exp.Placeholder,
+)
+_CASTS = (exp.DataType.Type.BIGINT, exp.DataType.Type.TEXT)
+_JOINS = (("", ""), ("", "INNER"), ("LEFT", ""), ("LEFT", "OUTER"))
+_NOW = "now"
+
+
+def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Issue]:
+    """Every mistake in the rule files of a folder; empty where there is none."""
+    issues = list(schema_issues(folder))
+    if issues:
+        return issues
+    catalog, rules = catalog or open_catalog(), open_rules(folder)
+    known = set(catalog.views)
+    for name, table in rules.tables.items():
+        place = f"shared.yaml, tables.{name}.statement"
+        issues += _Linter(rules, catalog, known, rules.parameters).issues(table.statement, place)
+        known.add(name)
+    for rule in rules.rules.values():
+        place = f"{rule.id}.yaml, statement"
+        issues += _Linter(rules, catalog, known, parameters_of(rules, rule)).issues(rule.statement, place)
+        issues += _rule_issues(rule, place)
+    return issues
+
+
+@dataclass(frozen=True, slots=True)
+class _Linter:
+    rules: Rules
+    catalog: Catalog
+    known: set[str]
+    parameters: dict[str, Parameter]
+
+    def issues(self, text: str, place: str) -> list[Issue]:
+        try:
+            tree = parse_statement(text, place)
+        except Defect as defect:
+            return [defect.issue]
+        found = [*_outside(tree), *self.names(tree)]
+        if "%" in text:
+            found.append("`%` is outside the portable subset")
+        if not found:
+            found = list(self.columns(tree, place))
+        return [Issue(code="rule-invalid", place=place, detail=detail) for detail in dict.fromkeys(found)]
+
+    def names(self, tree: exp.Query) -> Iterator[str]:
+        for table in sorted(tables_read(tree) - self.known):
+            yield f"`{table}` is neither a view nor a shared table above"
+        for bind in tree.find_all(exp.Placeholder):
+            if bind.name != _NOW and bind.name not in self.parameters:
+                yield f"`:{bind.name}` is not declared in parameters"
+            elif bind.name != _NOW and self._is_list(bind.name) and not isinstance(bind.parent, exp.In):
+                yield f"`:{bind.name}` is a list and belongs into IN (...)"
+
+    def _is_list(self, parameter: str) -> bool:
+        return isinstance(self.parameters[parameter].default, list)
+
+    def columns(self, tree: exp.Query, place: str) -> Iterator[str]:
+        schema: dict[str, object] = {
+            view.name: {column.name: "text" for column in view.columns} for view in self.catalog.views.values()}
+        try:
+            whole = with_shared(self.rules, tree.copy(), place)
+            qualify(whole, schema=schema, dialect=WRITTEN_IN, quote_identifiers=False)
+        except SqlglotError as error:
+            yield str(error).splitlines()[0]
+
+def _outside(tree: exp.Query) -> Iterator[str]:
+    for node in tree.walk():
+        forbidden = _FORBIDDEN_FORMS.get(type(node))
+        if not isinstance(node, _ALLOWED) or (forbidden is not None and forbidden(node)):
+            yield f"`{_brief(node)}` is outside the portable subset"
+
+
+_FORBIDDEN_FORMS: dict[type[exp.Expr], Callable[[Any], bool]] = {
+    exp.Join: lambda join: join.args.get("on") is None or (join.side, join.kind) not in _JOINS,
+    exp.In: lambda within: within.args.get("query") is not None,
+    exp.Star: lambda star: not isinstance(star.parent, exp.Count),
+    exp.Subquery: lambda subquery: not isinstance(subquery.parent, exp.From | exp.Join),
+    exp.Cast: lambda cast: cast.to.this not in _CASTS,
+    exp.Union: lambda union: bool(union.args.get("distinct")),
+    exp.With: lambda with_: bool(with_.args.get("recursive")),
+    exp.Select: lambda select: any(select.args.get(part) for part in ("order", "limit", "offset")),
+}
+
+
+def _rule_issues(rule: Rule, place: str) -> Iterator[Issue]:
+    try:
+        tree = parse_statement(rule.statement, place)
+    except Defect:
+        return
+    if tuple(tree.named_selects) != COLUMNS:
+        yield Issue(code="rule-invalid", place=place, detail=f"the columns are {', '.join(COLUMNS)}")
+    given = _verdicts(tree)
+    for code in sorted(given ^ set(rule.verdicts)):
+        where = "is not given by the statement" if code in rule.verdicts else "is not declared"
+        yield Issue(code="rule-invalid", place=f"{rule.id}.yaml, verdicts.{code}", detail=f"verdict `{code}` {where}")
+    binds = {bind.name for bind in tree.find_all(exp.Placeholder)}
+    for name in sorted(set(rule.parameters) - binds):
+        yield Issue(code="rule-invalid", place=f"{rule.id}.yaml, parameters.{name}", detail="it is not read")
+
+
+def _verdicts(tree: exp.Query) -> set[str]:
+    """The codes that the columns named verdict can take."""
+    codes: set[str] = set()
+    for alias in tree.find_all(exp.Alias):
+        if alias.alias == "verdict":
+            codes |= {literal.this for literal in _results(alias.this)}
+    return codes
+
+
+def _results(node: exp.Expr) -> Iterator[exp.Literal]:
+    if isinstance(node, exp.Literal):
+        yield node
+    elif isinstance(node, exp.Case):
+        for branch in [*(branch.args["true"] for branch in node.args["ifs"]), node.args.get("default")]:
+            if branch is not None:
+                yield from _results(branch)
+    elif isinstance(node, exp.Coalesce):
+        for part in (node.this, *node.expressions):
+            yield from _results(part)
+
+
+def _brief(node: exp.Expr) -> str:
+    text = node.sql(dialect=WRITTEN_IN)
+    return text if len(text) <= 60 else f"{text[:57]}..."

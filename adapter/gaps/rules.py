@@ -1,0 +1,162 @@
+"""Rule files (profiles/rules): read, checked against their JSON Schema, as frozen records. For authors: docs/rules.md.
+
+A mistake is an Issue `rule-invalid` whose place is file and key: `G01.yaml, verdicts.no-lead.reason`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import orjson
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
+
+from adapter.errors import Defect, Rejected
+from adapter.gaps.catalog import PROFILES
+from adapter.model import Issue, Json
+
+RULES = PROFILES / "rules"
+SHARED = "shared.yaml"
+
+State = Literal["withheld", "not-applicable", "closed", "prospective", "open", "missed"]
+Reason = Literal["not-found", "missing-element", "date-out-of-range", "count-out-of-range", "not-computable"]
+Urgency = Literal["urgent", "soon", "routine"]
+Value = int | str | list[int | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A number or code that a program may set; default, unit and meaning."""
+
+    default: Value
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One answer of a rule: the gap's state, its reason where open or missed, and what would close it."""
+
+    state: State
+    reason: Reason | None = None
+    text: str
+    closes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rule:
+    """One rule as its file has it; fields as in profiles/rules.schema.json."""
+
+    id: str
+    title: str
+    seed: list[str]
+    measure: str
+    population: str
+    closed_when: str
+    urgency: Urgency
+    data_classes: list[str]
+    evidence: str
+    refusal: str
+    unknown: str
+    responsible: str
+    verdicts: dict[str, Verdict]
+    statement: str
+    item: str = ""
+    parameters: dict[str, Parameter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedTable:
+    """A table that several rules read, as one SELECT."""
+
+    text: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rules:
+    """All rules by id, and the shared tables in the order of their file, with their parameters."""
+
+    rules: dict[str, Rule]
+    tables: dict[str, SharedTable]
+    parameters: dict[str, Parameter]
+
+    def named(self, rule: str) -> Rule:
+        """The rule of that id. Raises Rejected (unknown-rule)."""
+        if rule not in self.rules:
+            raise Rejected("unknown-rule", rule)
+        return self.rules[rule]
+
+
+@cache
+def open_rules(folder: Path = RULES) -> Rules:
+    """Read the rules of a folder. Raises Defect (rule-invalid) for the first mistake; `lint.check_rules` tells all."""
+    for issue in schema_issues(folder):
+        raise Defect(issue.code, issue.place, issue.detail)
+    shared: dict[str, Any] = _read(folder / SHARED)
+    rules = [_rule(_read(path)) for path in rule_files(folder)]
+    return Rules(rules={rule.id: rule for rule in rules},
+                 tables={name: SharedTable(**table) for name, table in shared["tables"].items()},
+                 parameters=_parameters(shared))
+
+
+def rule_files(folder: Path) -> list[Path]:
+    """The rule files of a folder, the shared tables apart."""
+    return [path for path in sorted(folder.glob("*.yaml")) if path.name != SHARED]
+
+
+def schema_issues(folder: Path) -> Iterator[Issue]:
+    """What is wrong with the form of the files of a folder, each mistake by itself."""
+    for path in [folder / SHARED, *rule_files(folder)]:
+        try:
+            content = _read(path)
+        except (yaml.YAMLError, OSError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            problem = str(getattr(error, "problem", None) or error)
+            yield Issue(code="rule-invalid", place=f"{path.name}{line}", detail=problem)
+            continue
+        for error in _validator(path.name == SHARED).iter_errors(content):
+            key = ".".join(str(part) for part in error.absolute_path)
+            yield Issue(code="rule-invalid", place=f"{path.name}, {key}" if key else path.name, detail=error.message)
+        if path.name != SHARED and isinstance(content, dict) and cast("Json", content).get("id") != path.stem:
+            yield Issue(code="rule-invalid", place=f"{path.name}, id", detail="a rule is named as its file")
+
+
+@cache
+def _validator(shared: bool) -> Validator:
+    schema = orjson.loads((PROFILES / "rules.schema.json").read_bytes())
+    if shared:
+        schema = {"$defs": schema["$defs"], "$ref": "#/$defs/shared"}
+    return Draft202012Validator(schema)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"`{twice.pop()}` is there twice", node.start_mark)
+        return cast("dict[Any, Any]", super().construct_mapping(node, deep))
+
+
+def _read(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+
+
+def _rule(content: Mapping[str, Any]) -> Rule:
+    words: Json = {key: value.strip() if isinstance(value, str) else value for key, value in content.items()}
+    words["verdicts"] = {code: Verdict(**verdict) for code, verdict in content["verdicts"].items()}
+    words["parameters"] = _parameters(content)
+    return Rule(**words)
+
+
+def _parameters(content: Mapping[str, Any]) -> dict[str, Parameter]:
+    return {name: Parameter(**parameter) for name, parameter in content.get("parameters", {}).items()}

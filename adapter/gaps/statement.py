@@ -1,0 +1,144 @@
+"""A rule's statement compiled for an engine by sqlglot: shared tables as WITH, views as tables, parameters as literals.
+
+Statements are written in sqlglot's `postgres` dialect. For one member every view t that belongs to persons becomes
+(SELECT * FROM view_t WHERE member_id = :member). `:now`, `:member` and `:organization` stay as binds, in the form that
+the engine's driver wants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from adapter.errors import Defect
+from adapter.gaps.catalog import Catalog
+from adapter.gaps.rules import Parameter, Rule, Rules, State, Value
+from adapter.gaps.tables import PREFIX
+
+WRITTEN_IN = "postgres"
+Dialect = Literal["sqlite", "postgres", "duckdb", "spark"]
+
+COLUMNS = ("member_id", "item", "verdict", "due", "evidence", "responsible_org", "responsible_party")
+"""What a rule's statement yields, in this order."""
+
+
+def parse_statement(text: str, place: str) -> exp.Query:
+    """The tree of a statement. Raises Defect (rule-invalid) where it is not one SELECT."""
+    try:
+        trees = sqlglot.parse(text, read=WRITTEN_IN)
+    except SqlglotError as error:
+        raise Defect("rule-invalid", place, str(error).splitlines()[0]) from error
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        raise Defect("rule-invalid", place, "one SELECT is expected")
+    return trees[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a rule is compiled for: an engine; one member or all; gaps in these states; of one organization or all."""
+
+    dialect: Dialect
+    one_member: bool = False
+    states: frozenset[State] | None = None
+    one_organization: bool = False
+
+
+@lru_cache(maxsize=512)
+def compile_rule(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> str:
+    """The SQL of a rule for a target, compiled once. Binds: now (seconds since 1970), member, organization.
+
+    Raises Defect (rule-invalid).
+    """
+    place = f"{rule.id}.yaml, statement"
+    tree = with_shared(rules, parse_statement(rule.statement, place), place)
+    _set_parameters(tree, {name: p.default for name, p in parameters_of(rules, rule).items()})
+    _set_tables(tree, catalog, target.one_member)
+    return _narrowed(tree, rule, target).sql(dialect=target.dialect)
+
+
+def with_shared(rules: Rules, tree: exp.Query, place: str) -> exp.Query:
+    """The statement with the shared tables that it reads, and those that these read, as its first WITH tables."""
+    needed: dict[str, exp.Query] = {}
+
+    def need(query: exp.Query) -> None:
+        for name in tables_read(query):
+            if name in rules.tables and name not in needed:
+                table = parse_statement(rules.tables[name].statement, f"shared.yaml, tables.{name}.statement")
+                need(table)
+                needed[name] = table
+
+    need(tree)
+    own = list(tree.ctes)
+    clash = {cte.alias for cte in own} & set(rules.tables)
+    if clash:
+        raise Defect("rule-invalid", place, f"`{clash.pop()}` is a shared table")
+    tree.set("with_", None)
+    for name, table in needed.items():
+        tree = tree.with_(name, as_=table, copy=False)
+    for cte in own:
+        tree = tree.with_(cte.alias, as_=cte.this, copy=False)
+    return tree
+
+
+def tables_read(tree: exp.Query) -> set[str]:
+    """Tables that a statement names, its own WITH tables apart."""
+    return {table.name for table in tree.find_all(exp.Table)} - {cte.alias for cte in tree.find_all(exp.CTE)}
+
+
+def parameters_of(rules: Rules, rule: Rule) -> dict[str, Parameter]:
+    """The parameters a rule's statement may name: its own and the shared ones."""
+    return {**rules.parameters, **rule.parameters}
+
+
+def _set_parameters(tree: exp.Query, values: dict[str, Value]) -> None:
+    for bind in list(tree.find_all(exp.Placeholder)):
+        name = bind.name
+        if name in values:
+            value = values[name]
+            literals = [_literal(v) for v in value] if isinstance(value, list) else [_literal(value)]
+            _replace(bind, literals)
+        elif name == "now":
+            bind.replace(exp.cast(exp.Placeholder(this="now"), "BIGINT"))
+
+
+def _replace(bind: exp.Expr, literals: list[exp.Expr]) -> None:
+    """A list takes the bind's place within IN (...)."""
+    if isinstance(bind.parent, exp.In) and bind.arg_key == "expressions":
+        others = [e for e in bind.parent.expressions if e is not bind]
+        bind.parent.set("expressions", [*others, *literals])
+    else:
+        bind.replace(literals[0])
+
+
+def _literal(value: int | str) -> exp.Expr:
+    return exp.Literal.number(value) if isinstance(value, int) else exp.Literal.string(value)
+
+
+def _set_tables(tree: exp.Query, catalog: Catalog, one_member: bool) -> None:
+    own = {cte.alias for cte in tree.find_all(exp.CTE)}
+    for table in list(tree.find_all(exp.Table)):
+        if table.name in own or table.name not in catalog.views:
+            continue
+        stored, alias = exp.to_table(PREFIX + table.name), table.alias_or_name
+        if one_member and any(column.name == "member_id" for column in catalog.views[table.name].columns):
+            rows = exp.select("*").from_(stored).where(exp.column("member_id").eq(exp.Placeholder(this="member")))
+            table.replace(rows.subquery(alias))
+        else:
+            table.replace(exp.alias_(stored, alias, table=True))
+
+
+def _narrowed(tree: exp.Query, rule: Rule, target: Target) -> exp.Query:
+    if target.states is None and not target.one_organization:
+        return tree
+    query = exp.select(*COLUMNS).from_(tree.subquery("gap"))
+    if target.states is not None:
+        codes = [exp.Literal.string(code) for code, verdict in rule.verdicts.items() if verdict.state in target.states]
+        query = query.where(exp.column("verdict").isin(*codes) if codes else exp.false())
+    if target.one_organization:
+        query = query.where(exp.column("responsible_org").eq(exp.Placeholder(this="organization")))
+    return query

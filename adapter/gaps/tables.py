@@ -1,0 +1,178 @@
+"""The flat tables that rules read: one for each view, made of our own resources, kept up to date as they are written.
+
+They hold nothing of their own: made on demand from the ViewDefinitions, and made again when these change. Times are
+BIGINT seconds since 1970 UTC or days; Booleans 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Index,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    inspect,
+    select,
+    text,
+    tuple_,
+)
+
+from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.views import Column as ViewColumn
+from adapter.gaps.views import View
+from adapter.model import Composed, Json
+from adapter.store.schema import RESOURCE
+
+PREFIX = "view_"
+"""Table of view `x` is `view_x`: the database has tables of its own that a view might be named like."""
+
+_SQL_TYPES: dict[str, Any] = {"boolean": SmallInteger(), "integer": BigInteger(), "positiveInt": BigInteger(),
+                              "unsignedInt": BigInteger(), "decimal": Float()}
+_AT_ONCE = 500
+_REBUILD_AT_ONCE = 2000
+_REBUILD_LOCK = 0x6361_7276  # key of PostgreSQL's advisory lock around making the tables
+_MARKS = MetaData()
+_MARK = Table("view_mark", _MARKS, Column("mark", Text, primary_key=True))
+
+Rows = list[dict[str, Any]]
+
+
+def prepare(connection: Connection, catalog: Catalog | None = None) -> bool:
+    """Make the tables and fill them from the resources where they are missing or older than the definitions.
+
+    True where it was done; cheap where nothing is to do. Call it at start, after the schema's migrations.
+    """
+    catalog = catalog or open_catalog()
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _REBUILD_LOCK})
+    if is_current(connection, catalog):
+        return False
+    _drop(connection)
+    _metadata(catalog).create_all(connection)
+    _MARKS.create_all(connection)
+    rebuild(connection, catalog)
+    connection.execute(insert(_MARK).values(mark=catalog.mark))
+    return True
+
+
+def is_current(connection: Connection, catalog: Catalog | None = None) -> bool:
+    """Whether the tables stand and are those of the definitions."""
+    if not inspect(connection).has_table(_MARK.name):
+        return False
+    return connection.scalar(select(_MARK.c.mark)) == (catalog or open_catalog()).mark
+
+
+def refresh(connection: Connection, changed: Sequence[Composed], catalog: Catalog | None = None) -> None:
+    """Replace the rows of the changed resources, in the transaction that writes them; deleted ones lose their rows.
+
+    Of several with one type and id the last counts. Raises Defect (view-failed).
+    """
+    catalog = catalog or open_catalog()
+    last = {(c.resource_type, c.id): c for c in changed if c.resource_type in catalog.by_type}
+    gone: defaultdict[str, list[str]] = defaultdict(list)
+    living: list[tuple[str, str, Json]] = []
+    for (resource_type, resource_id), composed in last.items():
+        gone[resource_type].append(resource_id)
+        if not composed.deleted:
+            living.append((resource_type, resource_id, composed.body))
+    for resource_type, ids in gone.items():
+        for view in catalog.by_type[resource_type]:
+            _forget(connection, _table(catalog, view), ids)
+    _write(connection, catalog, living)
+
+
+def rebuild(connection: Connection, catalog: Catalog | None = None) -> None:
+    """Empty every table and fill it from the resources that stand."""
+    catalog = catalog or open_catalog()
+    for view in catalog.views.values():
+        connection.execute(delete(_table(catalog, view)))
+    for chunk in _resources(connection, sorted(catalog.by_type)):
+        _write(connection, catalog, chunk)
+
+
+def _resources(connection: Connection, types: Sequence[str]) -> Iterator[list[tuple[str, str, Json]]]:
+    after = ("", "")
+    while True:
+        rows = connection.execute(
+            select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.body)
+            .where(RESOURCE.c.deleted == 0, RESOURCE.c.resource_type.in_(types),
+                   tuple_(RESOURCE.c.resource_type, RESOURCE.c.id) > after)
+            .order_by(RESOURCE.c.resource_type, RESOURCE.c.id).limit(_REBUILD_AT_ONCE)).all()
+        if not rows:
+            return
+        yield [(row.resource_type, row.id, orjson.loads(row.body)) for row in rows]
+        after = (rows[-1].resource_type, rows[-1].id)
+
+
+def _write(connection: Connection, catalog: Catalog, resources: Sequence[tuple[str, str, Json]]) -> None:
+    rows: defaultdict[str, Rows] = defaultdict(list)
+    for resource_type, resource_id, body in resources:
+        node = {**body, "resourceType": resource_type, "id": resource_id}
+        for view in catalog.by_type[resource_type]:
+            names = _names(view)
+            rows[view.name].extend(dict(zip(names, row, strict=True)) for row in view.rows(node))
+    for name, of_view in rows.items():
+        if of_view:
+            connection.execute(insert(_table(catalog, catalog.views[name])), of_view)
+
+
+def _forget(connection: Connection, table: Table, ids: Sequence[str]) -> None:
+    statement = delete(table).where(table.c.resource_id.in_(bindparam("ids", expanding=True)))
+    for at in range(0, len(ids), _AT_ONCE):
+        connection.execute(statement, {"ids": list(ids[at:at + _AT_ONCE])})
+
+
+def _drop(connection: Connection) -> None:
+    standing = [name for name in inspect(connection).get_table_names() if name.startswith(PREFIX)]
+    for name in standing:
+        Table(name, MetaData()).drop(connection)
+
+
+def _table(catalog: Catalog, view: View) -> Table:
+    return _metadata(catalog).tables[PREFIX + view.name]
+
+
+@cache
+def _names(view: View) -> tuple[str, ...]:
+    return tuple(column.name for column in view.columns)
+
+
+_METADATA: dict[str, MetaData] = {}
+
+
+def _metadata(catalog: Catalog) -> MetaData:
+    """The tables of a catalog, made once."""
+    if catalog.mark not in _METADATA:
+        metadata = MetaData()
+        for view in catalog.views.values():
+            _define(metadata, view)
+        _METADATA[catalog.mark] = metadata
+    return _METADATA[catalog.mark]
+
+
+def _define(metadata: MetaData, view: View) -> None:
+    name = PREFIX + view.name
+    table = Table(name, metadata, *(Column(c.name, _sql_type(c)) for c in view.columns))
+    for key in ("resource_id", "member_id"):
+        if key in table.c:
+            Index(f"{name}_{key}", table.c[key])
+
+
+def _sql_type(column: ViewColumn) -> Any:
+    if column.number:
+        return BigInteger()
+    return _SQL_TYPES.get(column.type, Text())
