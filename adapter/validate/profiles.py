@@ -1,0 +1,205 @@
+"""US Core 6.1.0: which profiles a resource claims, and what is missing for them.
+
+`claim` is pure but for the freshly composed dict it is given. What each profile asks is read from its StructureDefinition
+(needs.py); the invariants among it stand here, named by their keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, cast
+
+from adapter.model import Issue, Json
+from adapter.validate import facts
+from adapter.validate.needs import DAR_EXTENSION, absent, impossible, lean, met, needs, satisfy, unknown_concept
+from adapter.validate.observations import observation_profiles, observation_rule
+
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
+NPI = "http://hl7.org/fhir/sid/us-npi"
+_BY_TYPE = {
+    "Patient": "us-core-patient", "RelatedPerson": "us-core-relatedperson", "Practitioner": "us-core-practitioner",
+    "PractitionerRole": "us-core-practitionerrole", "Organization": "us-core-organization", "Location": "us-core-location",
+    "Encounter": "us-core-encounter", "Coverage": "us-core-coverage", "Procedure": "us-core-procedure",
+    "AllergyIntolerance": "us-core-allergyintolerance", "CareTeam": "us-core-careteam", "Goal": "us-core-goal",
+    "ServiceRequest": "us-core-servicerequest", "QuestionnaireResponse": "us-core-questionnaireresponse",
+    "Provenance": "us-core-provenance", "MedicationRequest": "us-core-medicationrequest",
+}
+_CONDITION_CATEGORY = {
+    "http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item": "us-core-condition-problems-health-concerns",
+    "http://hl7.org/fhir/us/core/CodeSystem/condition-category|health-concern": "us-core-condition-problems-health-concerns",
+    "http://terminology.hl7.org/CodeSystem/condition-category|encounter-diagnosis": "us-core-condition-encounter-diagnosis",
+}
+_ASSESS_PLAN = "http://hl7.org/fhir/us/core/CodeSystem/careplan-category|assess-plan"
+_MEMBER_NUMBER = "http://terminology.hl7.org/CodeSystem/v2-0203|MB"
+_ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order"))
+_IDENTIFIER_FORM = {  # us-core-18, us-core-19; an NPI has a check digit besides (us-core-16, us-core-17)
+    "urn:oid:2.16.840.1.113883.4.7": re.compile(r"[0-9]{2}D[0-9]{7}"),
+    "urn:oid:2.16.840.1.113883.6.300": re.compile(r"[0-9]{5}"),
+}
+
+
+def claim(resource: Json) -> list[Issue]:
+    """Claim the US Core profiles that fit a resource, marking what they miss; the resource itself is changed.
+
+    Adds `meta.profile`. Each element marked as unknown gives `must-have-absent`; a profile that asks for something that is
+    missing and cannot be marked is not claimed and gives `profile-not-claimed`. Parts below the top level are copied, never
+    changed, so they may be shared. A type without a profile is left as it is. Source: US Core 6.1.0, Missing Data.
+    """
+    issues: list[Issue] = []
+    resource_type: str = resource.get("resourceType", "")
+    urls = _profiles_of(resource_type, resource, issues)
+    for url in urls:
+        refused = _fill(resource_type, resource, url, issues)
+        if not refused:
+            rule = _RULES.get(resource_type)
+            if rule is not None:
+                rule(resource, issues)
+            _name_profile(resource, url)
+    return issues
+
+
+def _fill(resource_type: str, resource: Json, url: str, issues: list[Issue]) -> bool:
+    """Mark what a profile misses; True where it cannot be claimed, then only what R4 itself asks for is marked."""
+    wanted = needs(url)
+    complete = met(resource, lean(url))
+    refused = "" if complete else impossible(resource, wanted, resource_type)
+    refused = refused or _refused(resource_type, resource)
+    if refused:
+        issues.append(Issue(code="profile-not-claimed", place=refused, detail=url.rsplit("/", 1)[-1]))
+    if not complete:
+        resource.update(satisfy(resource, wanted, resource_type, bool(refused), issues))
+    return bool(refused)
+
+
+def _profiles_of(resource_type: str, resource: Json, issues: list[Issue]) -> list[str]:
+    if resource_type in _BY_TYPE:
+        return [US_CORE + _BY_TYPE[resource_type]]
+    if resource_type == "Condition":
+        found = sorted({_CONDITION_CATEGORY[c] for c in codings(resource, "category") if c in _CONDITION_CATEGORY})
+        if not found:
+            issues.append(Issue(code="profile-not-claimed", place="Condition.category",
+                                detail="neither problem-list-item, health-concern nor encounter-diagnosis"))
+        return [US_CORE + name for name in found]
+    if resource_type == "CarePlan" and _ASSESS_PLAN in codings(resource, "category"):
+        return [US_CORE + "us-core-careplan"]
+    if resource_type == "Observation":
+        return [US_CORE + name for name in observation_profiles(resource, issues)]
+    return []
+
+
+def codings(resource: Json, element: str) -> set[str]:
+    """`system|code` of each coding in a CodeableConcept element, or in a list of them."""
+    value: Any = resource.get(element, [])
+    concepts = cast("list[Json]", value if isinstance(value, list) else [value])
+    return {f"{coding.get('system', '')}|{coding.get('code', '')}" for concept in concepts
+            for coding in concept.get("coding", [])}
+
+
+def _name_profile(resource: Json, url: str) -> None:
+    meta: Json = resource.get("meta", {})
+    named: list[str] = meta.get("profile", [])
+    if url not in named:
+        resource["meta"] = {**meta, "profile": [*named, url]}
+
+
+# --- what cannot be marked: the place, or ''
+
+def _refused(resource_type: str, resource: Json) -> str:
+    if resource_type in ("Practitioner", "Organization"):
+        for index, identifier in enumerate(resource.get("identifier", [])):
+            if not _well_formed(identifier.get("system", ""), identifier.get("value")):
+                return f"{resource_type}.identifier[{index}].value"
+    elif resource_type == "Coverage" and "subscriberId" not in resource:  # us-core-15
+        numbers = (codings(identifier, "type") for identifier in resource.get("identifier", []))
+        if not any(_MEMBER_NUMBER in found for found in numbers):
+            return "Coverage.subscriberId"
+    elif resource_type == "PractitionerRole":  # us-core-13
+        if not any(name in resource for name in ("practitioner", "organization", "healthcareService", "location")):
+            return "PractitionerRole.practitioner"
+    elif resource_type == "Observation":
+        return observation_rule(resource)
+    return ""
+
+
+def _well_formed(system: str, value: str | None) -> bool:
+    if system == NPI and value is not None:
+        return valid_npi(value)
+    form = _IDENTIFIER_FORM.get(system)
+    return form is None or value is None or form.fullmatch(value) is not None
+
+
+@lru_cache(maxsize=4096)
+def valid_npi(value: str) -> bool:
+    """Ten digits whose last is the Luhn check digit over 80840 and the first nine. Source: us-core-16, us-core-17."""
+    if len(value) != 10 or not value.isascii() or not value.isdigit():
+        return False
+    doubled = sum(int(d) * 2 - (9 if d > "4" else 0) for d in value[0:9:2])
+    return (doubled + sum(int(d) for d in value[1:10:2]) + 24) % 10 == 0
+
+
+# --- invariants whose missing part can be marked
+
+def _patient(resource: Json, issues: list[Issue]) -> None:  # us-core-6
+    names: list[Json] = resource["name"]
+    for index, name in enumerate(names):
+        if "family" in name or "given" in name or "_family" in name or "_given" in name or _marked(name):
+            continue
+        extensions = [*name.get("extension", []), *absent()["extension"]]
+        names = [*names[:index], {**name, "extension": extensions}, *names[index + 1:]]
+        issues.append(Issue(code="must-have-absent", place=f"Patient.name[{index}].family"))
+    resource["name"] = names
+
+
+def _marked(node: Json) -> bool:
+    return any(extension.get("url") == DAR_EXTENSION for extension in node.get("extension", []))
+
+
+def _related_person(resource: Json, issues: list[Issue]) -> None:  # us-core-14
+    if "name" not in resource and "relationship" not in resource:
+        _mark(resource, "RelatedPerson", "relationship", [unknown_concept()], issues)
+
+
+def _practitioner_role(resource: Json, issues: list[Issue]) -> None:  # pd-1
+    if "telecom" not in resource and "endpoint" not in resource:
+        _mark(resource, "PractitionerRole", "endpoint", [absent()], issues)
+
+
+def _procedure(resource: Json, issues: list[Issue]) -> None:  # us-core-7
+    done = resource.get("status") in ("completed", "in-progress")
+    if done and not any(name.lstrip("_").startswith("performed") for name in resource):
+        resource["_performedDateTime"] = absent()
+        issues.append(Issue(code="must-have-absent", place="Procedure.performed"))
+
+
+def _medication_request(resource: Json, issues: list[Issue]) -> None:  # us-core-21
+    if resource.get("intent") in _ORDERS and "requester" not in resource:
+        _mark(resource, "MedicationRequest", "requester", absent(), issues)
+
+
+def _provenance(resource: Json, issues: list[Issue]) -> None:  # provenance-1
+    agents: list[Json] = resource["agent"]
+    for index, agent in enumerate(agents):
+        who: str = agent.get("who", {}).get("reference", "")
+        if who.startswith(("Practitioner/", "Device/")) and "onBehalfOf" not in agent:
+            agents = [*agents[:index], {**agent, "onBehalfOf": absent()}, *agents[index + 1:]]
+            issues.append(Issue(code="must-have-absent", place=f"Provenance.agent[{index}].onBehalfOf"))
+    resource["agent"] = agents
+
+
+def _mark(resource: Json, resource_type: str, name: str, value: Any, issues: list[Issue]) -> None:
+    resource[name] = value
+    issues.append(Issue(code="must-have-absent", place=f"{resource_type}.{name}"))
+
+
+_RULES: dict[str, Callable[[Json, list[Issue]], None]] = {
+    "Patient": _patient, "RelatedPerson": _related_person, "PractitionerRole": _practitioner_role,
+    "Procedure": _procedure, "MedicationRequest": _medication_request, "Provenance": _provenance,
+}
+
+
+def known_rules() -> dict[str, str]:
+    """Key -> words of every invariant of severity error that US Core adds to the profiles that are claimed."""
+    claimed = {US_CORE + name for name in (*_BY_TYPE.values(), *_CONDITION_CATEGORY.values(), "us-core-careplan")}
+    return {key: words for url in sorted(claimed) for key, words in facts.profiles()[url].get("rules", {}).items()}
