@@ -10,6 +10,7 @@ Json = dict[str, Any]
 """A FHIR resource, or a part of one, as plain JSON (the hot path holds no model classes)."""
 
 Severity = Literal["information", "warning", "error"]
+OrderBy = Literal["event", "sequence", "arrival"]
 Kind = Literal["snapshot", "effect", "cancel", "link", "unlink", "withdraw"]
 
 
@@ -43,7 +44,8 @@ class Order:
     """Where a statement stands among others: the times of meaning as the feed's `order` arranges them.
 
     occurred, stated, arrival: microseconds since 1970 UTC. sequence: MSH-13, 0 without. rank: of the event
-    (pre-admit < admit < transfer < discharge < cancel < merge). Source: COMPOSE, fold inside one source.
+    (pre-admit < admit < transfer < discharge < cancel < merge). occurred_given: EVN-6 was there (a cancel pairs by it).
+    by: the feed's `order`.
     """
 
     occurred: int
@@ -51,6 +53,22 @@ class Order:
     sequence: int
     rank: int
     arrival: int
+    occurred_given: bool = True
+    by: OrderBy = "event"
+
+    def of_snapshot(self) -> tuple[int, int, int, int]:
+        """Where a snapshot stands in its source: by what was stated."""
+        return self._key(self.stated)
+
+    def of_effect(self) -> tuple[int, int, int, int]:
+        """Where an effect stands in its source: by what happened."""
+        return self._key(self.occurred)
+
+    def _key(self, moment: int) -> tuple[int, int, int, int]:
+        if self.by == "sequence":
+            return (self.sequence, moment, self.rank, self.arrival)
+        return (0 if self.by == "arrival" else moment, 0 if self.by == "arrival" else self.sequence,
+                0 if self.by == "arrival" else self.rank, self.arrival)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +91,6 @@ class Contribution:
     kind: Kind
     event: str
     order: Order
-    occurred_stated: bool = True
     body: Json = field(default_factory=dict[str, Any])
     cancels: tuple[str, ...] = ()
     other: str = ""
@@ -118,7 +135,10 @@ class Composed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A resource version waiting to be pushed. lane: person key, or the resource's own key for shared data."""
+    """A resource version waiting to be pushed (body None: deleted). lane: person key, or the resource's own name.
+
+    shared: data of no person (Organization, Practitioner, Location), which others refer to.
+    """
 
     resource_type: str
     id: str
@@ -126,3 +146,4 @@ class Delivery:
     hash: str
     body: Json | None
     attempts: int = 0
+    shared: bool = False

@@ -223,3 +223,46 @@ def _by_type(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
 def _stored(row: Row[Any]) -> Stored:
     return Stored(resource_type=row.resource_type, id=row.id, version=row.version, updated=row.updated,
                   body=None if row.body is None else orjson.loads(row.body))
+
+
+def keys_of_persons(connection: Connection, persons: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(type, id, key) of every standing resource whose person is one of these."""
+    found: list[tuple[str, str, str]] = []
+    for chunk in _parts(persons):
+        query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.key).where(
+            RESOURCE.c.person.in_(chunk), RESOURCE.c.deleted == 0)
+        found.extend((row.resource_type, row.id, row.key) for row in connection.execute(query))
+    return found
+
+
+def keys_of_resources(connection: Connection, names: Iterable[str]) -> set[tuple[str, str]]:
+    """(type, business key) of these resources, named `Type/id`."""
+    query_keys = [(t, i) for t, _, i in (name.partition("/") for name in names)]
+    found: set[tuple[str, str]] = set()
+    for resource_type, ids in _by_type(query_keys):
+        query = select(RESOURCE.c.key).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids))
+        found.update((resource_type, key) for key in connection.scalars(query))
+    return found
+
+
+def standing_names(connection: Connection, names: Iterable[str]) -> set[str]:
+    """Of these `Type/id`, those that stand."""
+    found: set[str] = set()
+    for resource_type, ids in _by_type([(t, i) for t, _, i in (name.partition("/") for name in names)]):
+        query = select(RESOURCE.c.id).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids),
+                                            RESOURCE.c.deleted == 0)
+        found.update(f"{resource_type}/{i}" for i in connection.scalars(query))
+    return found
+
+
+def _parts(items: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(items)
+    for start in range(0, len(listed), _IDS_AT_ONCE):
+        yield listed[start:start + _IDS_AT_ONCE]
+
+
+def key_and_person(connection: Connection, resource_type: str, resource_id: str) -> tuple[str, str] | None:
+    """(business key, person) of a resource, None where it never was."""
+    query = select(RESOURCE.c.key, RESOURCE.c.person).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)
+    row = connection.execute(query).first()
+    return (row.key, row.person) if row is not None else None

@@ -1,0 +1,137 @@
+"""One resource out of all that was said about it; pure: the same set of contributions gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from adapter.compose.fold import Statement, fold
+from adapter.compose.merge import Sources, unite
+from adapter.compose.references import resolved
+from adapter.identity.ids import resource_id
+from adapter.identity.persons import Person, alone
+from adapter.model import Composed, Contribution, Issue, Json
+
+SERVER_KEY = "urn:x-careloop:fhir-id"
+"""System of keys that name a resource by the id another client gave it: `urn:x-careloop:fhir-id|Type/id`."""
+
+Target = tuple[str, str, str]
+"""Resource type, business key, and the person's main key for resources that each person has one of ('' otherwise)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What composition needs to know beside contributions: the ids' key, persons, precedence of sources."""
+
+    key: bytes
+    persons: Mapping[str, Person]
+    precedence: Callable[[str], int]
+
+    def person(self, patient: str) -> Person:
+        """The person of an identifier."""
+        return self.persons.get(patient) or alone(patient)
+
+    def literal(self, symbolic: str) -> str:
+        """`Type?key` (a Patient: the person's main one), `Type!key` (that very record) or `Type@patient?key` as Type/id."""
+        head, mark, key = symbolic.partition("?")
+        if not mark:
+            head, mark, key = symbolic.partition("!")
+            return f"{head}/{resource_id(self.key, head, key)}" if mark else symbolic
+        if key.startswith(SERVER_KEY):
+            return key[len(SERVER_KEY) + 1:]
+        resource_type, at, patient = head.partition("@")
+        if at:
+            key = f"{self.person(patient).main}|{key}"
+        elif resource_type == "Patient":
+            key = self.person(key).main
+        return f"{resource_type}/{resource_id(self.key, resource_type, key)}"
+
+
+def target_of(c: Contribution, network: Network) -> Target:
+    """Which resource a contribution is about, once its person is known."""
+    if c.scope == "person":
+        return (c.resource_type, c.key, network.person(c.patient).main)
+    return (c.resource_type, c.key, "")
+
+
+def target_id(target: Target, network: Network) -> str:
+    """The id of a target's resource."""
+    resource_type, key, main = target
+    if key.startswith(SERVER_KEY):
+        return key.rpartition("/")[2]
+    return resource_id(network.key, resource_type, f"{main}|{key}" if main else key)
+
+
+def compose(target: Target, contributions: Iterable[Contribution], network: Network) -> Composed:
+    """The current resource of a target. For a main Patient, contributions are those of all the person's records."""
+    by_source: dict[tuple[str, str], list[Contribution]] = {}
+    patient = ""
+    for c in contributions:
+        patient = patient or c.patient
+        by_source.setdefault((c.source, c.key if c.resource_type == "Patient" else ""), []).append(c)
+    resource_type, key, _ = target
+    identifier = target_id(target, network)
+    person = network.person(key if resource_type == "Patient" else patient)
+    statements = [fold(by_source[k]) for k in sorted(by_source)]
+    if resource_type == "Patient":
+        statements = _patient_statements(key, person, statements)
+    statements = [s for s in statements if s.slots]
+    owner = person.main if patient or resource_type == "Patient" else ""
+    issues = [i for s in statements for i in s.issues]
+    if not statements:
+        return Composed(resource_type=resource_type, id=identifier, key=key, person=owner, body={}, hash="", sources={},
+                        issues=tuple(issues), deleted=True)
+    united, sources = unite(statements, network.precedence)
+    body: Json = {"resourceType": resource_type, "id": identifier, **resolved(united, network.literal)}
+    if resource_type == "Patient":
+        _link(body, key, person, network)
+        issues.extend(person.issues if key == person.main else ())
+    return Composed(resource_type=resource_type, id=identifier, key=key, person=owner, body=body, hash="", sources=sources,
+                    issues=tuple(issues))
+
+
+def _patient_statements(key: str, person: Person, statements: list[Statement]) -> list[Statement]:
+    """Of a main Patient: all records; of merged ones only the identifiers, as old. Of another record: its own only."""
+    kept: list[Statement] = []
+    for statement in statements:
+        record = next(iter(statement.slots.values())).by.key if statement.slots else key
+        if record == key:
+            kept.append(statement)
+        elif key == person.main and record in person.merged:
+            old = {f"{slot}~{record}": replace(said, value=[{**i, "use": "old"} for i in said.value])
+                   for slot, said in statement.slots.items() if slot.startswith("identifier#") and said.value}
+            kept.append(Statement(source=statement.source, slots=old, issues=statement.issues))
+        elif key == person.main:
+            kept.append(statement)
+    return kept
+
+
+def _link(body: Json, key: str, person: Person, network: Network) -> None:
+    """Patient.link and active by what became of the person's records (R4 Patient.link; COMPOSE, identity)."""
+    links: list[tuple[str, str]] = []
+    if key in person.merged:
+        links.extend([(person.merged[key], "replaced-by")] if person.merged[key] in person.records else [])
+        body["active"] = False
+    elif key != person.main:
+        if person.main in person.records:
+            links.append((person.main, "refer"))
+    else:
+        links.extend((m, "seealso") for m in sorted(person.records) if m != key and m not in person.merged)
+    links.extend((loser, "replaces") for loser, survivor in sorted(person.merged.items()) if survivor == key and loser in person.records)
+    if links:
+        body["link"] = [{"other": {"reference": network.literal(f"Patient!{other}")}, "type": kind} for other, kind in links]
+
+
+def sealed(composed: Composed, body: Json, issues: Sequence[Issue], *, deleted: bool | None = None) -> Composed:
+    """The composed resource with its final body, and the hash of it."""
+    gone = composed.deleted if deleted is None else deleted
+    content: Any = None if gone else body
+    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return replace(composed, body=body, hash=digest, issues=(*composed.issues, *issues), deleted=gone)
+
+
+__all__ = ["Composed", "Network", "Sources", "Target", "compose", "sealed", "target_id", "target_of"]

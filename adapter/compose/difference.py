@@ -1,0 +1,53 @@
+"""What another client changed in a resource that we had written, as slots of a contribution of its own.
+
+Slots: the element with its new value; `element#server` for list members added or changed; `element!` for what was taken
+out (True, or the identities of the members that went). Source: COMPOSE, FHIR server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from adapter.compose.merge import identity_of, member_identity
+from adapter.model import Json
+
+OURS = frozenset({"resourceType", "id", "meta"})
+"""Elements that are never taken over from another client."""
+
+
+def difference(resource_type: str, base: Json | None, theirs: Json, nested: Callable[[str, str], bool]) -> Json:
+    """Slots that turn `base` (what we had pushed, None where nothing) into `theirs`.
+
+    nested: whether an element (resource type, path) is composed below it (BackboneElement, Period).
+    """
+    slots: Json = {}
+    _compare(resource_type, "", base or {}, theirs, nested, slots)
+    return slots
+
+
+def _compare(resource_type: str, prefix: str, base: Json, theirs: Json, nested: Callable[[str, str], bool], slots: Json) -> None:
+    for name in sorted({*base, *theirs} - (OURS if not prefix else set())):
+        path, before, after = f"{prefix}{name}", base.get(name), theirs.get(name)
+        if before == after:
+            continue
+        if isinstance(before, list) or isinstance(after, list):
+            _lists(resource_type, path, before or [], after or [], slots)
+        elif isinstance(after if after is not None else before, dict) and nested(resource_type, path):
+            _compare(resource_type, f"{path}.", before or {}, after or {}, nested, slots)
+        elif after is None:
+            slots[f"{path}!"] = True
+        else:
+            slots[path] = after
+
+
+def _lists(resource_type: str, path: str, before: list[Any], after: list[Any], slots: Json) -> None:
+    identity = identity_of(resource_type, path)
+    old = {member_identity(identity, item): item for item in before}
+    new = {member_identity(identity, item): item for item in after}
+    added = [item for key, item in new.items() if old.get(key) != item]
+    gone = [key for key in old if key not in new]
+    if added:
+        slots[f"{path}#server"] = added
+    if gone:
+        slots[f"{path}!"] = gone

@@ -1,0 +1,98 @@
+"""Many statements of one source about one resource, folded into what that source says now; arrival does not matter.
+
+Source: COMPOSE, fold inside one source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapter.model import Contribution, Issue
+
+COURSE = {"Encounter": frozenset({"status", "period.end", "hospitalization.dischargeDisposition"})}
+"""Slots that events alone decide once any event with an effect, or a cancel of one, is known."""
+
+Key = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One slot's value, where its statement stands, and who made it."""
+
+    value: Any
+    order: Key
+    by: Contribution
+    effect: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Statement:
+    """What one source says now of one resource: slot -> Said; precedence is filled in by the composer."""
+
+    source: str
+    slots: dict[str, Said] = field(default_factory=dict[str, Said])
+    issues: list[Issue] = field(default_factory=list[Issue])
+
+
+def fold(contributions: Sequence[Contribution]) -> Statement:
+    """Fold the contributions of one source about one resource; links are not for here."""
+    statement = Statement(source=contributions[0].source)
+    withdrawn = max((c.order.of_snapshot() for c in contributions if c.kind == "withdraw"), default=None)
+    alive = [c for c in contributions if withdrawn is None or c.order.of_snapshot() > withdrawn]
+    snapshots = [c for c in alive if c.kind == "snapshot"]
+    effects = [c for c in alive if c.kind == "effect"]
+    cancels = sorted((c for c in alive if c.kind == "cancel"), key=lambda c: c.order.of_snapshot())
+    ties: set[str] = set()
+    for c in _ordered(snapshots, effect=False):
+        _overlay(statement, c, c.order.of_snapshot(), ties, effect=False)
+    if effects or cancels:
+        live = _live(effects, cancels, statement.issues)
+        for slot in COURSE.get(contributions[0].resource_type, ()):
+            statement.slots.pop(slot, None)
+        for c in cancels:
+            _overlay(statement, c, c.order.of_snapshot(), ties, effect=True)
+        for c in _ordered(live, effect=True):
+            _overlay(statement, c, c.order.of_effect(), ties, effect=True)
+    statement.issues.extend(Issue(code="order-tied", place=slot.partition("#")[0]) for slot in sorted(ties))
+    return statement
+
+
+def _ordered(contributions: Sequence[Contribution], *, effect: bool) -> Sequence[Contribution]:
+    if len(contributions) < 2:
+        return contributions
+    return sorted(contributions, key=lambda c: ((c.order.of_effect() if effect else c.order.of_snapshot()), c.message))
+
+
+def _overlay(statement: Statement, c: Contribution, order: Key, ties: set[str], *, effect: bool) -> None:
+    slots = statement.slots
+    for slot, value in c.body.items():
+        before = slots.get(slot)
+        if before is not None and before.effect == effect:
+            if before.order[:3] == order[:3]:
+                if before.value != value:
+                    ties.add(slot)
+            else:
+                ties.discard(slot)
+        elif slot in ties:
+            ties.discard(slot)
+        slots[slot] = Said(value, order, c, effect)
+
+
+def _live(effects: Sequence[Contribution], cancels: Sequence[Contribution], issues: list[Issue]) -> list[Contribution]:
+    """Effects that no cancel retracts. A cancel with EVN-6 pairs by the time of what it cancels, else with the latest."""
+    live = list(effects)
+    for cancel in cancels:
+        before = [e for e in live if e.event in cancel.cancels and e.order.of_snapshot()[:3] <= cancel.order.of_snapshot()[:3]]
+        if cancel.order.occurred_given:
+            gone = [e for e in before if e.order.occurred == cancel.order.occurred]
+        else:
+            last = max(before, key=lambda e: e.order.of_snapshot(), default=None)
+            gone = [e for e in before if last is not None and e.order.occurred == last.order.occurred]
+        if not gone:
+            if not any(e.event in cancel.cancels for e in effects):
+                issues.append(Issue(code="cancel-unmatched", place="MSH-9.2", detail=cancel.event))
+            continue
+        live = [e for e in live if e not in gone]
+    return live

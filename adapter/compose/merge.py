@@ -1,0 +1,134 @@
+"""What several sources say of one resource, united element by element into one body. Source: COMPOSE, across sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from adapter.compose.fold import Said, Statement
+from adapter.model import Json
+
+_NUMBERS = re.compile(r"(\d+)")
+
+Sources = dict[str, tuple[str, str]]
+"""FHIR element -> (source, message identity) that said it."""
+
+
+def _coded(item: Json) -> str:
+    return "/".join(sorted(f"{c.get('system', '')}|{c.get('code', '')}" for r in item.get("role", []) for c in r.get("coding", [])))
+
+
+IDENTITY: Mapping[str, Callable[[Any], Any]] = {
+    "identifier": lambda i: (i.get("system", ""), i.get("value", "")),
+    "telecom": lambda t: (t.get("system", ""), t.get("value", "")),
+    "extension": lambda e: (e.get("url", ""), "") if "extension" not in e else (e.get("url", ""), "complex"),
+    "CareTeam.participant": lambda p: (p.get("member", {}).get("reference", ""), _coded(p)),
+}
+"""What makes two list members the same one; every other list goes by content."""
+
+
+Identity = Callable[[Any], Any]
+
+
+def identity_of(resource_type: str, path: str) -> Identity | None:
+    """What tells the members of a list element apart; None where their content does."""
+    return IDENTITY.get(f"{resource_type}.{path}") or IDENTITY.get(path)
+
+
+def member_identity(identity: Identity | None, item: Any) -> str:
+    """The identity of one list member, as text."""
+    told = identity(item) if identity and isinstance(item, dict) else item  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> tuple[Json, Sources]:
+    """The united body (nested, references still symbolic) and who said each element. Raises nothing."""
+    ordered = sorted(statements, key=lambda s: (precedence(s.source), s.source))
+    singles: dict[str, list[tuple[Said, Statement]]] = {}
+    lists: dict[str, list[tuple[str, Said, Statement]]] = {}
+    removed: dict[str, list[Said]] = {}
+    for statement in ordered:
+        for slot, said in statement.slots.items():
+            path, hash_mark, group = slot.partition("#")
+            if path.endswith("!"):
+                removed.setdefault(path[:-1], []).append(said)
+            elif hash_mark:
+                if said.value is not None:
+                    lists.setdefault(path, []).append((group, said, statement))
+            else:
+                singles.setdefault(path, []).append((said, statement))
+    body: Json = {}
+    sources: Sources = {}
+    for path in sorted(singles):
+        winner = _winner(_one_choice(path, singles), precedence)
+        if winner is not None and winner[1] == path and not any(r.order > winner[0].order for r in removed.get(path, ())):
+            _set(body, path, winner[0].value)
+            sources[path] = (winner[0].by.source, winner[0].by.message)
+    for path in sorted(lists):
+        members = _members(path, lists[path], removed.get(path, []), sources)
+        if members:
+            _set(body, path, members)
+    return body, sources
+
+
+def _one_choice(path: str, singles: Mapping[str, list[tuple[Said, Statement]]]) -> list[tuple[Said, Statement, str]]:
+    """All that was said of an element; a choice (deceased[x]) is one element whatever type each source gave it."""
+    stem = next((s for s in ("deceased", "multipleBirth", "onset", "abatement", "occurrence", "effective", "value", "performed")
+                 if path.startswith(s) and path != s and path[len(s)].isupper()), "")
+    if not stem:
+        return [(said, statement, path) for said, statement in singles[path]]
+    return [(said, statement, p) for p, all_said in singles.items() if p.startswith(stem) and p[len(stem):len(stem) + 1].isupper()
+            for said, statement in all_said]
+
+
+def _winner(said: list[tuple[Said, Statement, str]], precedence: Callable[[str], int]) -> tuple[Said, str] | None:
+    """By precedence of the source, then the latest; a null falls through to the next source."""
+    valued = [s for s in said if s[0].value is not None]
+    if not valued:
+        return None
+    best = min(valued, key=lambda s: (precedence(s[1].source), *(-n for n in s[0].order), s[1].source, s[2]))
+    return best[0], best[2]
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A sort key in which PID-3 comes before PID-19."""
+    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in _NUMBERS.split(text)]
+
+
+def _members(path: str, groups: list[tuple[str, Said, Statement]], removed: list[Said], sources: Sources) -> list[Any]:
+    """A list united by the identity of its members; within a source groups stand in natural order, items as stated."""
+    if len(groups) > 1:
+        ranks: dict[str, int] = {}
+        for _, _, statement in groups:
+            ranks.setdefault(statement.source, len(ranks))
+        groups = sorted(groups, key=lambda g: (ranks[g[2].source], natural(g[0])))
+    identity = identity_of(groups[0][1].by.resource_type, path)
+    members: dict[str, Any] = {}
+    standing: dict[str, Said] = {}
+    for _, said, _ in groups:
+        for item in said.value:
+            key = member_identity(identity, item)
+            if any(r.order > said.order and key in r.value for r in removed):
+                continue
+            if key not in members:
+                members[key], standing[key] = item, said
+            elif members[key] != item:
+                newer, older = (item, members[key]) if said.order > standing[key].order else (members[key], item)
+                members[key] = {**older, **newer}
+                standing[key] = max(said, standing[key], key=lambda s: s.order)
+    for n, key in enumerate(members):
+        sources[f"{path}[{n}]"] = (standing[key].by.source, standing[key].by.message)
+    return list(members.values())
+
+
+def _set(body: Json, path: str, value: Any) -> None:
+    if "." not in path:
+        body[path] = value
+        return
+    *outer, last = path.split(".")
+    for name in outer:
+        body = body.setdefault(name, {})
+    body[last] = value

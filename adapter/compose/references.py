@@ -1,0 +1,54 @@
+"""Symbolic references become Type/id; those without a target are taken out, never left dangling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Resolve = Callable[[str], str]
+
+
+def resolved(value: Any, resolve: Resolve) -> Any:
+    """A copy of a body with each symbolic reference resolved; everything else as it is."""
+    if isinstance(value, dict):
+        out: dict[str, Any] = {}
+        for name, inner in value.items():  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+            if name == "reference" and isinstance(inner, str):
+                out[name] = resolve(inner)
+            elif isinstance(inner, (dict, list)):
+                out[name] = resolved(inner, resolve)
+            else:
+                out[name] = inner
+        return out
+    if isinstance(value, list):
+        return [resolved(inner, resolve) if isinstance(inner, (dict, list)) else inner for inner in value]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+    return value
+
+
+def targets(value: Any, found: set[str]) -> set[str]:
+    """Every relative literal reference (`Type/id`) below a value, added to `found`."""
+    if isinstance(value, dict):
+        for name, inner in value.items():  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+            if name == "reference" and isinstance(inner, str):
+                if "/" in inner and ":" not in inner:
+                    found.add(inner)
+            elif isinstance(inner, (dict, list)):
+                targets(inner, found)
+    elif isinstance(value, list):
+        for inner in value:  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+            if isinstance(inner, (dict, list)):
+                targets(inner, found)
+    return found
+
+
+def without(value: Any, missing: set[str]) -> Any:
+    """A copy without references to `missing` targets; what becomes empty goes too (a display or identifier stays)."""
+    if isinstance(value, dict):
+        if value.get("reference") in missing:  # pyright: ignore[reportUnknownMemberType]  # FHIR JSON
+            value = {k: v for k, v in value.items() if k not in ("reference", "type")}  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+        kept = {k: without(v, missing) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+        return {k: v for k, v in kept.items() if v not in ({}, [])}
+    if isinstance(value, list):
+        kept_items = [without(v, missing) for v in value]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+        return [v for v in kept_items if v not in ({}, [])]
+    return value

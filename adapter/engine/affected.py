@@ -1,0 +1,95 @@
+"""Which resources new contributions touch, and everything that must be read to compose them again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from adapter.compose.compose import Network, Target, target_id, target_of
+from adapter.identity.persons import Person, resolve
+from adapter.model import Contribution
+from adapter.pipeline import MEMBER_SYSTEM, Feeds
+from adapter.store import contributions as stored
+from adapter.store.resources import keys_of_persons
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affected:
+    """What to compose: contributions by target, and targets that stood before and have none any more."""
+
+    network: Network
+    by_target: Mapping[Target, Sequence[Contribution]]
+    vanished: Collection[tuple[str, str, str]]
+
+
+def affected(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds,
+             key: bytes, more: Collection[tuple[str, str]] = ()) -> Affected:
+    """Read what composing needs. fresh: contributions not seen before; touched: all of the batch; more: (type, key) to
+    compose beside them. A person is composed anew as a whole where links or records have changed."""
+    persons = _persons(connection, {c.patient for c in touched if c.patient})
+    anew = _anew(fresh, persons)
+    said = _read(connection, touched, persons, anew, more)
+    others = {c.patient for c in said if c.patient} - persons.keys()
+    if others:
+        persons.update(_persons(connection, others))
+    network = Network(key=key, persons=persons, precedence=feeds.precedence)
+    by_target: dict[Target, list[Contribution]] = {}
+    for c in said:
+        if c.kind == "link":
+            continue
+        by_target.setdefault(target_of(c, network), []).append(c)
+        if c.resource_type == "Patient":
+            main = network.person(c.key).main
+            if main != c.key:
+                by_target.setdefault(("Patient", main, ""), []).append(c)
+    members = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
+    return Affected(network=network, by_target=by_target, vanished=_vanished(connection, members, by_target, network))
+
+
+def _persons(connection: Connection, patients: set[str]) -> dict[str, Person]:
+    links = stored.links_around(connection, patients)
+    everyone = patients.union(*((n.patient, n.other) for n in links)) if links else patients
+    return resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,))
+
+
+def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person]) -> list[Person]:
+    """Persons whose links, or whose records among several, have changed."""
+    found: dict[str, Person] = {}
+    for c in fresh:
+        person = persons.get(c.patient)
+        if person is not None and len(person.members) > 1 and (c.kind == "link" or c.resource_type == "Patient"):
+            found[person.main] = person
+    return list(found.values())
+
+
+def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapping[str, Person], anew: Sequence[Person],
+          more: Collection[tuple[str, str]]) -> list[Contribution]:
+    whole = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
+    own: set[tuple[str, str]] = set(more)
+    shared: set[tuple[str, str, str]] = set()
+    for c in touched:
+        if c.kind == "link" or c.patient in whole:
+            continue
+        members = persons[c.patient].members if c.patient in persons else frozenset((c.patient,))
+        if c.scope == "person":
+            shared.update((c.resource_type, c.key, m) for m in members)
+        elif c.resource_type == "Patient":
+            own.update(("Patient", m) for m in members)
+        else:
+            own.add((c.resource_type, c.key))
+    own.update((c.resource_type, c.key) for c in touched if c.scope == "reference")
+    found = [*stored.by_patients(connection, whole)] if whole else []
+    found.extend(c for c in stored.by_keys(connection, own) if c.patient not in whole or not c.patient)
+    found.extend(c for c in stored.by_person_keys(connection, shared) if c.patient not in whole)
+    return found
+
+
+def _vanished(connection: Connection, members: Collection[str], by_target: Mapping[Target, Sequence[Contribution]],
+              network: Network) -> list[tuple[str, str, str]]:
+    """(type, id, key) of resources of these members that stand, but that nothing states any more under that id."""
+    if not members:
+        return []
+    alive = {(target[0], target_id(target, network)) for target in by_target}
+    return [(t, i, k) for t, i, k in keys_of_persons(connection, members) if (t, i) not in alive]

@@ -1,0 +1,58 @@
+"""Contributions into standing resources, in the one transaction of the caller: identity, compose, validate, store, queue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection
+
+from adapter.compose.compose import Composed, compose, sealed
+from adapter.compose.standing import stand
+from adapter.engine.affected import Affected, affected
+from adapter.gaps.tables import refresh
+from adapter.model import Contribution
+from adapter.pipeline import Feeds
+from adapter.store import contributions as stored
+from adapter.store import journal
+from adapter.store.outbox import enqueue
+from adapter.store.resources import keys_of_resources, standing_names, write_resources
+from adapter.validate.check import check
+from adapter.validate.profiles import claim
+
+
+def apply(connection: Connection, said: Sequence[Contribution], feeds: Feeds, key: bytes, now_us: int,
+          target: str = "") -> list[Composed]:
+    """Store contributions and bring every resource they touch up to date; those that changed are returned.
+
+    target: name of the FHIR server to queue changes for, '' for none. Source: COMPOSE, from a message to the world.
+    """
+    fresh = stored.add(connection, said)
+    changed = _bring(connection, affected(connection, fresh, said, feeds, key), now_us, target)
+    for _ in range(4):  # what was taken out for want of a target goes in again once that stands
+        created = {f"{c.resource_type}/{c.id}" for c in changed if not c.deleted}
+        wanting = journal.wanting(connection, created)
+        if not wanting:
+            break
+        more = keys_of_resources(connection, wanting)
+        again = _bring(connection, affected(connection, (), _of(connection, more), feeds, key), now_us, target)
+        changed += again
+    return changed
+
+
+def _of(connection: Connection, keys: Collection[tuple[str, str]]) -> list[Contribution]:
+    return list(stored.by_keys(connection, keys))
+
+
+def _bring(connection: Connection, work: Affected, now_us: int, target: str) -> list[Composed]:
+    composed = [compose(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
+    composed += [sealed(Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True), {}, ())
+                 for t, i, k in work.vanished]
+    standing = stand(composed, lambda names: standing_names(connection, names), claim, check)
+    changed = write_resources(connection, standing, now_us)
+    journal.replace_findings(
+        connection, [f"{c.resource_type}/{c.id}" for c in standing],
+        [(0, f"{c.resource_type}/{c.id}", issue) for c in standing for issue in c.issues])
+    refresh(connection, changed)
+    if target:
+        enqueue(connection, target, changed, now_us)
+    return changed

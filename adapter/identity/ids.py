@@ -1,0 +1,10 @@
+"""Ids of resources: deterministic, keyed, and not to be guessed from record numbers."""
+
+from __future__ import annotations
+
+import hmac
+
+
+def resource_id(key: bytes, resource_type: str, business_key: str) -> str:
+    """The id of the resource of a business key: HMAC-SHA256 under the installation's key, 32 hex digits."""
+    return hmac.digest(key, f"{resource_type}|{business_key}".encode(), "sha256").hex()[:32]

@@ -1,0 +1,182 @@
+"""What mapping functions may ask while one message is mapped, and where the resources under way are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from adapter.mapping.feed import Feed
+from adapter.mapping.terminology import Terminology
+from adapter.mapping.times import fhir_date, fhir_datetime
+from adapter.model import Issue, Json, Order
+from adapter.parse.er7 import Rep
+
+KNOWN_KINDS = {"SS": "http://hl7.org/fhir/sid/us-ssn", "SSN": "http://hl7.org/fhir/sid/us-ssn",
+               "NPI": "http://hl7.org/fhir/sid/us-npi", "MBI": "http://hl7.org/fhir/sid/us-mbi"}
+"""Identifier types (CX.5) whose system is known whoever assigned them."""
+
+
+class Source(Protocol):
+    """A segment or a CSV row, as the engine and whole-segment functions read it."""
+
+    name: str
+    number: int
+
+    def raw(self, n: Any) -> str:
+        """A field as it stands."""
+        ...
+
+    def reps(self, n: Any) -> list[Rep]:
+        """Its repetitions."""
+        ...
+
+    def first(self, n: Any) -> Rep:
+        """Its first repetition, empty where it is absent."""
+        ...
+
+
+@dataclass(slots=True)
+class Builder:
+    """One resource under way: what the message says of it as snapshot, and as effect of its event."""
+
+    resource_type: str
+    key: str
+    scope: str
+    patient: str = ""
+    visit: str = ""
+    snapshot: Json = field(default_factory=dict[str, Any])
+    effect: Json = field(default_factory=dict[str, Any])
+
+    @property
+    def symbol(self) -> str:
+        """The symbolic reference to it."""
+        return symbol(self.resource_type, self.key, self.patient if self.scope == "person" else "")
+
+
+def symbol(resource_type: str, key: str, person: str = "") -> str:
+    """A symbolic reference: `Type?key`, or `Type@patient?key` to a resource that each person has one of."""
+    return f"{resource_type}@{person}?{key}" if person else f"{resource_type}?{key}"
+
+
+@lru_cache(maxsize=4096)
+def slug(text: str) -> str:
+    """Text fit to stand in a URN: letters, digits and -._ stay, everything else is percent-encoded, lower case."""
+    return quote(text.strip().lower(), safe="-._")
+
+
+class MapContext:
+    """The Context of one message; fulfils functions.registry.Context."""
+
+    __slots__ = ("account", "anchor", "builders", "event", "facility", "feed", "issues", "links", "local", "merged", "message", "order", "patient", "refs",
+                 "rep", "row", "segment", "source", "terminology", "visit")
+
+    def __init__(self, feed: Feed, terminology: Terminology, *, source: str, local: str, event: str, message: str,
+                 order: Order, issues: list[Issue], facility: str = "") -> None:
+        self.feed = feed
+        self.terminology = terminology
+        self.source = source
+        self.local = local
+        self.event = event
+        self.message = message
+        self.order = order
+        self.issues = issues
+        self.facility = facility
+        self.builders: dict[tuple[str, str, str], Builder] = {}
+        self.patient = self.visit = self.account = self.merged = self.anchor = ""
+        self.links: list[tuple[str, str, str]] = []
+        self.refs: dict[str, str] = {}
+        self.segment: Source | None = None
+        self.row: Any = None
+        self.rep = 0
+
+    def place(self) -> str:
+        """The place that is being mapped, as an HL7 path or `row N, column`."""
+        segment, row = self.segment, self.row
+        if segment is None:
+            return ""
+        at = row.place if row is not None else None
+        if segment.name == "ROW":
+            return f"row {segment.number}" + (f", {at.field}" if at and at.field else "")
+        name = segment.name if segment.number == 1 else f"{segment.name}[{segment.number}]"
+        if at is None or not at.field:
+            return name
+        rep = f"[{self.rep}]" if self.rep > 1 else ""
+        return f"{name}-{at.field}{rep}" + (f".{at.component}" if at.component else "")
+
+    def issue(self, code: str, detail: str = "") -> None:
+        """Note a finding at the place that is being mapped."""
+        self.issues.append(Issue(code=code, place=self.place(), detail=detail))
+
+    def code(self, table: str, code: str) -> Json | None:
+        """The Coding of concept map `table` for a code, the feed's own codes first; shared, never change it."""
+        own = self.feed.codes.get(table)
+        if own and code in own:
+            code = own[code]
+        return self.terminology.code(table, code)
+
+    def system(self, namespace: str, universal_id: str = "", universal_type: str = "", kind: str = "") -> str:
+        """The URI of an assigning authority, never ''; see functions.registry.Context."""
+        authorities = self.feed.authorities
+        if authorities:
+            found = authorities.get(namespace) or authorities.get(universal_id)
+            if found:
+                return found
+        if kind in KNOWN_KINDS:
+            return KNOWN_KINDS[kind]
+        if universal_id:
+            stated = _universal(universal_id, universal_type)
+            if stated:
+                return stated
+        name = namespace or universal_id
+        return f"{self.local}:{slug(name)}" if name else self.local
+
+    def moment(self, text: str) -> str | None:
+        """A DTM as FHIR dateTime; None and an issue where it is none."""
+        value = fhir_datetime(text, self.feed.zone)
+        if value is None:
+            self.issue("bad-date")
+        return value
+
+    def day(self, text: str) -> str | None:
+        """A DT or DTM as FHIR date; None and an issue where it is none."""
+        value = fhir_date(text)
+        if value is None:
+            self.issue("bad-date")
+        return value
+
+    def build(self, resource_type: str, key: str, scope: str) -> Builder:
+        """The builder of a resource; the same for the same type, key and (per person) patient."""
+        patient = "" if scope == "reference" else key if resource_type == "Patient" else self.patient
+        at = (resource_type, key, patient if scope == "person" else "")
+        builder = self.builders.get(at)
+        if builder is None:
+            builder = self.builders[at] = Builder(resource_type, key, scope, patient, self.visit if patient else "")
+        return builder
+
+    def emit(self, resource_type: str, key: str, body: Json) -> str:
+        """State a shared resource; its symbolic reference."""
+        builder = self.build(resource_type, key, "reference")
+        for slot, value in body.items():
+            standing = builder.snapshot.get(slot)
+            if isinstance(value, list) and isinstance(standing, list):
+                standing.extend(v for v in value if v not in standing)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # FHIR JSON
+            else:
+                builder.snapshot[slot] = value
+        return f"{resource_type}?{key}"
+
+
+@lru_cache(maxsize=4096)
+def _universal(universal_id: str, universal_type: str) -> str:
+    kind = universal_type.upper()
+    text = universal_id.strip()
+    arcs = text.split(".")
+    if kind in ("ISO", "") and len(arcs) > 2 and arcs[0] in ("0", "1", "2") and all(
+            a.isascii() and a.isdigit() and (a == "0" or a[0] != "0") for a in arcs):
+        return f"urn:oid:{text}"
+    if kind in ("UUID", "GUID") and len(text) == 36 and text.count("-") == 4:
+        return f"urn:uuid:{text.lower()}"
+    if kind in ("URI", "URL") and ":" in text and " " not in text:
+        return text
+    return ""

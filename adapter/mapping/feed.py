@@ -1,0 +1,113 @@
+"""A feed is one sender or partner: what is special about it, read from `mappings/<feed>/feed.yaml`."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from adapter.errors import Defect
+from adapter.model import OrderBy
+from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
+
+MERGED = ("authorities", "codes", "systems")
+"""Keys of feed.yaml that add to those of the feed it extends; every other key replaces."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One feed, with what it inherits by `extends` (nearest first in `folders`).
+
+    sender: MSH-3 and MSH-4 that belong to it ('*' any). order: event, sequence or arrival. primary: identifier types in
+    order of preference for the record's primary identifier; strong: types that join records of one person.
+    visit: fields that hold the visit's key. precedence: smaller comes first where sources differ.
+    options: everything else, as written (csv, constants, systems ...).
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    sender: dict[str, str]
+    format: str
+    order: OrderBy
+    zone: ZoneInfo
+    charset: str
+    authorities: dict[str, str]
+    primary: tuple[str, ...]
+    strong: frozenset[str]
+    visit: tuple[str, ...]
+    codes: dict[str, dict[str, str]]
+    precedence: int
+    test: bool
+    options: dict[str, Any]
+
+    def file(self, name: str) -> Path | None:
+        """The nearest file of that name among the feed's folders."""
+        for folder in self.folders:
+            if (folder / name).exists():
+                return folder / name
+        return None
+
+    def files(self, pattern: str) -> list[Path]:
+        """Files that match, the nearest of each name, sorted by name."""
+        found: dict[str, Path] = {}
+        for folder in self.folders:
+            for path in folder.glob(pattern):
+                found.setdefault(path.name, path)
+        return [found[name] for name in sorted(found)]
+
+
+def load_feed(folder: Path) -> Feed:
+    """Read one feed and all that it extends. Raises Defect (mapping-failed) with file and line."""
+    chain = _chain(folder)
+    merged: dict[str, Any] = {}
+    for written in reversed([options for _, options in chain]):
+        for name, value in written.items():
+            merged[name] = {**merged.get(name, {}), **value} if name in MERGED else value
+    merged.pop("extends", None)
+    place = f"{folder.name}/feed.yaml:{chain[0][1].get(LINE, 1)}"
+    if merged.get("order", "event") not in ("event", "sequence", "arrival"):
+        raise Defect("mapping-failed", place, "order must be event, sequence or arrival")
+    taken = without_lines(merged)
+    try:
+        zone = ZoneInfo(taken.pop("time_zone", "UTC"))
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise Defect("mapping-failed", place, "time_zone is not a name of the IANA data base") from error
+    return Feed(
+        name=folder.name, folders=tuple(f for f, _ in chain), zone=zone,
+        sender=taken.pop("sender", {}), format=taken.pop("format", "hl7v2"), order=taken.pop("order", "event"),
+        charset=taken.pop("charset", "utf-8"), authorities=taken.pop("authorities", {}),
+        primary=tuple(taken.pop("primary", ())), strong=frozenset(taken.pop("strong", ())),
+        visit=tuple(_listed(taken.pop("visit_number", ()))), codes=taken.pop("codes", {}),
+        precedence=int(taken.pop("precedence", 100)), test=bool(taken.pop("test", False)), options=taken,
+    )
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _chain(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    chain: list[tuple[Path, dict[str, Any]]] = []
+    current: Path | None = folder
+    while current is not None:
+        path = current / "feed.yaml"
+        if not path.exists():
+            known = sorted(p.parent.name for p in current.parent.glob("*/feed.yaml"))
+            close = difflib.get_close_matches(current.name, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise Defect("mapping-failed", f"{current.name}/feed.yaml:1", f"no such feed{hint}")
+        if any(current == f for f, _ in chain):
+            raise Defect("mapping-failed", f"{current.name}/feed.yaml:1", "the feed extends itself")
+        written = load_yaml(path)
+        chain.append((current, written))
+        parent = written.get("extends")
+        current = folder.parent / parent if parent else None
+    return chain
+
+
+def load_feeds(mappings: Path) -> dict[str, Feed]:
+    """Every feed of a mappings folder by name; those marked `abstract: true` are only there to be extended."""
+    feeds = [load_feed(path.parent) for path in sorted(mappings.glob("*/feed.yaml"))]
+    return {f.name: f for f in feeds if not load_yaml(f.folders[0] / "feed.yaml").get("abstract")}

@@ -1,0 +1,117 @@
+"""Functions for PID and NK1 that are more than a datatype: race, ethnicity, birth time, county, contact.
+
+Source: US Core 6.1.0 race and ethnicity extensions; v2-to-FHIR segment maps PID[Patient], NK1[Patient].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
+from adapter.model import Json
+
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
+OMB = "urn:oid:2.16.840.1.113883.6.238"
+RACES = frozenset({"1002-5", "2028-9", "2054-5", "2076-8", "2106-3"})
+ETHNICITIES = frozenset({"2135-2", "2186-5"})
+UNKNOWN = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
+
+
+@function("us_core_race", {"1": "ombCategory", "2": "text", "3": "ombCategory", "9": "text"})
+def us_core_race(reps: list[Rep], ctx: Any) -> Json | None:
+    """PID-10, all repetitions, as the one US Core race extension; a code outside the OMB's five is kept as text."""
+    return _omb(reps, ctx, "race", RACES, "us-core-race", many=True)
+
+
+@function("us_core_ethnicity", {"1": "ombCategory", "2": "text", "3": "ombCategory", "9": "text"})
+def us_core_ethnicity(reps: list[Rep], ctx: Any) -> Json | None:
+    """PID-22 as the US Core ethnicity extension; a code outside the OMB's two is kept as text."""
+    return _omb(reps, ctx, "ethnicity", ETHNICITIES, "us-core-ethnicity", many=False)
+
+
+def _omb(reps: list[Rep], ctx: Any, table: str, known: frozenset[str], profile: str, *, many: bool) -> Json | None:
+    categories: list[str] = []
+    texts: list[str] = []
+    for rep in reps:
+        code = rep.get(1)
+        mapped = ctx.code(table, code) if code else None
+        found = code if code in known else (mapped or {}).get("code", "")
+        if found in known and found not in categories and (many or not categories):
+            categories.append(found)
+        elif code and found not in known:
+            ctx.issue("unknown-code")
+        text = rep.get(9) or rep.get(2) or code
+        if text and text not in texts:
+            texts.append(text)
+    if not texts:
+        return None
+    parts: list[Json] = [{"url": "ombCategory", "valueCoding": {"system": OMB, "code": c}} for c in categories[:5]]
+    parts.append({"url": "text", "valueString": ", ".join(texts)})
+    return {"url": f"{US_CORE}/{profile}", "extension": parts}
+
+
+@function("birth_time", {"1": "extension(patient-birthTime)"})
+def birth_time(rep: Rep, ctx: Any) -> Json | None:
+    """The time of birth, where PID-7 has one, as the extension of Patient.birthDate."""
+    text = rep.get(1)
+    if len(text) <= 8 or not text[8].isdigit():
+        return None
+    moment = ctx.moment(text)
+    return {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/patient-birthTime", "valueDateTime": moment}]} if moment else None
+
+
+@function("county_address")
+def county_address(rep: Rep, ctx: Any) -> Json | None:
+    """PID-12 as an Address that says the county only."""
+    return {"district": rep.plain()} if rep.plain() else None
+
+
+@function("st_address_text")
+def st_address_text(rep: Rep, ctx: Any) -> Json | None:
+    """Free text as an Address."""
+    return {"text": rep.plain()} if rep.plain() else None
+
+
+@function("citizenship", {"1": "code", "2": "code.text", "3": "code.system", "4": "code", "5": "code", "6": "code", "9": "code.text"})
+def citizenship(rep: Rep, ctx: Any) -> Json | None:
+    """PID-26 as the patient-citizenship extension."""
+    return _coded_extension(rep, ctx, "patient-citizenship")
+
+
+@function("nationality", {"1": "code", "2": "code.text", "3": "code.system", "4": "code", "5": "code", "6": "code", "9": "code.text"})
+def nationality(rep: Rep, ctx: Any) -> Json | None:
+    """PID-28 as the patient-nationality extension."""
+    return _coded_extension(rep, ctx, "patient-nationality")
+
+
+def _coded_extension(rep: Rep, ctx: Any, name: str) -> Json | None:
+    concept = FUNCTIONS["cwe_codeable_concept"].call(rep, ctx)
+    if not concept:
+        return None
+    return {"url": f"http://hl7.org/fhir/StructureDefinition/{name}",
+            "extension": [{"url": "code", "valueCodeableConcept": concept}]}
+
+
+@function("nk1_contact", {"2": "name", "3": "relationship", "4": "address", "5": "telecom", "6": "telecom", "7": "relationship",
+                          "8": "period.start", "9": "period.end", "15": "gender"})
+def nk1_contact(segment: Any, ctx: Any) -> Json | None:
+    """An NK1 as Patient.contact: name, relationship, address, telecom, gender, period (R4 pat-1: some detail)."""
+    found: Json = {}
+    call = FUNCTIONS
+    for n, name, function_name, options in (
+            (2, "name", "xpn_human_name", {}), (4, "address", "xad_address", {}),
+            (15, "gender", "cwe_code", {"table": "administrative-sex"})):
+        value = call[function_name].call(segment.first(n), ctx, **options) if segment.raw(n) else None
+        if value:
+            found[name] = value
+    relationship = [call["cwe_codeable_concept"].call(segment.first(n), ctx, table=t)
+                    for n, t in ((3, "relationship"), (7, "contact-role")) if segment.raw(n)]
+    telecom = [call["xtn_contact_point"].call(rep, ctx, use=use) for n, use in ((5, "home"), (6, "work")) for rep in segment.reps(n)]
+    period = {part: ctx.moment(segment.first(n).get(1)) for n, part in ((8, "start"), (9, "end")) if segment.first(n).get(1)}
+    for name, values in (("relationship", relationship), ("telecom", telecom)):
+        kept = [v for v in values if v]
+        if kept:
+            found[name] = kept
+    if any(period.values()):
+        found["period"] = {k: v for k, v in period.items() if v}
+    return found if {"name", "telecom", "address"} & found.keys() else None

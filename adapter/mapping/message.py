@@ -1,0 +1,187 @@
+"""One ADT message as contributions: decode, read, run the feed's maps over its segments, group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapter.errors import Rejected
+from adapter.identity.persons import INFERRED
+from adapter.mapping.context import Builder, MapContext, slug
+from adapter.mapping.feed import Feed
+from adapter.mapping.header import Event, read_header
+from adapter.mapping.ledger import Ledger
+from adapter.mapping.rules import Rules, parse_place
+from adapter.mapping.run import run_maps
+from adapter.mapping.terminology import Terminology
+from adapter.model import Contribution, Issue, Mapped, Order
+from adapter.parse.charset import decode
+from adapter.parse.er7 import Message, Rep, Segment
+
+
+ANCHORS = frozenset({"PID", "PV1", "PR1"})
+"""Segments after which ROL, PRT and ARV mean something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A feed ready to run: its rules and its terminology."""
+
+    feed: Feed
+    rules: Rules
+    terminology: Terminology
+
+
+@dataclass(slots=True)
+class Group:
+    """The segments about one patient: PID and what follows it, up to the next PID."""
+
+    segments: list[Segment]
+
+    def find(self, name: str) -> Segment | None:
+        """The first segment of that name."""
+        return next((s for s in self.segments if s.name == name), None)
+
+
+def read_message(raw: bytes, feed: Feed, issues: list[Issue]) -> Message:
+    """Bytes as a Message, strictly decoded. Raises Rejected (empty, binary, charset, not-hl7, bad-delimiters)."""
+    decoded = decode(raw, feed.charset)
+    issues.extend(decoded.issues)
+    message = Message(decoded.text)
+    issues.extend(Issue(code="segment-malformed", place=f"line {n}") for n in message.stray)
+    return message
+
+
+def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger | None = None) -> Mapped:
+    """The contributions of one message. Raises Rejected where the message cannot be taken at all."""
+    feed = compiled.feed
+    issues: list[Issue] = []
+    message = read_message(raw, feed, issues)
+    header = read_header(message, raw, feed, arrival_us, issues)
+    shared = "*" in feed.sender.values()
+    source = f"{feed.name}/{slug(header.facility or header.application or 'unnamed')}" if shared else feed.name
+    ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{source.replace('/', ':')}",
+                     event=header.event.code, message=header.identity, order=header.order, issues=issues,
+                     facility=header.facility or header.application)
+    top, groups = _groups(message)
+    if not groups:
+        raise Rejected("no-patient", "PID-3")
+    for n, group in enumerate(groups):
+        _identify(ctx, group, header.event)
+        maps = compiled.rules.maps
+        for segment in (*(top if n == 0 else ()), *group.segments):
+            if segment.name in ANCHORS:
+                ctx.anchor = segment.name
+            found = maps.get(segment.name, ())
+            if ledger:
+                ledger.see(segment, found, ctx)
+            if found:
+                run_maps(found, segment, ctx, ledger.step if ledger else None)
+            elif n == 0 or segment not in top:
+                issues.append(Issue(code="segment-unknown", place=segment.name))
+    contributions = [*finished(ctx, compiled.rules.version), *_cancels(ctx, header.event, compiled.rules.version)]
+    return Mapped(identity=header.identity, feed=feed.name, source=source, event=header.event.code,
+                  control_id=header.control_id, contributions=tuple(contributions), issues=tuple(issues),
+                  test=header.test and not feed.test)
+
+
+def _groups(message: Message) -> tuple[list[Segment], list[Group]]:
+    top: list[Segment] = []
+    groups: list[Group] = []
+    for segment in message.segments:
+        if segment.name == "PID":
+            groups.append(Group([segment]))
+        elif groups:
+            groups[-1].segments.append(segment)
+        else:
+            top.append(segment)
+    return top, groups
+
+
+def _identify(ctx: MapContext, group: Group, event: Event) -> None:
+    """Set patient, visit, account and merged for a group, and note the links its identifiers make."""
+    pid = group.segments[0]
+    primary = primary_identifier(pid.reps(3), ctx)
+    if primary is None:
+        raise Rejected("no-patient", "PID-3")
+    ctx.patient = primary
+    for rep in pid.reps(3):
+        key = identifier_key(rep, ctx)
+        if key and key != primary and rep.get(5) in ctx.feed.strong:
+            ctx.links.append((primary, key, INFERRED))
+    ctx.account = identifier_key(pid.first(18), ctx)
+    ctx.visit = next((k for k in (_visit_key(name, group, ctx) for name in ctx.feed.visit) if k), "")
+    ctx.merged = ""
+    mrg = group.find("MRG")
+    if mrg is not None and event.merge == "patient":
+        merged = primary_identifier(mrg.reps(1), ctx)
+        if merged is None:
+            ctx.issues.append(Issue(code="required-missing", place="MRG-1"))
+        elif merged != primary:
+            ctx.merged = merged
+            ctx.links.append((primary, merged, event.code))
+
+
+def identifier_key(rep: Rep, ctx: MapContext) -> str:
+    """A CX as the key `system|value`, '' where it has no value."""
+    value = rep.get(1)
+    if not value:
+        return ""
+    system = ctx.system(rep.get(4), rep.sub(4, 2), rep.sub(4, 3), rep.get(5))
+    return f"{system}|{value}"
+
+
+def primary_identifier(reps: Sequence[Rep], ctx: MapContext) -> str | None:
+    """The record's primary identifier: the first of the feed's `primary` types in order, else the first that has a value."""
+    valued = [r for r in reps if r.get(1)]
+    for kind in ctx.feed.primary:
+        for rep in valued:
+            if rep.get(5) == kind:
+                return identifier_key(rep, ctx)
+    return identifier_key(valued[0], ctx) if valued else None
+
+
+def _visit_key(name: str, group: Group, ctx: MapContext) -> str:
+    place = parse_place(name)
+    segment = group.find(place.segment)
+    return identifier_key(segment.first(place.field), ctx) if segment else ""
+
+
+def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
+    """What stands in the context's builders and links, as contributions."""
+    found: list[Contribution] = []
+    everything = [{"reference": b.symbol} for b in ctx.builders.values()
+                  if b.scope != "reference" and b.resource_type not in ("Provenance", "MessageHeader")]
+    for builder in ctx.builders.values():
+        if "target#" in builder.snapshot:
+            builder.snapshot["target#"] = everything
+        if builder.snapshot:
+            found.append(_contribution(ctx, builder, mapping, "snapshot"))
+        if builder.effect:
+            found.append(_contribution(ctx, builder, mapping, "effect"))
+    found.extend(Contribution(source=ctx.source, resource_type="Link", key=patient, scope="own", patient=patient,
+                              kind="link", event=kind, order=ctx.order, other=other, message=ctx.message, mapping=mapping)
+                 for patient, other, kind in dict.fromkeys(ctx.links))
+    return found
+
+
+def _cancels(ctx: MapContext, event: Event, mapping: str) -> list[Contribution]:
+    if not event.cancels or ("Encounter", ctx.visit, "") not in ctx.builders:
+        return []
+    return [Contribution(
+        source=ctx.source, resource_type="Encounter", key=ctx.visit, scope="own", patient=ctx.patient, visit=ctx.visit,
+        kind="cancel", event=event.code, order=ctx.order, body={"status": event.alone}, cancels=event.cancels,
+        message=ctx.message, mapping=mapping)]
+
+
+def _contribution(ctx: MapContext, builder: Builder, mapping: str, kind: str) -> Contribution:
+    return Contribution(
+        source=ctx.source, resource_type=builder.resource_type, key=builder.key, scope=builder.scope,  # pyright: ignore[reportArgumentType]  # checked by the mapping schema
+        patient=builder.patient, visit=builder.visit, kind=kind, event=ctx.event,  # pyright: ignore[reportArgumentType]  # two literals above
+        order=ctx.order, body=builder.effect if kind == "effect" else builder.snapshot, message=ctx.message, mapping=mapping)
+
+
+def order_of_row(stated_us: int | None, arrival_us: int, feed: Feed) -> Order:
+    """The order of a CSV row: its own `updated_at`, else arrival."""
+    stated = arrival_us if stated_us is None else stated_us
+    return Order(occurred=stated, stated=stated, sequence=0, rank=0, arrival=arrival_us, by=feed.order)

@@ -1,0 +1,79 @@
+"""One CSV row as contributions: the same maps and rows as for a segment, columns instead of fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from adapter.errors import Rejected
+from adapter.mapping.context import MapContext
+from adapter.mapping.ledger import Ledger
+from adapter.mapping.message import Compiled, finished, order_of_row
+from adapter.mapping.run import run_maps
+from adapter.model import Issue, Mapped
+from adapter.parse.er7 import Delimiters, Rep
+
+_WHOLE = Delimiters("\0", "\0", "\0", "\0", "\0")
+"""Delimiters that never occur: a cell is one text."""
+
+
+class CsvRow:
+    """A CSV row, read as the engine reads a segment; number: of the record in its file."""
+
+    __slots__ = ("cells", "number")
+
+    name = "ROW"
+
+    def __init__(self, cells: Mapping[str, str], number: int) -> None:
+        self.cells = cells
+        self.number = number
+
+    def columns(self) -> list[str]:
+        """The columns that have a value."""
+        return [name for name, text in self.cells.items() if text]
+
+    def raw(self, n: str) -> str:
+        """A cell as it stands, '' where absent."""
+        return self.cells.get(n, "")
+
+    def reps(self, n: str) -> list[Rep]:
+        """The cell as the one repetition of its column."""
+        text = self.cells.get(n, "")
+        return [Rep(text, _WHOLE)] if text else []
+
+    def first(self, n: str) -> Rep:
+        """The cell, empty where absent."""
+        return Rep(self.cells.get(n, ""), _WHOLE)
+
+
+def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Compiled, arrival_us: int,
+            ledger: Ledger | None = None) -> Mapped:
+    """The contributions of one row. Raises Rejected (no-patient) where the feed's patient column is empty."""
+    feed = compiled.feed
+    options = feed.options
+    filled = {**{k: v for k, v in options.get("defaults", {}).items() if k not in cells}, **cells}
+    issues: list[Issue] = []
+    ctx = MapContext(feed, compiled.terminology, source=feed.name, local=f"urn:x-careloop:{feed.name}", event="", message=identity,
+                     order=order_of_row(_moment(filled.get(options.get("stated", "updated_at"), "")), arrival_us, feed),
+                     issues=issues)
+    column = options.get("patient", "")
+    value = filled.get(column, "") if column else ""
+    if column and not value:
+        raise Rejected("no-patient", f"row {number}, {column}")
+    ctx.patient = f"{options.get('patient_system', 'urn:x-careloop:member')}|{value}" if value else ""
+    row = CsvRow(filled, number)
+    maps = compiled.rules.maps.get("ROW", ())
+    if ledger:
+        ledger.see(row, maps, ctx)
+    run_maps(maps, row, ctx, ledger.step if ledger else None)
+    return Mapped(identity=identity, feed=feed.name, source=feed.name, event="", control_id="",
+                  contributions=tuple(finished(ctx, compiled.rules.version)), issues=tuple(issues), test=feed.test)
+
+
+def _moment(text: str) -> int | None:
+    """An ISO 8601 time of the canonical contract as microseconds since 1970 UTC; a mere day is its beginning in UTC."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    seconds = moment.timestamp() if moment.tzinfo else datetime.fromisoformat(f"{text[:10]}T00:00:00+00:00").timestamp()
+    return round(seconds * 1_000_000)

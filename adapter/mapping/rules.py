@@ -1,0 +1,228 @@
+"""Mapping files, compiled once for a feed: one row, one decision, as in the tables of the v2-to-FHIR guide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from jsonschema import Draft202012Validator
+
+from adapter.errors import Defect
+from adapter.validate.facts import is_list
+from adapter.mapping.feed import Feed
+from adapter.mapping.functions import FUNCTIONS, Function
+from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
+
+_PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:-(\d+)(?:\.(\d+)(?:\.(\d+))?)?)?")
+SCHEMA = Path(__file__).resolve().parents[2] / "profiles" / "mapping.schema.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row reads: an HL7 field, component or subcomponent (0: all of it), or a column of a CSV row."""
+
+    segment: str
+    field: int | str
+    component: int = 0
+    sub: int = 0
+
+    def __str__(self) -> str:
+        if isinstance(self.field, str):
+            return self.field
+        tail = (f".{self.component}" if self.component else "") + (f".{self.sub}" if self.sub else "")
+        return f"{self.segment}-{self.field}{tail}" if self.field else self.segment
+
+
+Condition = tuple[Place | str, str | frozenset[str]]
+"""A place (or 'event', or 'after': the last PID, PV1 or PR1) and what must hold: 'valued', 'empty', or one of some texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One compiled decision. slot: where its value goes (`element#group` for lists), '' for a drop.
+
+    wrap: names that wrap each value of a list item (`communication[].language` -> ("language",)).
+    whole: the function takes the whole segment or row; every: it takes all repetitions at once.
+    """
+
+    rule: str
+    place: Place | None
+    target: str = ""
+    slot: str = ""
+    listed: bool = False
+    wrap: tuple[str, ...] = ()
+    function: Function | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    constant: Any = None
+    ref: str = ""
+    url: str = ""
+    value: str = ""
+    default: Any = None
+    drop: str = ""
+    effect: frozenset[str] = frozenset()
+    when: tuple[Condition, ...] = ()
+    whole: bool = False
+    every: bool = False
+    group: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Map:
+    """The rows that make one resource out of one segment (or CSV row). key: patient, visit, account, or parts of a key."""
+
+    rule: str
+    segment: str
+    resource: str
+    scope: str
+    key: tuple[str | tuple[Place | None, ...], ...]
+    label: str
+    system: str
+    when: tuple[Condition, ...]
+    by_field: Mapping[int | str, tuple[Row, ...]]
+    always: tuple[Row, ...]
+    no_patient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """All maps of a feed, by segment (`ROW` for CSV). version: hash of everything that decides the result."""
+
+    maps: Mapping[str, tuple[Map, ...]]
+    version: str
+
+
+@cache
+def _schema() -> Draft202012Validator:
+    return Draft202012Validator(orjson.loads(SCHEMA.read_bytes()))
+
+
+def compile_feed(feed: Feed) -> Rules:
+    """Every map file of a feed (the nearest of each name), compiled. Raises Defect (mapping-failed) with file and line."""
+    maps: dict[str, list[Map]] = {}
+    digest: list[bytes] = [repr((feed.codes, feed.authorities, feed.options, str(feed.zone), feed.order)).encode()]
+    for path in feed.files("*.map.yaml"):
+        digest.append(path.read_bytes())
+        for one in compile_file(path):
+            maps.setdefault(one.segment, []).append(one)
+    for path in feed.files("conceptmaps/*.json"):
+        digest.append(path.read_bytes())
+    import hashlib
+
+    version = hashlib.sha256(b"\0".join(digest)).hexdigest()[:12]
+    return Rules(maps={k: tuple(v) for k, v in maps.items()}, version=version)
+
+
+def compile_file(path: Path) -> list[Map]:
+    """The maps of one file, in their order. Raises Defect (mapping-failed) naming the file's line and what was meant."""
+    written = load_yaml(path)
+    where = f"{path.parent.name}/{path.name}"
+    errors = sorted(_schema().iter_errors(without_lines(written)), key=lambda e: list(e.absolute_path))  # pyright: ignore[reportUnknownMemberType]  # jsonschema is untyped here
+    if errors:
+        line = _line_of(written, list(errors[0].absolute_path))
+        raise Defect("mapping-failed", f"{where}:{line}", errors[0].message)
+    shared = {k: v for k, v in written.items() if k in ("segment", "csv")}
+    return [_map({**shared, **one}, where) for one in written.get("maps", [written])]
+
+
+def _line_of(written: Any, path: list[Any]) -> int:
+    line = 1
+    for step in path:
+        if isinstance(written, dict):
+            line = written.get(LINE, line)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # YAML is untyped
+        written = written[step]
+    if isinstance(written, dict):
+        line = written.get(LINE, line)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # YAML is untyped
+    return int(line)  # pyright: ignore[reportUnknownArgumentType]  # YAML is untyped
+
+
+def _map(written: Mapping[str, Any], where: str) -> Map:
+    segment: str = written.get("segment", "ROW")
+    resource: str = written["resource"]
+    place_of = _column if segment == "ROW" else parse_place
+    rows = [_row(r, segment, resource, place_of, f"{where}:{r.get(LINE, 0)}") for r in written["rows"]]
+    by_field: dict[int | str, list[Row]] = {}
+    always: list[Row] = []
+    for row in rows:
+        if row.place is None or row.whole:
+            always.append(row)
+        else:
+            by_field.setdefault(row.place.field, []).append(row)
+    key = written.get("key", "patient")
+    key_parts = [key] if isinstance(key, str) else key
+    return Map(
+        rule=f"{where}:{written.get(LINE, 1)}", segment=segment, resource=resource, scope=written.get("scope", "own"),
+        key=tuple(_key_part(p, place_of) for p in key_parts),
+        label=written.get("label", resource), system=written.get("system", ""), when=_conditions(written.get("when", {}), place_of),
+        by_field={k: tuple(v) for k, v in by_field.items()}, always=tuple(always),
+        no_patient=written.get("scope") == "reference")
+
+
+def _key_part(text: str, place_of: Callable[[str], Place]) -> str | tuple[Place | None, ...]:
+    """A named part, a fixed text (`=text`), or places of which the first that is valued counts; `?` makes it optional."""
+    if text.startswith("=") or text.rstrip("?") in NAMED_KEYS:
+        return text
+    places = tuple(place_of(one) for one in text.rstrip("?").split("|"))
+    return (*places, None) if text.endswith("?") else places
+
+
+NAMED_KEYS = frozenset({"patient", "visit", "account", "message", "merged"})
+
+
+def parse_place(text: str) -> Place:
+    """`PV1-3.1` as a Place. Raises Defect (mapping-failed)."""
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise Defect("mapping-failed", text, "a place is written like PV1-3 or PV1-3.1")
+    return Place(match[1], int(match[2] or 0), int(match[3] or 0), int(match[4] or 0))
+
+
+def _column(text: str) -> Place:
+    return Place("ROW", text)
+
+
+def _conditions(written: Mapping[str, Any], place_of: Callable[[str], Place]) -> tuple[Condition, ...]:
+    return tuple(
+        (name if name in ("event", "after") else place_of(name),
+         want if want in ("valued", "empty") else frozenset([want] if isinstance(want, str) else want))
+        for name, want in written.items() if name != LINE)
+
+
+def _row(written: Mapping[str, Any], segment: str, resource: str, place_of: Callable[[str], Place], rule: str) -> Row:
+    place = place_of(written["from"]) if "from" in written else None
+    when = _conditions(written.get("when", {}), place_of)
+    if "drop" in written:
+        return Row(rule=rule, place=place, drop=written["drop"], when=when)
+    function = None
+    if "as" in written:
+        function = FUNCTIONS.get(written["as"])
+        if function is None:
+            raise Defect("mapping-failed", rule, f"no function `{written['as']}`{_close(written['as'], list(FUNCTIONS))}")
+    target: str = written["to"]
+    element, _, inner = target.partition("[].")
+    listed = is_list(resource, element)
+    if inner and not listed:
+        raise Defect("mapping-failed", rule, f"{resource}.{element} is not a list")
+    options = without_lines(written.get("with", {}))
+    if "table" in written:
+        options["table"] = written["table"]
+    group = tuple(place_of(g) for g in written.get("group", []))
+    origin = str(place) if place else written.get("label", "")
+    return Row(
+        rule=rule, place=place, target=target, slot=f"{element}#{origin}" if listed else element, listed=listed,
+        wrap=tuple(inner.split(".")) if inner else (), function=function, options=options,
+        constant=without_lines(written.get("const")), ref=written.get("ref", ""), url=written.get("url", ""),
+        value=written.get("value", ""), default=without_lines(written.get("default")),
+        effect=frozenset(written.get("effect", [])), when=when, whole=place is not None and place.field == 0,
+        every=bool(written.get("every")), group=group)
+
+
+def _close(name: str, known: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -1,0 +1,216 @@
+"""Rows run over segments or CSV rows: what they say of each resource is gathered in the context's builders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from adapter.mapping.context import MapContext, Source, symbol
+from adapter.mapping.rules import Condition, Map, Place, Row
+from adapter.model import Issue, Json
+from adapter.parse.er7 import NULL, Rep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One row that ran, for --loss and --explain: where it read, what it wrote where, or that nothing came of it."""
+
+    source: Source
+    row: Row
+    rep: int
+    symbol: str
+    slot: str
+    produced: bool
+
+
+Trace = Callable[[Step], None]
+
+
+def read(source: Source, place: Place) -> str:
+    """The text at a place, first repetition, '' where absent."""
+    rep = source.first(place.field)
+    if place.sub:
+        return rep.sub(place.component, place.sub)
+    return rep.get(place.component) if place.component else rep.get(1)
+
+
+def holds(conditions: tuple[Condition, ...], source: Source, ctx: MapContext) -> bool:
+    """Whether all conditions hold for a segment."""
+    for place, want in conditions:
+        text = (ctx.event if place == "event" else ctx.anchor) if isinstance(place, str) else read(source, place)
+        if want == "valued":
+            if not text:
+                return False
+        elif want == "empty":
+            if text:
+                return False
+        elif text not in want:
+            return False
+    return True
+
+
+def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trace | None = None) -> None:
+    """Every map of a segment, in order; a function that raises becomes the issue `mapping-failed` at its place."""
+    ctx.segment = source
+    ctx.refs = {}
+    for one in maps:
+        if one.when and not holds(one.when, source, ctx):
+            continue
+        if not ctx.patient and not one.no_patient:
+            continue
+        key = _key(one, source, ctx)
+        if key is None:
+            continue
+        builder = ctx.build(one.resource, key, one.scope)
+        ctx.refs.setdefault(one.resource, builder.symbol)
+        for row in one.always:
+            _run(row, source, ctx, builder, trace)
+        by_field = one.by_field
+        for field in (by_field if source.name == "ROW" else _valued(source, by_field)):
+            for row in by_field[field]:
+                _run(row, source, ctx, builder, trace)
+
+
+def _valued(source: Any, by_field: Any) -> list[int]:
+    return [n for n, raw in enumerate(source.fields) if raw and n in by_field]
+
+
+def _key(one: Map, source: Source, ctx: MapContext) -> str | None:
+    """The business key a map makes, None where a part is missing (visit: an issue says so)."""
+    parts: list[str] = []
+    for part in one.key:
+        if isinstance(part, str):
+            text = part[1:] if part.startswith("=") else getattr(ctx, part.rstrip("?"))
+        else:
+            text = next((t for t in (_key_text(source, p) for p in part if p is not None) if t), "")
+        if not text:
+            if _optional(part):
+                continue
+            if part == "visit" and one.resource == "Encounter":
+                ctx.row = None
+                ctx.issues.append(Issue(code="no-visit-number", place=source.name))
+            return None
+        parts.append(text)
+    if len(parts) == 1 and not one.system and isinstance(one.key[0], str):
+        return parts[0]
+    return f"{one.system or f'{ctx.local}:{one.label}'}|{'/'.join(parts)}"
+
+
+def _optional(part: str | tuple[Place | None, ...]) -> bool:
+    return part.endswith("?") if isinstance(part, str) else part[-1] is None
+
+
+def _key_text(source: Source, place: Place) -> str:
+    if place.component or isinstance(place.field, str):
+        return read(source, place)
+    return source.first(place.field).plain()
+
+
+def _run(row: Row, source: Source, ctx: MapContext, builder: Any, trace: Trace | None) -> None:
+    ctx.row = row
+    ctx.rep = 1
+    if row.drop or (row.when and not holds(row.when, source, ctx)):
+        return
+    body: Json = builder.effect if ctx.event in row.effect else builder.snapshot
+    slot = row.slot
+    if row.group:
+        slot = f"{slot.split('#')[0]}#" + "/".join(read(source, p) for p in row.group)
+    if row.place is None or row.whole:
+        value = _computed(row, source, ctx)
+        if value is not None:
+            _put(row, slot, value, body)
+        if trace:
+            trace(Step(source=source, row=row, rep=1, symbol=builder.symbol, slot=slot, produced=value is not None))
+        return
+    raw = source.raw(row.place.field)
+    if not raw:
+        return
+    if raw == NULL:
+        body.setdefault(slot, None)
+        if trace:
+            trace(Step(source=source, row=row, rep=1, symbol=builder.symbol, slot=slot, produced=True))
+        return
+    reps = source.reps(row.place.field)
+    if row.every:
+        value = _call(row, reps, ctx)
+        if value is not None:
+            _put(row, slot, value, body)
+        if trace:
+            for n in range(1, len(reps) + 1):
+                trace(Step(source=source, row=row, rep=n, symbol=builder.symbol, slot=slot, produced=value is not None))
+        return
+    for n, rep in enumerate(reps if row.listed else reps[:1], 1):
+        ctx.rep = n
+        value = _one(row, rep, ctx)
+        if value is not None:
+            _put(row, slot, value, body)
+        if trace:
+            trace(Step(source=source, row=row, rep=n, symbol=builder.symbol, slot=slot, produced=value is not None))
+
+
+def _one(row: Row, rep: Rep, ctx: MapContext) -> Any:
+    place = row.place
+    if not rep.text or place is None:
+        return None
+    if place.component:
+        if place.sub:
+            text = rep.sub(place.component, place.sub)
+            rep = Rep(text, rep.d)
+        else:
+            rep = rep.component(place.component)
+        if not rep.text:
+            return None
+    if row.function is None:
+        if row.constant is not None or row.ref:
+            return row.constant if row.constant is not None else _reference(row.ref, ctx)
+        return rep.plain() or None
+    value = _call(row, rep, ctx)
+    return row.default if value is None else value
+
+
+def _computed(row: Row, source: Source, ctx: MapContext) -> Any:
+    if row.function is not None:
+        return _call(row, source, ctx)
+    if row.ref:
+        return _reference(row.ref, ctx)
+    return row.constant
+
+
+def _call(row: Row, taken: Any, ctx: MapContext) -> Any:
+    function = row.function
+    assert function is not None, row.rule
+    try:
+        value = function.call(taken, ctx, **row.options)
+    except Exception as error:  # a mapping that raises must not lose the rest of the message
+        ctx.issue("mapping-failed", f"{row.rule} {function.name}: {type(error).__name__}")
+        return None
+    return None if value in ({}, [], "") else value
+
+
+def _reference(name: str, ctx: MapContext) -> Json | None:
+    if name == "patient":
+        return {"reference": symbol("Patient", ctx.patient)} if ctx.patient else None
+    if name == "visit":
+        return {"reference": symbol("Encounter", ctx.visit)} if ctx.visit else None
+    if name == "account":
+        return {"reference": symbol("Account", ctx.account)} if ctx.account else None
+    found = ctx.refs.get(name)
+    return {"reference": found} if found else None
+
+
+def _put(row: Row, slot: str, value: Any, body: Json) -> None:
+    values = value if isinstance(value, list) and row.listed else [value]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+    for one in values:  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+        for name in reversed(row.wrap):
+            one = {name: one}  # noqa: PLW2901  # wrapped from the inside out
+        if row.url:
+            one = {"url": row.url, row.value: one}  # noqa: PLW2901  # an extension around the value
+        if row.listed:
+            standing = body.get(slot)
+            if standing is None:
+                body[slot] = [one]
+            elif one not in standing:
+                standing.append(one)
+        else:
+            body[slot] = one

@@ -1,0 +1,171 @@
+"""READ FIRST. The way of a message: received -> parsed and mapped -> whose record -> composed -> valid -> Bundle.
+
+`convert` runs it for one message on its own, without a store; `gateway.py` runs the same stages over the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from adapter.compose.compose import Network, compose, target_of
+from adapter.compose.standing import stand
+from adapter.errors import Rejected
+from adapter.identity.persons import Link, resolve
+from adapter.mapping.bundle import transaction
+from adapter.mapping.feed import Feed, load_feeds
+from adapter.mapping.header import read_sender
+from adapter.mapping.ledger import Ledger
+from adapter.mapping.message import Compiled, map_message, read_message
+from adapter.mapping.rules import compile_feed
+from adapter.mapping.terminology import load_terminology
+from adapter.model import Composed, Contribution, Issue, Json, Mapped, Received
+from adapter.parse.rows import Binding, bind
+from adapter.parse.rows_contract import Contract, load_contract
+from adapter.parse.rows_options import CsvOptions, csv_options
+from adapter.validate.check import check
+from adapter.validate.profiles import claim
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MEMBER_SYSTEM = "urn:x-careloop:member"
+"""Identifiers of the network's own members: a person's main Patient is the one that has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeds:
+    """Every feed of an installation, compiled once."""
+
+    compiled: Mapping[str, Compiled]
+
+    def named(self, name: str) -> Compiled:
+        """The feed of that name. Raises Rejected (unknown-feed)."""
+        if name not in self.compiled:
+            raise Rejected("unknown-feed", name)
+        return self.compiled[name]
+
+    def of_sender(self, application: str, facility: str) -> Compiled:
+        """The HL7 feed of a sender (MSH-3, MSH-4); one that names the sender before one for any. Raises Rejected."""
+        best: tuple[int, Compiled] | None = None
+        for one in self.compiled.values():
+            rated = _fit(one.feed, application, facility)
+            if rated >= 0 and (best is None or rated > best[0]):
+                best = (rated, one)
+        if best is None:
+            raise Rejected("unknown-feed", "MSH-3")
+        return best[1]
+
+    def precedence(self, source: str) -> int:
+        """Where a source stands when sources differ: smaller first; unknown ones (servers) as the default."""
+        one = self.compiled.get(source.partition("/")[0])
+        return one.feed.precedence if one else 100
+
+
+def _fit(feed: Feed, application: str, facility: str) -> int:
+    if feed.format != "hl7v2" or not feed.sender:
+        return -1
+    rated = 0
+    for place, actual in (("MSH-3", application), ("MSH-4", facility)):
+        want = feed.sender.get(place, "*")
+        if want == "*":
+            continue
+        if want != actual:
+            return -1
+        rated += 1
+    return rated
+
+
+def open_feeds(mappings: Path) -> Feeds:
+    """Read and compile every feed. Raises Defect (mapping-failed) with file and line."""
+    return Feeds(compiled={name: Compiled(feed=feed, rules=compile_feed(feed), terminology=load_terminology(feed.files("conceptmaps/*.json")))
+                           for name, feed in load_feeds(mappings).items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """One message on its own: its transaction Bundle, what was noticed, and (traced) where each value went and came from."""
+
+    bundle: Json
+    mapped: Mapped
+    composed: tuple[Composed, ...]
+    issues: tuple[Issue, ...]
+    loss: Json
+    explain: Json
+
+
+def feed_of(received: Received, feeds: Feeds) -> Compiled:
+    """The feed that was named, or that of the message's sender. Raises Rejected."""
+    if received.feed:
+        return feeds.named(received.feed)
+    default = next(iter(feeds.compiled.values()))
+    application, facility, _ = read_sender(read_message(received.raw, default.feed, []))
+    return feeds.of_sender(application, facility)
+
+
+def map_received(received: Received, feeds: Feeds, ledger: Ledger | None = None) -> Mapped:
+    """Stages 2 and 3: bytes to contributions. Raises Rejected."""
+    compiled = feed_of(received, feeds)
+    return map_message(received.raw, compiled, microseconds(received.arrival), ledger)
+
+
+def convert(received: Received, feeds: Feeds, key: bytes, trace: bool = False) -> Conversion:
+    """Stages 2 to 6 for one message on its own. Raises Rejected (nothing-mapped for an empty result)."""
+    ledger = Ledger() if trace else None
+    mapped = map_received(received, feeds, ledger)
+    return finish(mapped, feeds, key, ledger)
+
+
+def finish(mapped: Mapped, feeds: Feeds, key: bytes, ledger: Ledger | None) -> Conversion:
+    """Stages 4 to 6 for what one message (or file) was mapped to."""
+    composed = compose_all(mapped.contributions, (), feeds, key, lambda _: set())
+    standing = [c for c in composed if not c.deleted]
+    if not standing:
+        raise Rejected("nothing-mapped")
+    issues = (*mapped.issues, *(i for c in composed for i in c.issues))
+    return Conversion(bundle=transaction(standing, mapped), mapped=mapped, composed=tuple(composed), issues=issues,
+                      loss=ledger.loss(mapped) if ledger else {},
+                      explain=ledger.explain(composed) if ledger else {})
+
+
+def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], feeds: Feeds, key: bytes,
+                exists: Callable[[set[str]], set[str]]) -> list[Composed]:
+    """Stages 4 to 6: every resource that these contributions state, as it may stand; in a stable order."""
+    statements: list[Contribution] = []
+    own: list[Link] = list(links)
+    for c in contributions:
+        if c.kind == "link":
+            own.append(Link(patient=c.patient, other=c.other, kind=c.event, order=c.order.of_snapshot()))
+        else:
+            statements.append(c)
+    records = {c.key for c in statements if c.resource_type == "Patient"}
+    persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
+    network = Network(key=key, persons=persons, precedence=feeds.precedence)
+    by_target: dict[tuple[str, str, str], list[Contribution]] = {}
+    for c in statements:
+        by_target.setdefault(target_of(c, network), []).append(c)
+    for (resource_type, record, _), said in list(by_target.items()):
+        person = network.person(record)
+        if resource_type == "Patient" and record != person.main:
+            by_target.setdefault(("Patient", person.main, ""), []).extend(c for c in said if c.key == record)
+    composed = [compose(target, by_target[target], network) for target in sorted(by_target)]
+    return stand(composed, exists, claim, check)
+
+
+def microseconds(moment: datetime) -> int:
+    """An instant as microseconds since 1970 UTC."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def contract_and_options(feed: Feed) -> tuple[Contract, CsvOptions]:
+    """The contract of a CSV feed (its own name, or `contract:`) and how this partner writes it. Raises Rejected, Defect."""
+    if feed.format != "csv":
+        raise Rejected("unknown-feed", feed.name, "it takes HL7 v2, not CSV")
+    return load_contract(feed.options.get("contract", feed.name)), csv_options(
+        feed.options.get("csv", {}), charset=feed.charset, zone=feed.zone, codes=feed.codes)
+
+
+def binding_of(feed: Feed, header: Sequence[str]) -> Binding:
+    """Reads single rows of a file with that header. Raises Rejected where the header does not fit (any more)."""
+    contract, options = contract_and_options(feed)
+    return bind(header, contract, options)

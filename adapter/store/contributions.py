@@ -1,0 +1,135 @@
+"""Contributions in the database: added once, read by key and by patient. All SQL of this subject."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, tuple_, update
+
+from adapter.identity.persons import Link
+from adapter.model import Contribution, Order
+from adapter.store.schema import CONTRIBUTION as T
+
+Item = TypeVar("Item")
+_CHUNK = 400
+
+
+def add(connection: Connection, contributions: Iterable[Contribution]) -> list[Contribution]:
+    """Store contributions; those that were not there before are returned.
+
+    A snapshot that repeats an earlier one to the letter is kept once, with the last order and a count: only the last
+    matters. Effects, cancels and links are kept each (COMPOSE, fold, 5).
+    """
+    fresh: dict[str, tuple[Contribution, int]] = {}
+    for c in contributions:
+        identity = _identity(c)
+        known = fresh.get(identity)
+        last = c if known is None or c.order.of_snapshot() > known[0].order.of_snapshot() else known[0]
+        fresh[identity] = (last, known[1] + 1 if known else 1)
+    standing: dict[str, Row[Any]] = {}
+    for chunk in chunks(fresh, _CHUNK):
+        for row in connection.execute(select(T).where(T.c.identity.in_(chunk))):
+            standing[row.identity] = row
+    new = {i: said for i, said in fresh.items() if i not in standing}
+    if new:
+        connection.execute(insert(T), [_values(i, c, times) for i, (c, times) in new.items()])
+    again = [_repeated(standing[i], c, times) for i, (c, times) in fresh.items() if i in standing]
+    if again:
+        connection.execute(
+            update(T).where(T.c.id == bindparam("at")).values({n: bindparam(f"to_{n}") for n in _ORDER}), again)
+    return [c for c, _ in new.values()]
+
+
+_ORDER = ("occurred", "occurred_given", "stated", "sequence", "rank", "arrival", "order_by", "event", "message", "times")
+
+
+def _repeated(row: Row[Any], c: Contribution, times: int) -> dict[str, Any]:
+    values = _values("", c, row.times + times) if c.order.of_snapshot() > _order(row).of_snapshot() else \
+        {n: getattr(row, n) for n in _ORDER} | {"times": row.times + times}
+    return {"at": row.id, **{f"to_{n}": values[n] for n in _ORDER}}
+
+
+def _identity(c: Contribution) -> str:
+    said = [c.source, c.resource_type, c.key, c.scope, c.patient, c.visit, c.kind, c.mapping, c.other, c.body]
+    if c.kind != "snapshot":
+        said += [c.event, c.message]
+    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _values(identity: str, c: Contribution, times: int) -> dict[str, Any]:
+    o = c.order
+    return {"identity": identity, "source": c.source, "resource_type": c.resource_type, "key": c.key, "scope": c.scope,
+            "patient": c.patient, "visit": c.visit, "kind": c.kind, "event": c.event, "occurred": o.occurred,
+            "occurred_given": int(o.occurred_given), "stated": o.stated, "sequence": o.sequence, "rank": o.rank,
+            "arrival": o.arrival, "order_by": o.by, "body": orjson.dumps(c.body).decode(), "cancels": " ".join(c.cancels),
+            "other": c.other, "message": c.message, "mapping": c.mapping, "times": times}
+
+
+def _order(row: Row[Any]) -> Order:
+    return Order(occurred=row.occurred, stated=row.stated, sequence=row.sequence, rank=row.rank, arrival=row.arrival,
+                 occurred_given=bool(row.occurred_given), by=row.order_by)
+
+
+def _contribution(row: Row[Any]) -> Contribution:
+    return Contribution(
+        source=row.source, resource_type=row.resource_type, key=row.key, scope=row.scope, patient=row.patient,
+        visit=row.visit, kind=row.kind, event=row.event, order=_order(row), body=orjson.loads(row.body),
+        cancels=tuple(row.cancels.split()), other=row.other, message=row.message, mapping=row.mapping)
+
+
+def by_patients(connection: Connection, patients: Collection[str]) -> Iterator[Contribution]:
+    """Every statement (no links) that names one of these patients."""
+    for chunk in chunks(patients, _CHUNK):
+        for row in connection.execute(select(T).where(T.c.patient.in_(chunk), T.c.resource_type != "Link")):
+            yield _contribution(row)
+
+
+def by_keys(connection: Connection, keys: Collection[tuple[str, str]]) -> Iterator[Contribution]:
+    """Every statement about these (resource type, key)."""
+    for chunk in chunks(keys, _CHUNK):
+        for row in connection.execute(select(T).where(tuple_(T.c.resource_type, T.c.key).in_(chunk))):
+            yield _contribution(row)
+
+
+def by_person_keys(connection: Connection, keys: Collection[tuple[str, str, str]]) -> Iterator[Contribution]:
+    """Every statement about these (resource type, key, patient)."""
+    for chunk in chunks(keys, _CHUNK):
+        for row in connection.execute(select(T).where(tuple_(T.c.resource_type, T.c.key, T.c.patient).in_(chunk))):
+            yield _contribution(row)
+
+
+def links_around(connection: Connection, patients: Collection[str]) -> list[Link]:
+    """Every link in the connected parts that hold these identifiers."""
+    seen: set[str] = set()
+    found: dict[int, Link] = {}
+    frontier = set(patients)
+    while frontier:
+        seen |= frontier
+        reached: set[str] = set()
+        for chunk in chunks(sorted(frontier), _CHUNK):
+            query = select(T).where(T.c.resource_type == "Link", or_(T.c.patient.in_(chunk), T.c.other.in_(chunk)))
+            for row in connection.execute(query):
+                found[row.id] = Link(patient=row.patient, other=row.other, kind=row.event, order=_order(row).of_snapshot())
+                reached |= {row.patient, row.other}
+        frontier = reached - seen
+    return list(found.values())
+
+
+def records(connection: Connection, patients: Collection[str]) -> set[str]:
+    """Of these identifiers, those that have a Patient record."""
+    found: set[str] = set()
+    for chunk in chunks(patients, _CHUNK):
+        query = select(T.c.key).where(T.c.resource_type == "Patient", T.c.key.in_(chunk)).distinct()
+        found.update(connection.scalars(query))
+    return found
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items in lists of at most `size`: databases limit how many values a statement may bind."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

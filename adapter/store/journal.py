@@ -1,0 +1,144 @@
+"""The journal: what came in, as it came in, committed before it is acknowledged. All SQL of this subject."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
+
+from adapter.errors import kind_of
+from adapter.model import Issue
+from adapter.store.contributions import chunks
+from adapter.store.schema import CSV_FILE, CURSOR, FINDING, JOURNAL
+
+_CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One journalled message, CSV row or FHIR write. arrival: microseconds since 1970 UTC. state: waiting, done, refused,
+    test or failed. issues: found before it was journalled. id: 0 until it is stored."""
+
+    identity: str
+    kind: str
+    feed: str
+    source: str
+    arrival: int
+    raw: bytes
+    state: str
+    event: str = ""
+    sender: str = ""
+    control_id: str = ""
+    origin: str = ""
+    ack_code: str = ""
+    ack: bytes | None = None
+    issues: tuple[Issue, ...] = ()
+    id: int = 0
+
+
+def known(connection: Connection, identities: Collection[str]) -> dict[str, bytes]:
+    """Of these identities, those already journalled, with the acknowledgement that was given."""
+    found: dict[str, bytes] = {}
+    for chunk in chunks(identities, _CHUNK):
+        for row in connection.execute(select(JOURNAL.c.identity, JOURNAL.c.ack).where(JOURNAL.c.identity.in_(chunk))):
+            found[row.identity] = row.ack or b""
+    return found
+
+
+def used_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Of these (sender, MSH-10), those that some journalled message has."""
+    found: set[tuple[str, str]] = set()
+    for chunk in chunks(pairs, _CHUNK):
+        query = select(JOURNAL.c.sender, JOURNAL.c.control_id).where(
+            tuple_(JOURNAL.c.sender, JOURNAL.c.control_id).in_(chunk)).distinct()
+        found.update((row.sender, row.control_id) for row in connection.execute(query))
+    return found
+
+
+def append(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Journal entries whose identities are new, with their findings."""
+    if not entries:
+        return
+    connection.execute(insert(JOURNAL), [
+        {"identity": e.identity, "kind": e.kind, "feed": e.feed, "source": e.source, "event": e.event, "sender": e.sender,
+         "control_id": e.control_id, "arrival": e.arrival, "origin": e.origin, "raw": e.raw, "state": e.state,
+         "ack_code": e.ack_code, "ack": e.ack, "attempts": 0} for e in entries])
+    told = [e for e in entries if e.issues]
+    ids: dict[str, int] = {}
+    for chunk in chunks([e.identity for e in told], _CHUNK):
+        query = select(JOURNAL.c.identity, JOURNAL.c.id).where(JOURNAL.c.identity.in_(chunk))
+        ids.update({row.identity: row.id for row in connection.execute(query)})
+    add_findings(connection, [(ids[e.identity], "", i) for e in told for i in e.issues])
+
+
+def add_findings(connection: Connection, findings: Sequence[tuple[int, str, Issue]]) -> None:
+    """Store findings: (journal id or 0, `Type/id` or '', issue)."""
+    if findings:
+        connection.execute(insert(FINDING), [
+            {"journal": journal, "subject": subject, "code": i.code, "severity": kind_of(i).severity, "place": i.place,
+             "detail": i.detail} for journal, subject, i in findings])
+
+
+def replace_findings(connection: Connection, subjects: Sequence[str], findings: Sequence[tuple[int, str, Issue]]) -> None:
+    """The findings about some resources, in place of those of before."""
+    for chunk in chunks(subjects, _CHUNK):
+        connection.execute(delete(FINDING).where(FINDING.c.subject.in_(chunk)))
+    add_findings(connection, findings)
+
+
+def wanting(connection: Connection, names: Collection[str]) -> set[str]:
+    """Resources (`Type/id`) from which a reference to one of these was taken out because it did not stand yet."""
+    found: set[str] = set()
+    for chunk in chunks(names, _CHUNK):
+        query = select(FINDING.c.subject).where(FINDING.c.code == "fhir-reference", FINDING.c.detail.in_(chunk))
+        found.update(connection.scalars(query))
+    return found
+
+
+def waiting(connection: Connection, limit: int) -> list[Entry]:
+    """The oldest entries that wait to be processed."""
+    query = select(JOURNAL).where(JOURNAL.c.state == "waiting").order_by(JOURNAL.c.id).limit(limit)
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def settle(connection: Connection, ids: Sequence[int], state: str) -> None:
+    """Move entries to a state."""
+    for chunk in chunks(ids, _CHUNK):
+        connection.execute(update(JOURNAL).where(JOURNAL.c.id.in_(chunk)).values(state=state, attempts=JOURNAL.c.attempts + 1))
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(identity=row.identity, kind=row.kind, feed=row.feed, source=row.source, arrival=row.arrival, raw=row.raw,
+                 state=row.state, event=row.event, sender=row.sender, control_id=row.control_id, origin=row.origin,
+                 ack_code=row.ack_code, ack=row.ack, id=row.id)
+
+
+def count(connection: Connection) -> int:
+    """How many entries there are."""
+    return connection.scalar(select(func.count()).select_from(JOURNAL)) or 0
+
+
+def csv_file(connection: Connection, feed: str, sha256: str) -> Row[Any] | None:
+    """What is known of a CSV file that was loaded, or begun."""
+    return connection.execute(select(CSV_FILE).where(CSV_FILE.c.feed == feed, CSV_FILE.c.sha256 == sha256)).first()
+
+
+def save_csv_file(connection: Connection, feed: str, sha256: str, **values: Any) -> None:
+    """Note a CSV file, or how far it is."""
+    if csv_file(connection, feed, sha256) is None:
+        connection.execute(insert(CSV_FILE).values(feed=feed, sha256=sha256, **values))
+    else:
+        connection.execute(update(CSV_FILE).where(CSV_FILE.c.feed == feed, CSV_FILE.c.sha256 == sha256).values(**values))
+
+
+def cursor(connection: Connection, name: str) -> str:
+    """A named position, '' where there is none yet."""
+    return connection.scalar(select(CURSOR.c.position).where(CURSOR.c.name == name)) or ""
+
+
+def set_cursor(connection: Connection, name: str, position: str) -> None:
+    """Move a named position."""
+    if connection.execute(update(CURSOR).where(CURSOR.c.name == name).values(position=position)).rowcount == 0:
+        connection.execute(insert(CURSOR).values(name=name, position=position))

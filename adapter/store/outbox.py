@@ -1,0 +1,120 @@
+"""What waits to be pushed to a FHIR server, and what was pushed there last. All SQL of this subject."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, tuple_, update
+
+from adapter.model import Composed, Delivery, Json
+from adapter.store.contributions import chunks
+from adapter.store.schema import OUTBOX, PUSHED, RESOURCE
+
+_CHUNK = 300
+_KEY = tuple_(OUTBOX.c.resource_type, OUTBOX.c.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What we pushed of one resource last: content hash, the server's version id, and the body (None: deleted)."""
+
+    hash: str
+    version: str
+    body: Json | None
+
+
+def enqueue(connection: Connection, target: str, changed: Sequence[Composed], now_us: int) -> None:
+    """Queue changed resources for a target; a version that still waits is replaced by the newer one.
+
+    What the target has already, and what only other clients of a server have said, is not queued.
+    """
+    ours = [c for c in changed if not c.sources or any(not s.startswith("server:") for s, _ in c.sources.values())]
+    for chunk in chunks(ours, _CHUNK):
+        keys = [(c.resource_type, c.id) for c in chunk]
+        connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, _KEY.in_(keys)))
+        have = {key: p.hash for key, p in pushed(connection, target, keys).items()}
+        rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
+                 "hash": c.hash, "queued": now_us, "due": now_us, "attempts": 0, "state": "waiting", "error": ""}
+                for c in chunk if have.get((c.resource_type, c.id)) != c.hash
+                and not (c.deleted and (c.resource_type, c.id) not in have)]
+        if rows:
+            connection.execute(insert(OUTBOX), rows)
+
+
+def due(connection: Connection, target: str, now_us: int, limit: int) -> list[Delivery]:
+    """What may be pushed now, shared data first, then by age."""
+    query = (_waiting(target).where(OUTBOX.c.due <= now_us)
+             .order_by(RESOURCE.c.person != "", OUTBOX.c.queued, OUTBOX.c.lane, OUTBOX.c.resource_type, OUTBOX.c.id)
+             .limit(limit))
+    return [_delivery(row) for row in connection.execute(query)]
+
+
+def lanes(connection: Connection, target: str, names: Collection[str]) -> list[Delivery]:
+    """Everything that waits in these lanes, so that what belongs together goes together."""
+    return [_delivery(row) for chunk in chunks(names, _CHUNK)
+            for row in connection.execute(_waiting(target).where(OUTBOX.c.lane.in_(chunk)))]
+
+
+def named(connection: Connection, target: str, keys: Collection[tuple[str, str]]) -> list[Delivery]:
+    """Of these (type, id), those that wait, due or not."""
+    return [_delivery(row) for chunk in chunks(keys, _CHUNK)
+            for row in connection.execute(_waiting(target).where(_KEY.in_(chunk)))]
+
+
+def _waiting(target: str) -> Select[Any]:
+    return (select(OUTBOX, RESOURCE.c.body, RESOURCE.c.deleted, RESOURCE.c.hash.label("current"), RESOURCE.c.person)
+            .join(RESOURCE, and_(RESOURCE.c.resource_type == OUTBOX.c.resource_type, RESOURCE.c.id == OUTBOX.c.id))
+            .where(OUTBOX.c.target == target, OUTBOX.c.state == "waiting"))
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(resource_type=row.resource_type, id=row.id, lane=row.lane, hash=row.current, attempts=row.attempts,
+                    body=None if row.deleted else orjson.loads(row.body), shared=row.person == "")
+
+
+def pushed(connection: Connection, target: str, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Pushed]:
+    """What was pushed of these (type, id) last."""
+    found: dict[tuple[str, str], Pushed] = {}
+    for chunk in chunks(keys, _CHUNK):
+        query = select(PUSHED).where(PUSHED.c.target == target, tuple_(PUSHED.c.resource_type, PUSHED.c.id).in_(chunk))
+        for row in connection.execute(query):
+            found[row.resource_type, row.id] = Pushed(hash=row.hash, version=row.version,
+                                                      body=orjson.loads(row.body) if row.body else None)
+    return found
+
+
+def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delivery, str]]) -> None:
+    """Note what the server took, with its version ids, and take it off the queue unless a newer version waits."""
+    for chunk in chunks(done, _CHUNK):
+        keys = [(d.resource_type, d.id) for d, _ in chunk]
+        connection.execute(delete(PUSHED).where(PUSHED.c.target == target,
+                                                tuple_(PUSHED.c.resource_type, PUSHED.c.id).in_(keys)))
+        connection.execute(insert(PUSHED), [
+            {"target": target, "resource_type": d.resource_type, "id": d.id, "hash": d.hash, "version": version,
+             "body": orjson.dumps(d.body).decode() if d.body is not None else None} for d, version in chunk])
+        connection.execute(delete(OUTBOX).where(
+            OUTBOX.c.target == target,
+            tuple_(OUTBOX.c.resource_type, OUTBOX.c.id, OUTBOX.c.hash).in_([(d.resource_type, d.id, d.hash) for d, _ in chunk])))
+
+
+def note_version(connection: Connection, target: str, resource_type: str, resource_id: str, version: str, body: Json | None) -> None:
+    """Another client's version stands on the server now: the next push must build on it."""
+    connection.execute(update(PUSHED).where(PUSHED.c.target == target, PUSHED.c.resource_type == resource_type,
+                                            PUSHED.c.id == resource_id).values(
+        version=version, hash="", body=orjson.dumps(body).decode() if body is not None else None))
+
+
+def postpone(connection: Connection, target: str, deliveries: Sequence[Delivery], due_us: int, error: str, *, dead: bool) -> None:
+    """Try these again at a time, or (dead) leave them for an operator; error: an issue code, never content."""
+    for d in deliveries:
+        connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type,
+                                                OUTBOX.c.id == d.id).values(
+            attempts=OUTBOX.c.attempts + 1, due=due_us, error=error, state="dead" if dead else "waiting"))
+
+
+def depth(connection: Connection, target: str) -> int:
+    """How many resources wait for a target."""
+    return connection.scalar(select(func.count()).select_from(OUTBOX).where(OUTBOX.c.target == target)) or 0
