@@ -35,7 +35,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version out of a history, oldest first. body None: deleted. last_updated: UTC."""
+    """One version out of a history, oldest first. body None: deleted.
+
+    last_updated: UTC; of a deletion whose time the server does not tell, that of the version told before it.
+    """
 
     resource_type: str
     id: str
