@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,19 @@ IGS = Path(os.environ.get("CARELOOP_SHARED", ROOT.parent / "shared")) / "igs"
 def hapi_errors(resources: list[dict[str, Any]], us_core: bool = True) -> list[str]:
     """What the HAPI validator calls an error or fatal: `Type/id (n-th): place: diagnostics`, [] where all are valid.
 
-    Takes about 10 s, then some 10 ms a resource. us_core: with the US Core 6.1.0 profiles. Raises RuntimeError where the
-    validator itself fails.
+    Takes about 10 s, then some 10 ms a resource. us_core: with the US Core 6.1.0 profiles. Raises RuntimeError where
+    the validator itself fails.
     """
     guides = ["--ig", str(IGS / "us_core_610.tgz"), "--ig", str(IGS / "stubs")] if us_core else []
     lines = "\n".join(json.dumps(resource) for resource in resources)
-    run = subprocess.run([str(ROOT / "tools/hapi/fhir-validate"), *guides, "-"], input=lines, capture_output=True, text=True,
-                         check=False, timeout=280)
+    run = subprocess.run(
+        [str(ROOT / "tools/hapi/fhir-validate"), *guides, "-"],
+        input=lines,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
     if run.returncode not in (0, 1):
         raise RuntimeError(f"fhir-validate ended with {run.returncode}: {run.stderr[-2000:]}")
     found: list[str] = []
@@ -38,7 +43,3 @@ def hapi_errors(resources: list[dict[str, Any]], us_core: bool = True) -> list[s
                   if issue["severity"] in ("error", "fatal")]
     return found
 
-
-if __name__ == "__main__":  # python tests/validator.py FILE.ndjson
-    for error in hapi_errors([json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines() if line]):
-        print(error)

@@ -3,9 +3,9 @@
 
     .venv/bin/python tools/facts.py US_CORE.tgz [--r4 JAR] [--out FILE]
 
-JAR: ca.uhn.hapi.fhir:hapi-fhir-validation-resources-r4 (the R4 StructureDefinitions, ValueSets and CodeSystems); without it
-the newest one that `tools/hapi/fhir-validate --build-only` left in the build caches. The file is committed; run this only
-to change what it holds. Its form is described in adapter/validate/facts.py.
+JAR: ca.uhn.hapi.fhir:hapi-fhir-validation-resources-r4 (the R4 StructureDefinitions, ValueSets and CodeSystems);
+without it the newest one that `tools/hapi/fhir-validate --build-only` left in the build caches. The file is committed;
+run this only to change what it holds. Its form is described in adapter/validate/facts.py.
 """
 
 from __future__ import annotations
@@ -13,135 +13,30 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tarfile
-import xml.etree.ElementTree as ET
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-Json = dict[str, Any]
-FHIR = "{http://hl7.org/fhir}"
+from definitions import Json, Terminology, many, one, r4_resources, us_core_resources
+
 SD = "http://hl7.org/fhir/StructureDefinition/"
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
-RESOURCES = """
-Account AllergyIntolerance Appointment AuditEvent Binary Bundle CarePlan CareTeam Claim ClaimResponse CodeSystem Communication
-Composition ConceptMap Condition Consent Coverage DetectedIssue Device DiagnosticReport DocumentReference Encounter
-EpisodeOfCare Flag Goal Group GuidanceResponse HealthcareService Immunization Location Measure MeasureReport Medication
-MedicationRequest MedicationStatement MessageHeader Observation OperationOutcome Organization Parameters Patient
-Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson ServiceRequest
-Subscription Task ValueSet
-""".split()
+RESOURCES = [
+    "Account", "AllergyIntolerance", "Appointment", "AuditEvent", "Binary", "Bundle", "CarePlan", "CareTeam", "Claim",
+    "ClaimResponse", "CodeSystem", "Communication", "Composition", "ConceptMap", "Condition", "Consent", "Coverage",
+    "DetectedIssue", "Device", "DiagnosticReport", "DocumentReference", "Encounter", "EpisodeOfCare", "Flag", "Goal",
+    "Group", "GuidanceResponse", "HealthcareService", "Immunization", "Location", "Measure", "MeasureReport",
+    "Medication", "MedicationRequest", "MedicationStatement", "MessageHeader", "Observation", "OperationOutcome",
+    "Organization", "Parameters", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance",
+    "Questionnaire", "QuestionnaireResponse", "RelatedPerson", "ServiceRequest", "Subscription", "Task", "ValueSet",
+]
 OWN_BASE = ("DomainResource", "Resource", "BackboneElement", "Element")
-NOT_LISTED = {  # value sets that are too large to list, checked by form: name -> form known to adapter/validate/schema.py
+NOT_LISTED = {  # value sets that are too large to list: their codes are checked by a form of adapter/validate/schema.py
     "http://hl7.org/fhir/ValueSet/all-languages": "bcp47",
     "http://hl7.org/fhir/ValueSet/mimetypes": "mime",
     "http://www.rfc-editor.org/bcp/bcp13.txt": "mime",
     "http://hl7.org/fhir/ValueSet/currencies": "iso4217",
 }
-DEFINITIONS = ("StructureDefinition", "ValueSet", "CodeSystem")
 HL7_TABLES = ("http://terminology.hl7.org/CodeSystem/v2-", "http://terminology.hl7.org/CodeSystem/v3-")
 MOST_CODES = 1500  # of one code system that is listed because a coding may name it
-
-
-# --- reading the two packages into plain dicts
-
-def plain(node: ET.Element) -> Any:
-    """A FHIR XML element as FHIR JSON, near enough for definitions: lists stay lists only by `many`."""
-    if "value" in node.attrib:
-        return node.attrib["value"]
-    out: Json = {"url": node.attrib["url"]} if "url" in node.attrib else {}
-    for child in node:
-        name = child.tag.replace(FHIR, "")
-        if child.tag.startswith(FHIR):
-            out.setdefault(name, []).append(plain(child))
-    return out
-
-
-def one(node: Json, name: str, default: Any = None) -> Any:
-    """The first value of an element."""
-    found = node.get(name)
-    return (found[0] if isinstance(found, list) else found) if found else default
-
-
-def many(node: Json, name: str) -> list[Any]:
-    """All values of an element."""
-    found = node.get(name, [])
-    return found if isinstance(found, list) else [found]
-
-
-def r4_resources(jar: Path, folder: str) -> Iterator[tuple[str, Json]]:
-    """(resource type, definition) of each definition in the jar below profile/ or valueset/."""
-    with zipfile.ZipFile(jar) as archive:
-        for name in sorted(archive.namelist()):
-            if f"/r4/model/{folder}/" in name and name.endswith(".xml"):
-                for holder in ET.fromstring(archive.read(name)).iter(FHIR + "resource"):
-                    for found in holder:
-                        yield found.tag.replace(FHIR, ""), plain(found)
-
-
-def us_core_resources(package: Path) -> Iterator[tuple[str, Json]]:
-    """(resource type, definition) of each definition in the US Core package."""
-    with tarfile.open(package) as archive:
-        for member in sorted(archive.getmembers(), key=lambda m: m.name):
-            stem = Path(member.name).name.split("-")[0]
-            if Path(member.name).parent == Path("package") and stem in DEFINITIONS:
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    yield stem, json.load(stream)
-
-
-# --- code systems and value sets
-
-class Terminology:
-    """Code systems and value sets by url; expands those that are plain lists."""
-
-    def __init__(self) -> None:
-        self.systems: dict[str, Json] = {}
-        self.sets: dict[str, Json] = {}
-
-    def add(self, kind: str, definition: Json) -> None:
-        """Keep a CodeSystem or ValueSet."""
-        into = {"CodeSystem": self.systems, "ValueSet": self.sets}.get(kind)
-        if into is not None and one(definition, "url"):
-            into[one(definition, "url")] = definition
-
-    def codes_of_system(self, url: str) -> list[str] | None:
-        """Every code of a complete code system, None where it is not at hand."""
-        system = self.systems.get(url)
-        if system is None or one(system, "content") != "complete" or not many(system, "concept"):
-            return None
-        return sorted({code for concept in many(system, "concept") for code in _tree(concept)})
-
-    def expand(self, url: str) -> dict[str, list[str]] | None:
-        """System -> codes of a value set that has no filter, exclusion or unknown system; None otherwise."""
-        value_set = self.sets.get(url.split("|", maxsplit=1)[0])
-        compose = one(value_set, "compose") if value_set else None
-        if not compose or many(compose, "exclude"):
-            return None
-        found: dict[str, set[str]] = {}
-        for include in many(compose, "include"):
-            part = self._include(include)
-            if part is None:
-                return None
-            for system, codes in part.items():
-                found.setdefault(system, set()).update(codes)
-        return {system: sorted(codes) for system, codes in sorted(found.items())}
-
-    def _include(self, include: Json) -> dict[str, list[str]] | None:
-        if many(include, "filter"):
-            return None
-        system, listed, other = one(include, "system"), many(include, "concept"), many(include, "valueSet")
-        if other:
-            return self.expand(other[0]) if len(other) == 1 and system is None else None
-        codes = sorted(one(c, "code") for c in listed) if listed else self.codes_of_system(system)
-        return None if codes is None else {system: codes}
-
-
-def _tree(concept: Json) -> Iterator[str]:
-    yield one(concept, "code")
-    for child in many(concept, "concept"):
-        yield from _tree(child)
 
 
 # --- R4 types
@@ -155,7 +50,8 @@ def max_value_set(binding: Json) -> str | None:
 
 
 def binding_of(element: Json, names: Terminology, codes: Json) -> Json:
-    """`codes`: url of a value set listed in the facts, or `form`: bcp47, mime, iso4217; empty where nothing is required."""
+    """`codes`: url of a value set listed in the facts, or `form`: bcp47, mime, iso4217; empty where nothing is
+    required."""
     binding = one(element, "binding")
     if binding is None:
         return {}
@@ -198,7 +94,8 @@ def element_facts(path: str, element: Json, names: Terminology, codes: Json) -> 
 
 
 def type_facts(definition: Json, names: Terminology, codes: Json) -> dict[str, Json]:
-    """The type and each of its BackboneElements as a type of its own (`Patient.contact`), without inherited elements."""
+    """The type and each of its BackboneElements as a type of its own (`Patient.contact`), without inherited
+    elements."""
     root = one(definition, "type")
     parents = {root: one(definition, "baseDefinition", "").removeprefix(SD)}
     found: dict[str, Json] = {}
@@ -246,7 +143,8 @@ def reachable(types: dict[str, Json], start: list[str]) -> dict[str, Json]:
 # --- US Core profiles
 
 def profile_facts(definition: Json, names: Terminology, codes: Json) -> Json:
-    """What a profile asks beyond R4: elements with min >= 1, smaller max, codes, slices that must be there, invariants."""
+    """What a profile asks beyond R4: elements with min >= 1, smaller max, codes, slices that must be there,
+    invariants."""
     facts: Json = {"type": definition["type"], "must": [], "max": {}, "codes": {}, "slices": {}, "rules": {}}
     for element in definition["snapshot"]["element"][1:]:
         path, sliced = element["path"].split(".", 1)[1], ":" in element["id"]
@@ -275,7 +173,8 @@ def profile_facts(definition: Json, names: Terminology, codes: Json) -> Json:
 # --- putting it together
 
 def spoken_systems(types: dict[str, Json], definitions: list[Json], names: Terminology) -> dict[str, list[str]]:
-    """Codes of the HL7 v2 and v3 tables, and of the complete code systems that the elements of these types are bound to.
+    """Codes of the HL7 v2 and v3 tables, and of the complete code systems that the elements of these types are bound
+    to.
 
     A coding of such a system must be one of its codes: validators refuse an unknown code of a known system.
     """

@@ -1,4 +1,5 @@
-"""Is a resource FHIR R4? Structure and codes by its schema, then what a schema cannot see (walk.py), then whole-resource rules.
+"""Is a resource FHIR R4? Structure and codes by its schema, then what a schema cannot see (walk.py), then
+whole-resource rules.
 
 Findings are `Issue` values with a FHIRPath place; none holds a value of the resource.
 """
@@ -12,19 +13,19 @@ from adapter.model import Issue, Json
 from adapter.validate import facts, schema
 from adapter.validate.periods import in_order
 from adapter.validate.references import check_references
-from adapter.validate.walk import LITERAL, Step, findings, resources_inside, sound, steps_of
+from adapter.validate.walk import LITERAL, Path, findings, resources_inside, sound, steps_of
 
 __all__ = ["check", "check_references"]
 
 _HOLDERS = frozenset(("Bundle", "Parameters"))
-_Found = Iterator[tuple[tuple[Step, ...], str]]
+_Found = Iterator[tuple[Path, str]]
 
 
 def check(resource: Json) -> list[Issue]:
     """What of a resource is not FHIR R4: structure, cardinality, forms, required codes, invariants of severity error.
 
-    Each is a `fhir-structure` at its FHIRPath. Where the structure does not hold, the other checks wait for it. Contained
-    resources and those in a Bundle or in Parameters are checked too. For references see `check_references`.
+    Each is a `fhir-structure` at its FHIRPath. Where the structure does not hold, the other checks wait for it.
+    Contained resources and those in a Bundle or in Parameters are checked too. For references see `check_references`.
     """
     resource_type: Any = resource.get("resourceType")
     if resource_type not in facts.resource_types():
@@ -36,7 +37,9 @@ def check(resource: Json) -> list[Issue]:
         rule = _RULES.get(resource_type)
         if rule is not None:
             wrong += rule(resource)
-    found = [Issue(code="fhir-structure", place=facts.fhirpath(resource_type, path), detail=words) for path, words in wrong]
+    found = [
+        Issue(code="fhir-structure", place=facts.fhirpath(resource_type, path), detail=words) for path, words in wrong
+    ]
     if not wrong and ("contained" in resource or resource_type in _HOLDERS):
         for path, inside in resources_inside(resource, resource_type):
             place = facts.fhirpath(resource_type, path)

@@ -1,9 +1,9 @@
 """What FHIR R4 and US Core say of each type, read once from `profiles/fhir/r4-facts.json` (written by tools/facts.py).
 
-The file: `types` by name (`Patient`, and each BackboneElement by its path, `Patient.contact`) with `base` and `elements`
-(type, min, max, `to` reference targets, `codes` value set that must be kept, `form` where that set is too large to list);
-`codes` value set -> system -> codes; `systems` code system -> all its codes; `primitives` with their regular expressions;
-`profiles` of US Core. An element's defaults (min 0, max 1) are left out.
+The file: `types` by name (`Patient`, and each BackboneElement by its path, `Patient.contact`) with `base` and
+`elements` (type, min, max, `to` reference targets, `codes` value set that must be kept, `form` where that set is too
+large to list); `codes` value set -> system -> codes; `systems` code system -> all its codes; `primitives` with their
+regular expressions; `profiles` of US Core. An element's defaults (min 0, max 1) are left out.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ FILE = Path(__file__).parents[2] / "profiles" / "fhir" / "r4-facts.json"
 class Field:
     """One JSON property of a type, with its FHIR type.
 
-    choice: name of the choice element it belongs to (`deceased[x]`), else ''. targets: resource types that a Reference may
-    name, None for any. codes: url of the value set it may not leave, or ''. form: `bcp47`, `mime`, `iso4217`, or ''.
+    choice: name of the choice element it belongs to (`deceased[x]`), else ''. targets: resource types that a Reference
+    may name, None for any. codes: url of the value set it may not leave, or ''. form: `bcp47`, `mime`, `iso4217`, or
+    ''.
     """
 
     name: str

@@ -1,7 +1,8 @@
 """What a US Core profile must have, compiled from the facts into a small tree, and how a missing element is marked.
 
-Marking (US Core 6.1.0, Missing Data): CodeableConcept and Coding get the coding `data-absent-reason|unknown`; a code with a
-required binding the code `unknown` where it exists, else it cannot be marked; anything else the data-absent-reason extension.
+Marking (US Core 6.1.0, Missing Data): CodeableConcept and Coding get the coding `data-absent-reason|unknown`; a code
+with a required binding the code `unknown` where it exists, else it cannot be marked; anything else the
+data-absent-reason extension.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ Mark = Literal["extension", "sibling", "coding", "concept", "code", "none"]
 class Need:
     """One element that a profile asks for, and what it asks for below.
 
-    names: JSON names that satisfy it (types of a choice, `_name` siblings). required: min >= 1 in the profile; base: in R4
-    too. most: how many the profile allows, 0 for no limit of its own. write: the name that is written, by `mark`; shown: its
-    name in FHIRPath.
+    names: JSON names that satisfy it (types of a choice, `_name` siblings). required: min >= 1 in the profile; base: in
+    R4 too. most: how many the profile allows, 0 for no limit of its own. write: the name that is written, by `mark`;
+    shown: its name in FHIRPath.
     """
 
     names: tuple[str, ...]
@@ -59,7 +60,8 @@ def needs(profile: str) -> tuple[Need, ...]:
     return _below(asked["type"], "", frozenset(paths), frozenset(asked["must"]), limits)
 
 
-def _below(owner: str, prefix: str, paths: frozenset[str], must: frozenset[str], limits: dict[str, int]) -> tuple[Need, ...]:
+def _below(owner: str, prefix: str, paths: frozenset[str], must: frozenset[str], limits: dict[str, int]
+           ) -> tuple[Need, ...]:
     names = sorted({path[len(prefix):].split(".")[0] for path in paths if path.startswith(prefix)})
     found: list[Need] = []
     for name in names:
@@ -68,8 +70,8 @@ def _below(owner: str, prefix: str, paths: frozenset[str], must: frozenset[str],
         below = () if chosen.primitive else _below(chosen.type, f"{prefix}{name}.", paths, must, limits)
         found.append(Need(
             names=tuple(n for f in fields for n in ((f.name, f"_{f.name}") if f.primitive else (f.name,))),
-            write=chosen.name, shown=name.removesuffix("[x]"), many=chosen.many, required=prefix + name in must, base=chosen.required,
-            most=limits.get(prefix + name, 0), mark=_mark(chosen), below=below))
+            write=chosen.name, shown=name.removesuffix("[x]"), many=chosen.many, required=prefix + name in must,
+            base=chosen.required, most=limits.get(prefix + name, 0), mark=_mark(chosen), below=below))
     return tuple(found)
 
 
@@ -150,21 +152,21 @@ def satisfy(node: Json, wanted: tuple[Need, ...], place: str, base_only: bool, i
                 changed = {**changed, **_marked(need, base_only)}
                 issues.append(Issue(code="must-have-absent", place=f"{place}.{need.shown}"))
         elif need.below:
-            met = _met_below(value, need, f"{place}.{need.shown}", base_only, issues)
-            if met is not value:
-                changed = {**changed, need.write: met}
+            filled = _filled(value, need, f"{place}.{need.shown}", base_only, issues)
+            if filled is not value:
+                changed = {**changed, need.write: filled}
     return changed
 
 
-def _met_below(value: Any, need: Need, place: str, base_only: bool, issues: list[Issue]) -> Any:
+def _filled(value: Any, need: Need, place: str, base_only: bool, issues: list[Issue]) -> Any:
     if isinstance(value, dict):
         return satisfy(cast("Json", value), need.below, place, base_only, issues)
     if not isinstance(value, list):
         return value
     items = cast("list[Any]", value)
-    met = [satisfy(cast("Json", item), need.below, f"{place}[{index}]", base_only, issues) if isinstance(item, dict) else item
-           for index, item in enumerate(items)]
-    return items if all(new is old for new, old in zip(met, items, strict=True)) else met
+    filled = [satisfy(cast("Json", item), need.below, f"{place}[{index}]", base_only, issues)
+              if isinstance(item, dict) else item for index, item in enumerate(items)]
+    return items if all(new is old for new, old in zip(filled, items, strict=True)) else filled
 
 
 def _present(node: Json, need: Need) -> Any:

@@ -1,7 +1,7 @@
 """Observation: the US Core profiles by category, and what FHIR's vital-signs profile asks by code.
 
 Validators apply the vital-signs profile of FHIR 4.0.1 to an Observation by its LOINC code alone, claimed or not; so
-what it asks is marked here too. Source: FHIR 4.0.1, Vital Signs; US Core 6.1.0, laboratory result and screening assessment.
+what it asks is marked here too. Source: FHIR 4.0.1, Vital Signs; US Core 6.1.0, laboratory and screening.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from adapter.validate.needs import absent, unknown_concept
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _UCUM = "http://unitsofmeasure.org"
 _PROFILES = {"laboratory": "us-core-observation-lab", "survey": "us-core-observation-screening-assessment"}
-_VITAL_SIGNS = frozenset((  # LOINC codes of vitalsigns, resprate, heartrate, oxygensat, bodytemp, bodyheight, headcircum,
-    "85353-1", "9279-1", "8867-4", "2708-6", "8310-5", "8302-2", "9843-4", "29463-7", "39156-5", "85354-9"))  # weight, bmi, bp
+_VITAL_SIGNS = frozenset((  # LOINC: panel; rates of breath and heart, oxygen, temperature; height, head, weight; BMI, BP
+    "85353-1", "9279-1", "8867-4", "2708-6", "8310-5", "8302-2", "9843-4", "29463-7", "39156-5", "85354-9"))
 
 
 def observation_profiles(resource: Json, issues: list[Issue]) -> list[str]:

@@ -1,7 +1,7 @@
 """US Core 6.1.0: which profiles a resource claims, and what is missing for them.
 
-`claim` is pure but for the freshly composed dict it is given. What each profile asks is read from its StructureDefinition
-(needs.py); the invariants among it stand here, named by their keys.
+`claim` is pure but for the freshly composed dict it is given. What each profile asks is read from its
+StructureDefinition (needs.py); the invariants among it stand here, named by their keys.
 """
 
 from __future__ import annotations
@@ -19,17 +19,28 @@ from adapter.validate.observations import observation_profiles, observation_rule
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 NPI = "http://hl7.org/fhir/sid/us-npi"
 _BY_TYPE = {
-    "Patient": "us-core-patient", "RelatedPerson": "us-core-relatedperson", "Practitioner": "us-core-practitioner",
-    "PractitionerRole": "us-core-practitionerrole", "Organization": "us-core-organization", "Location": "us-core-location",
-    "Encounter": "us-core-encounter", "Coverage": "us-core-coverage", "Procedure": "us-core-procedure",
-    "AllergyIntolerance": "us-core-allergyintolerance", "CareTeam": "us-core-careteam", "Goal": "us-core-goal",
-    "ServiceRequest": "us-core-servicerequest", "QuestionnaireResponse": "us-core-questionnaireresponse",
-    "Provenance": "us-core-provenance", "MedicationRequest": "us-core-medicationrequest",
+    "Patient": "us-core-patient",
+    "RelatedPerson": "us-core-relatedperson",
+    "Practitioner": "us-core-practitioner",
+    "PractitionerRole": "us-core-practitionerrole",
+    "Organization": "us-core-organization",
+    "Location": "us-core-location",
+    "Encounter": "us-core-encounter",
+    "Coverage": "us-core-coverage",
+    "Procedure": "us-core-procedure",
+    "AllergyIntolerance": "us-core-allergyintolerance",
+    "CareTeam": "us-core-careteam",
+    "Goal": "us-core-goal",
+    "ServiceRequest": "us-core-servicerequest",
+    "QuestionnaireResponse": "us-core-questionnaireresponse",
+    "Provenance": "us-core-provenance",
+    "MedicationRequest": "us-core-medicationrequest",
 }
+_PROBLEM, _DIAGNOSIS = "us-core-condition-problems-health-concerns", "us-core-condition-encounter-diagnosis"
 _CONDITION_CATEGORY = {
-    "http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item": "us-core-condition-problems-health-concerns",
-    "http://hl7.org/fhir/us/core/CodeSystem/condition-category|health-concern": "us-core-condition-problems-health-concerns",
-    "http://terminology.hl7.org/CodeSystem/condition-category|encounter-diagnosis": "us-core-condition-encounter-diagnosis",
+    "http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item": _PROBLEM,
+    "http://hl7.org/fhir/us/core/CodeSystem/condition-category|health-concern": _PROBLEM,
+    "http://terminology.hl7.org/CodeSystem/condition-category|encounter-diagnosis": _DIAGNOSIS,
 }
 _ASSESS_PLAN = "http://hl7.org/fhir/us/core/CodeSystem/careplan-category|assess-plan"
 _MEMBER_NUMBER = "http://terminology.hl7.org/CodeSystem/v2-0203|MB"
@@ -43,9 +54,10 @@ _IDENTIFIER_FORM = {  # us-core-18, us-core-19; an NPI has a check digit besides
 def claim(resource: Json) -> list[Issue]:
     """Claim the US Core profiles that fit a resource, marking what they miss; the resource itself is changed.
 
-    Adds `meta.profile`. Each element marked as unknown gives `must-have-absent`; a profile that asks for something that is
-    missing and cannot be marked is not claimed and gives `profile-not-claimed`. Parts below the top level are copied, never
-    changed, so they may be shared. A type without a profile is left as it is. Source: US Core 6.1.0, Missing Data.
+    Adds `meta.profile`. Each element marked as unknown gives `must-have-absent`; a profile that asks for something that
+    is missing and cannot be marked is not claimed and gives `profile-not-claimed`. Parts below the top level are
+    copied, never changed, so they may be shared. A type without a profile is left as it is. Source: US Core 6.1.0,
+    Missing Data.
     """
     issues: list[Issue] = []
     resource_type: str = resource.get("resourceType", "")

@@ -11,12 +11,12 @@ from adapter.validate import facts
 from adapter.validate.walk import LITERAL
 
 _Place = tuple[str | int, ...]
-_Steps = dict[str, tuple[bool, str, frozenset[str] | None, Any]]
+_Steps = dict[str, tuple[bool, str, frozenset[str] | None, Any]]  # whether it repeats, type, targets, steps of the type
 _STEPS: dict[str, _Steps] = {}
 
 
 def check_references(resources: Iterable[Json], exists: Callable[[str], bool]) -> list[Issue]:
-    """A `fhir-reference` for each relative literal reference (`Type/id`) without target, or to a type not allowed there.
+    """A `fhir-reference` for each relative literal reference without target, or to a type that may not stand there.
 
     A target is one of `resources`, or known to `exists`, which is asked `Type/id`, once for each. Other forms (`#id`,
     `urn:uuid:`, absolute, conditional, logical) are not looked at. Place: `Type/id: FHIRPath`.
@@ -32,7 +32,8 @@ def check_references(resources: Iterable[Json], exists: Callable[[str], bool]) -
     return found
 
 
-def _wrong(reference: str, targets: frozenset[str] | None, known: dict[str, bool], exists: Callable[[str], bool]) -> str:
+def _wrong(reference: str, targets: frozenset[str] | None, known: dict[str, bool], exists: Callable[[str], bool]
+           ) -> str:
     """What is wrong with a reference, in words; '' where nothing is. known: what `exists` said so far, filled here."""
     there = known.get(reference)
     if there is None:
@@ -59,7 +60,7 @@ def _told(resource: Json, known: dict[str, bool], exists: Callable[[str], bool])
 
 
 def _steps(type_name: str) -> _Steps:
-    """The properties of a type below which a Reference may stand: (whether it repeats, its type, targets, its steps)."""
+    """The properties of a type below which a Reference may stand."""
     if type_name not in _STEPS:
         found = _STEPS[type_name] = {}
         for f in facts.fields(type_name).values():

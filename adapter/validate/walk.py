@@ -1,7 +1,7 @@
 """What a schema cannot see in the parts of a resource: codings, periods, extensions, references inside the resource.
 
-The same rules twice: `sound` says in a few microseconds whether all is well, `findings` says what is not, and where. Both
-walk along the types of the facts and expect a resource whose structure holds (schema.py).
+The same rules twice: `sound` says in a few microseconds whether all is well, `findings` says what is not, and where.
+Both walk along the types of the facts and expect a resource whose structure holds (schema.py).
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from adapter.model import Json
 from adapter.validate import facts
 from adapter.validate.periods import in_order
 
-Step = str | int
+Path = tuple[str | int, ...]
 Steps = dict[str, tuple[str, bool, str, Any]]
 """JSON property -> (rule of its kind, whether it repeats, its type, the steps of its type)."""
 
 LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_BARE = frozenset(("Quantity", "Money", "Age", "Duration", "Count", "Distance", "Range", "Ratio"))  # nothing to see but extensions
+_BARE = frozenset((  # nothing to see below these but extensions
+    "Quantity", "Money", "Age", "Duration", "Count", "Distance", "Range", "Ratio"))
 
 
 _STEPS: dict[str, Steps] = {}
 
 
 def steps_of(type_name: str) -> Steps:
-    """The properties of a type that the walk goes into, each with the steps of its own type (so the table may go in circles).
+    """The properties of a type that the walk goes into, each with the steps of its own type.
 
-    `_name` siblings of primitives are Elements. Raises KeyError for an unknown type.
+    So the table may go in circles. `_name` siblings of primitives are Elements. Raises KeyError for an unknown type.
     """
     if type_name not in _STEPS:
         found = _STEPS[type_name] = {}
@@ -75,7 +76,7 @@ def sound(node: Json, steps: Steps, systems: dict[str, frozenset[str]], root: Js
     return True
 
 
-def findings(node: Json, type_name: str, root: Json, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], str]]:
+def findings(node: Json, type_name: str, root: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """(path below the resource, what is wrong) of each thing that is wrong below a node."""
     for name, (rule, many, kind, _) in steps_of(type_name).items():
         if name not in node or rule == "Resource":
@@ -90,7 +91,7 @@ def findings(node: Json, type_name: str, root: Json, path: tuple[Step, ...] = ()
             yield from findings(item, kind, root, here)
 
 
-def resources_inside(node: Json, type_name: str, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Json]]:
+def resources_inside(node: Json, type_name: str, path: Path = ()) -> Iterator[tuple[Path, Json]]:
     """(path, resource) of each resource that stands inside another: contained, in a Bundle's entries, in Parameters."""
     for name, (rule, many, kind, _) in steps_of(type_name).items():
         if name not in node or not (rule == "Resource" or kind.startswith(("Bundle.entry", "Parameters.parameter"))):
@@ -126,7 +127,8 @@ def _period(node: Json, _root: Json) -> str:
 
 
 def _extension(node: Json, root: Json) -> str:
-    return _inner_extension(node, root) or ("" if _ABSOLUTE.match(node["url"]) else "url of an extension must be absolute")
+    absolute = _ABSOLUTE.match(node["url"]) is not None
+    return _inner_extension(node, root) or ("" if absolute else "url of an extension must be absolute")
 
 
 def _inner_extension(node: Json, _root: Json) -> str:
