@@ -1,0 +1,121 @@
+"""Names of persons: XPN as HumanName, and the name parts that XCN and CNN share with it.
+
+Source: v2-to-FHIR maps XPN[HumanName], FN[HumanName]; extensions of FHIR R4 itself; tables 0200, 0444, 0465.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from adapter.mapping.functions.primitives import period
+from adapter.mapping.functions.registry import Context, Rep, function
+from adapter.mapping.functions.tables import V2_TABLES
+from adapter.model import Json
+
+_CORE = "http://hl7.org/fhir/StructureDefinition/"
+_FAMILY = ((2, _CORE + "humanname-own-prefix"), (3, _CORE + "humanname-own-name"), (4, _CORE + "humanname-partner-prefix"),
+           (5, _CORE + "humanname-partner-name"))
+_CALLED_BY = [{"url": _CORE + "iso21090-EN-qualifier", "valueCode": "CL"}]
+
+
+def put_family(rep: Rep, n: int, name: Json) -> None:
+    """Component n, an FN, as family with the extensions of its own and its partner's parts."""
+    family = rep.get(n)
+    if family:
+        name["family"] = family
+    if rep.d.sub in rep.parts[n - 1]:
+        extension = [{"url": url, "valueString": text} for m, url in _FAMILY if (text := rep.sub(n, m))]
+        if extension:
+            name["_family"] = {"extension": extension}
+
+
+@lru_cache(maxsize=1024)
+def _extensions(order: str, representation: str, kind: str) -> tuple[Json, ...]:
+    """The extensions of codes already mapped: assembly order, representation, and a use that FHIR has no code for."""
+    pairs = (("humanname-assembly-order", order), ("iso21090-EN-representation", representation), ("iso21090-EN-use", kind))
+    return tuple({"url": _CORE + url, "valueCode": code} for url, code in pairs if code)
+
+
+def put_codes(kind: str, representation: str, order: str, ctx: Context, name: Json) -> None:
+    """Name type (table 0200) as use, or as extension where R4 has no such use; representation and assembly order."""
+    extra = ""
+    if kind:
+        use = ctx.code("name-use", kind)
+        if use:
+            name["use"] = use["code"]
+        else:
+            entity = ctx.code("name-use-entity", kind)
+            extra = entity["code"] if entity else ""
+            if not entity and kind not in V2_TABLES["0200"]:
+                ctx.issue("unknown-code", "name-use")
+    if extra or representation or order:
+        written = ctx.code("name-representation", representation) if representation else None
+        assembly = ctx.code("name-assembly", order) if order else None
+        if (order and not assembly) or (representation and not written):
+            ctx.issue("unknown-code", "name-assembly or name-representation")
+        extension = _extensions(assembly["code"] if assembly else "", written["code"] if written else "", extra)
+        if extension:
+            name["extension"] = list(extension)
+
+
+def texts(*values: str) -> list[str]:
+    """Those that are not empty."""
+    return [v for v in values if v]
+
+
+def shown(name: Json) -> str:
+    """A HumanName in one line, for Reference.display."""
+    words = [*name.get("prefix", ()), *name.get("given", ()), *texts(name.get("family", "")), *name.get("suffix", ())]
+    return " ".join(words)
+
+
+@function("xpn_human_name", {
+    "1": "family", "1.1": "family", "1.2": "family.extension(humanname-own-prefix)",
+    "1.3": "family.extension(humanname-own-name)", "1.4": "family.extension(humanname-partner-prefix)",
+    "1.5": "family.extension(humanname-partner-name)", "2": "given[0]", "3": "given[1]", "4": "suffix[0]", "5": "prefix[0]",
+    "6": "suffix[1]", "7": "use", "8": "extension(iso21090-EN-representation)",
+    "9": "drop: the context a name is meant for; R4 has use alone", "10": "period", "10.1": "period.start",
+    "10.2": "period.end", "11": "extension(humanname-assembly-order)", "12": "period.start", "13": "period.end",
+    "14": "suffix[2]", "15": "given[2].extension(iso21090-EN-qualifier CL)"})
+def xpn_human_name(rep: Rep, ctx: Context, use: str = "") -> Json | None:
+    """An XPN as HumanName. use: where XPN.7 gives none. A name that a person is called by is a given name marked CL."""
+    name: Json = {}
+    put_family(rep, 1, name)
+    count = len(rep.parts)
+    given = texts(rep.get(2), rep.get(3))
+    suffix = texts(rep.get(4), rep.get(6))
+    prefix = rep.get(5)
+    if count > 6:
+        put_codes(rep.get(7), rep.get(8), rep.get(11), ctx, name)
+        if count > 9:
+            put_validity(rep, (10, 12, 13), ctx, name)
+        if count > 13:
+            suffix += texts(rep.get(14))
+            called = rep.get(15)
+            if called:
+                name["_given"] = [*[None] * len(given), {"extension": _CALLED_BY}]
+                given.append(called)
+    for element, values in (("given", given), ("suffix", suffix), ("prefix", [prefix] if prefix else None)):
+        if values:
+            name[element] = values
+    if use and name and "use" not in name:
+        name["use"] = use
+    return name if "family" in name or given or suffix or prefix or "_family" in name else None
+
+
+def put_validity(rep: Rep, at: tuple[int, int, int], ctx: Context, element: Json) -> None:
+    """Effective and expiration date, else the older validity range (a DR), as period. at: range, effective, expiration."""
+    start, end = rep.get(at[1]), rep.get(at[2])
+    if not start and not end and at[0] <= len(rep.parts):
+        start, end = rep.sub(at[0], 1), rep.sub(at[0], 2)
+    if start or end:
+        validity = period(start, end, ctx)
+        if validity:
+            element["period"] = validity
+
+
+@function("xpn_string", {"*": ""})
+def xpn_string(rep: Rep, ctx: Context) -> str | None:
+    """A name in one line."""
+    name = xpn_human_name(rep, ctx)
+    return (shown(name) or None) if name else None
