@@ -13,7 +13,7 @@ from typing import Literal
 
 from adapter.errors import Rejected, kind_of, message
 from adapter.model import Issue
-from adapter.parse.charset import declared_codec, sniff
+from adapter.parse.charset import MIXED, declared_codec, sniff
 from adapter.parse.er7 import Delimiters, delimiters
 
 Code = Literal["AA", "AE", "AR"]
@@ -23,7 +23,7 @@ REFUSED_WHOLE = frozenset({
     "unsupported-event", "unknown-version", "processing-id", "unknown-feed", "too-large", "several-messages",
     "frame-incomplete", "frame-start", "store-unavailable", "defect",
 })
-"""Issues of the header, the frame or ourselves: AR, the message was not looked into. Other errors: AE."""
+"""Issues of the header, the frame or ourselves: AR, as for what does not answer now (HTTP 503). Other errors: AE."""
 
 TABLE_0357 = {
     "100": "Segment sequence error", "101": "Required field missing", "102": "Data type error",
@@ -39,8 +39,6 @@ _EVENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LINE_END = re.compile("[\r\n]")
 _CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
 _HEADER = 4096
-_MIXED = frozenset({"gb18030", "big5", "shift_jis", "iso2022_jp_ext"})
-"""Charsets in which a byte of a character can look like a delimiter. All others are echoed byte by byte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +65,10 @@ class _Header:
 
 def code_for(issue: Issue) -> Code:
     """AR where the message is refused as a whole, AE for an error of its content, else AA (warnings refuse nothing)."""
-    if kind_of(issue).severity != "error":
+    kind = kind_of(issue)
+    if kind.severity != "error":
         return "AA"
-    return "AR" if issue.code in REFUSED_WHOLE else "AE"
+    return "AR" if issue.code in REFUSED_WHOLE or kind.http == 503 else "AE"
 
 
 def control_id_of(raw: bytes) -> str:
@@ -99,7 +98,7 @@ def _read(raw: bytes) -> _Header:
     wide = codec.startswith(("utf-16", "utf-32"))
     if not wide:
         declared = declared_codec(raw[:_HEADER])
-        codec = declared if declared in _MIXED else "latin-1"
+        codec = declared if declared in MIXED else "latin-1"  # all others are echoed byte by byte
     text = raw[mark:mark + _HEADER].decode(codec, "ignore").lstrip("\x0b\r\n \t")
     line = _LINE_END.split(text, maxsplit=1)[0].translate(_CONTROLS)
     try:

@@ -25,8 +25,6 @@ from adapter.model import Issue
 Accept = Callable[[list[tuple[bytes, str]]], list[bytes]]
 """Messages, each with its origin (`mllp:<address>`), to acknowledgements: all committed, or an exception and none."""
 Refuse = Callable[[bytes, Issue], bytes]
-"""The acknowledgement of what `accept` has not answered."""
-
 _LOG = log("mllp")
 _CHUNK = 65536
 _SMALL = 4 * _CHUNK
@@ -37,7 +35,7 @@ class Limits:
     """What one listener bears. Sizes in bytes, times in seconds.
 
     frame: content of one frame. unanswered: frames of one connection, before it is not read on. batch: messages in one
-    `accept`. held: unfinished frames and queue of all connections; beyond it only those with little are read on.
+    `accept`. held: unfinished frames and queue of all connections; beyond it only small frames, and the largest, grow.
     idle: without a byte. whole_frame: from a frame's first byte to its last, and for a sender to take our answers.
     grace: for a stop to answer what was received.
     """
@@ -126,8 +124,7 @@ class MllpListener:
         self._server.close()
         for reading in self._readers.values():
             reading.cancel()
-        handlers = list(self._connections.values())
-        if handlers:
+        if handlers := list(self._connections.values()):
             await asyncio.wait(handlers, timeout=self._limits.grace)
         for task in (self._committer, *handlers):
             task.cancel()
@@ -144,8 +141,8 @@ class MllpListener:
             return
         connection = _Connection(writer=writer, origin=origin, decoder=FrameDecoder(limits.frame))
         reading = self._readers[connection] = asyncio.create_task(self._read(connection, reader))
-        handler = self._connections[connection] = asyncio.create_task(self._serve(connection, reading))
-        handler.add_done_callback(lambda _: self._forget(connection))
+        self._connections[connection] = asyncio.create_task(self._serve(connection, reading))
+        self._connections[connection].add_done_callback(lambda _: self._forget(connection))
 
     def _forget(self, connection: _Connection) -> None:
         del self._connections[connection], self._readers[connection]
@@ -166,13 +163,14 @@ class MllpListener:
 
     async def _read(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         decoder, limits, now = connection.decoder, self._limits, asyncio.get_running_loop().time
-        began: float | None = None
+        deadline, busy = now() + limits.idle, False
         chunk = b"-"
         while chunk:
+            paused = now()
             await connection.fewer_than(limits.unanswered)
-            left = limits.idle if began is None else began + limits.whole_frame - now()
+            deadline += now() - paused
             try:
-                async with asyncio.timeout(max(left, 0)):
+                async with asyncio.timeout_at(deadline):
                     await self._room(connection)
                     chunk = await reader.read(_CHUNK)
             except TimeoutError:
@@ -182,19 +180,20 @@ class MllpListener:
             async with asyncio.timeout(limits.whole_frame):
                 await connection.writer.drain()
             if not decoder.unfinished:
-                began = None
-            elif began is None or found:
-                began = now()
+                deadline, busy = now() + limits.idle, False
+            elif found or not busy:
+                deadline, busy = now() + limits.whole_frame, True
 
     async def _room(self, connection: _Connection) -> None:
-        """Wait while all connections together hold too much, unless this one holds little."""
-        while self._held > self._limits.held and connection.decoder.held > _SMALL:
+        """Wait while all connections together hold too much, unless this one holds little, or the most."""
+        while (self._held > self._limits.held and connection.held > _SMALL
+               and connection is not max(self._connections, key=lambda other: other.held)):
             self._eased.clear()
             await self._eased.wait()
 
     def _hold(self, more: int) -> None:
         self._held += more
-        if self._held <= self._limits.held:
+        if more < 0:
             self._eased.set()
 
     def _take(self, connection: _Connection, found: list[Frame | Fault]) -> None:
@@ -207,8 +206,9 @@ class MllpListener:
             self._queue.append(slot)
             self._hold(len(event.raw))
             self._work.set()
-        self._hold(connection.decoder.held - connection.held)
-        connection.held = connection.decoder.held
+        grown = connection.decoder.held - connection.held
+        connection.held += grown
+        self._hold(grown)
         connection.flush()
 
     def _answer_to(self, fault: Fault, connection: _Connection) -> bytes:
@@ -243,11 +243,11 @@ class MllpListener:
     async def _answers(self, batch: list[_Slot]) -> list[bytes]:
         """The acknowledgements; where `accept` fails on several and its surroundings are not to blame, one by one."""
         messages = [(slot.raw, slot.connection.origin) for slot in batch]
-        issue = Issue(code="defect", place="")
         try:
             acks = await asyncio.get_running_loop().run_in_executor(self._thread, self._accept, messages)
             if len(acks) == len(batch):
                 return acks
+            issue = Issue(code="defect", place="", detail="not each message was answered")
             _LOG.error("accept has not answered each message", count=len(batch))
         except Unavailable as error:
             issue = error.issue
@@ -256,7 +256,7 @@ class MllpListener:
             if len(batch) > 1:
                 return [ack for slot in batch for ack in await self._answers([slot])]
             _LOG.error("message not accepted", exc_info=error)
-            issue = error.issue if isinstance(error, Rejected | Defect) else issue
+            issue = error.issue if isinstance(error, Rejected | Defect) else Issue(code="defect", place="")
         return [self._refuse(slot.raw, issue) for slot in batch]
 
 
@@ -277,7 +277,7 @@ class Handle:
 
     def stop(self) -> None:
         """Answer what was received whole, close, and wait until that is done. May be called again."""
-        with suppress(RuntimeError):  # the loop has been closed already
+        with suppress(RuntimeError):  # stopped already, its loop is closed
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 

@@ -13,13 +13,16 @@ from adapter.errors import Defect, Rejected
 from adapter.model import Issue
 
 _CODECS = {
-    "ASCII": "ascii", "US-ASCII": "ascii", "ISO IR6": "ascii",
+    "ASCII": "ascii", "US-ASCII": "ascii", "ISO IR6": "ascii", "LATIN-1": "iso8859-1", "LATIN1": "iso8859-1",
     "UNICODE": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UTF8": "utf-8",
     "UNICODE UTF-16": "utf-16", "UTF-16": "utf-16", "UNICODE UTF-32": "utf-32", "UTF-32": "utf-32",
     "GB 18030-2000": "gb18030", "GB18030": "gb18030", "BIG-5": "big5", "BIG5": "big5", "KS X 1001": "euc_kr",
     "ISO IR14": "shift_jis", "ISO IR87": "iso2022_jp_ext", "ISO IR159": "iso2022_jp_ext",
 }
 """Names of table 0211 and others in use, to Python's codecs. CNS 11643 has none."""
+
+MIXED = frozenset({"gb18030", "big5", "shift_jis", "iso2022_jp_ext"})
+"""Codecs in which a byte of a character can look like a delimiter."""
 
 _ISO = re.compile(r"(?:ISO[-_ ]?)?8859[-/](1[013456]|[1-9])")
 _WINDOWS = re.compile(r"(?:WINDOWS|CP|IBM)-?(125[0-8]|437|85[0258]|86[0-6])")
@@ -99,7 +102,7 @@ def _by_header(body: bytes, fallback: str) -> Decoded:
     except Rejected:
         if not body.startswith(b"MSH"):
             raise Rejected("not-hl7", "MSH") from None
-        if not declared or codec == own or not codec.startswith(("ascii", "iso8859", "cp")):
+        if not declared or not codec.startswith(("ascii", "iso8859", "cp")):
             raise
     issue = Issue(code="charset-differs", place="MSH-18", detail=f"declared {codec}, read as {own}")
     return Decoded(text=_strict(body, own), charset=own, issues=(issue,))
@@ -110,11 +113,19 @@ def _declared(body: bytes) -> list[str]:
     header = re.split(rb"[\r\n]", body, maxsplit=1)[0]
     if not header.startswith(b"MSH"):
         return []
-    fields = header.split(header[3:4] or b"|", 18)
+    if not header.isascii() or b"\x1b" in header:
+        for codec in sorted(MIXED):
+            names = _names(header.decode(codec, "ignore"))
+            if codec in map(codec_of, names):
+                return names
+    return _names(header.decode("latin-1"))
+
+
+def _names(header: str) -> list[str]:
+    fields = header.split(header[3:4] or "|", 18)
     if len(fields) < 18:
         return []
-    repetition = fields[1][1:2].decode("latin-1") or "~"
-    return [name.strip() for name in fields[17].decode("latin-1").split(repetition) if name.strip()]
+    return [name.strip() for name in fields[17].split(fields[1][1:2] or "~") if name.strip()]
 
 
 def _declared_codec(declared: list[str], body: bytes) -> str:

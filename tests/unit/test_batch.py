@@ -56,6 +56,10 @@ def test_a_wrong_count_is_told(raw: bytes, place: str, detail: str):
     assert [(i.code, i.place, i.detail) for i in split_messages(raw).issues] == [("batch-count", place, detail)]
 
 
+def test_batches_without_headers_are_counted_by_their_trailers():
+    assert split_messages(A + b"BTS|1\r" + B + A + b"BTS|2\rFTS|2\r").issues == ()
+
+
 def test_counts_may_be_left_out():
     assert split_messages(b"FHS|^~\\&\rBHS|^~\\&\r" + A + b"BTS\rFTS|\r").issues == ()
 

@@ -103,6 +103,12 @@ def test_names_that_are_no_charset_of_text_are_unknown():
     assert [codec_of(name) for name in ("hex", "rot13", "idna", "8859/12", "", "unicode_escape")] == [None] * 6
 
 
+def test_a_delimiter_inside_a_wide_character_of_the_header_is_none():
+    text = header("BIG-5").replace("|A|", "|吜|") + "李"
+    assert b"|" in "吜".encode("big5")
+    assert decode(text.encode("big5")).text == text
+
+
 def test_the_declared_charset_without_reading_the_message():
     assert declared_codec((header("8859/2") + "x").encode()) == "iso8859-2"
     assert declared_codec(header("").encode()) == declared_codec(b"hello") == ""

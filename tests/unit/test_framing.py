@@ -17,7 +17,7 @@ A = b"MSH|^~\\&|A\rPID|1\r"
 B = b"MSH|^~\\&|B\rPID|2\r"
 PIECES = st.sampled_from([
     b"\x0b", b"\x1c\r", b"\x1c", b"\r", b"\n", b"MSH|", b"MS", b"\xef\xbb\xbf", b"FHS|", b"text", b"x" * 30,
-    b"\x0bMSH|^~\\&|x\r\x1c\r", A, encode(A), encode(B),
+    b"\x0bMSH|^~\\&|x\r\x1c\r", b"\x0b\xef\xbb\xbfMSH|", A, encode(A), encode(B),
 ])
 
 
@@ -71,6 +71,7 @@ def test_anything_before_leaves_the_next_frame_whole(noise: bytes, places: list[
         "cut off", "block characters inside", "nested with mark", "empty frame", "blank", "nothing"])
 def test_broken_framing_is_told_and_passed(stream: bytes, expected: list[Frame | Fault]):
     assert decoded([stream]) == expected
+    assert decoded([stream[i:i + 1] for i in range(len(stream))]) == expected
 
 
 @pytest.mark.parametrize("size", [99, 100, 101, 5000])
