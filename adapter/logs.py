@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ _LONGEST = 200
 _HOME = Path(__file__).resolve().parent.parent
 
 
-def logger(name: str) -> FilteringBoundLogger:
+def log(name: str = "careloop") -> FilteringBoundLogger:
     """A logger whose lines hold declared fields only, whether or not `configure` has been called.
 
     The event is a constant text; whatever varies goes into a field.
@@ -42,9 +43,8 @@ def logger(name: str) -> FilteringBoundLogger:
 def configure() -> None:
     """Hold every log line of the process to the rules here: ours, those of libraries, and of uncaught exceptions."""
     structlog.configure(processors=_PROCESSORS, wrapper_class=_BoundLogger)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_Handler()], level=logging.WARNING, force=True)
+    logging.raiseExceptions = False  # else a line that cannot be written is shown with its values
     logging.captureWarnings(True)
     sys.excepthook = lambda _kind, error, _where: _uncaught(error)
     threading.excepthook = lambda args: _uncaught(args.exc_value)
@@ -63,20 +63,20 @@ def where(error: BaseException) -> str:
 
 def _uncaught(error: BaseException | None) -> None:
     if error is not None and not isinstance(error, KeyboardInterrupt):
-        logger("process").error("uncaught exception", exc_info=error)
+        log("process").error("uncaught exception", exc_info=error)
 
 
-class _Formatter(logging.Formatter):
+class _Handler(logging.Handler):
     """A library's record: its logger, level and the line that wrote it say which it is; its text may hold values."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"event": "library message", "logger": record.name, "level": record.levelname.lower(),
                                   "at": f"{record.module}:{record.lineno} {record.funcName}"}
         if record.exc_info and record.exc_info[1]:
             fields["exc_info"] = record.exc_info[1]
         for step in (_stamp, _exception, _declared):
             fields = dict(step(None, "", fields))
-        return _line(fields)
+        _print(fields)
 
 
 def _exception(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -94,13 +94,15 @@ def _declared(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> M
             if key in FIELDS and isinstance(value, str | int | float | None)}
 
 
-def _line(fields: MutableMapping[str, Any]) -> str:
-    return orjson.dumps(dict(fields)).decode()
-
-
 def _write(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> Any:
-    print(_line(fields), file=sys.stderr, flush=True)  # noqa: T201 - this is where a log line leaves the process
+    _print(fields)
     raise structlog.DropEvent
+
+
+def _print(fields: MutableMapping[str, Any]) -> None:
+    with suppress(OSError, ValueError):  # nobody reads: no reason to stop working
+        sys.stderr.write(orjson.dumps(dict(fields)).decode() + "\n")
+        sys.stderr.flush()
 
 
 _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)

@@ -9,8 +9,7 @@ from typing import Literal
 import orjson
 from sqlalchemy import Connection, Select, and_, func, select
 
-from adapter.model import Json
-from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE, RESOURCE_VERSION
+from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 
 Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered"]
 """Where a message stands; `composed` becomes `delivered` once nothing it said waits for the FHIR server any more."""
@@ -22,9 +21,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRow:
-    """One journalled message or row. arrival: UTC. codes: what was found, errors first, each once."""
+    """One journalled message or row. arrival: UTC. sender: MSH-3|MSH-4, '' for others than HL7 v2.
+
+    codes: what was found, errors first, each once.
+    """
 
     journal: int
+    kind: str
     arrival: datetime
     feed: str
     event: str
@@ -50,15 +53,6 @@ class QueueRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredVersion:
-    """One version of a resource as it stands in the store. updated: UTC. body None: deleted."""
-
-    version: int
-    updated: datetime
-    body: Json | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """Counts: journal and outbox by state, living resources by type."""
 
@@ -69,13 +63,14 @@ class Backlog:
 
 def messages(connection: Connection, limit: int = 50) -> list[MessageRow]:
     """The last journalled messages, newest first, each with its stage."""
-    columns = (JOURNAL.c.id, JOURNAL.c.identity, JOURNAL.c.arrival, JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.sender,
-               JOURNAL.c.control_id, JOURNAL.c.origin, JOURNAL.c.ack_code, JOURNAL.c.state)
+    columns = (JOURNAL.c.id, JOURNAL.c.kind, JOURNAL.c.identity, JOURNAL.c.arrival, JOURNAL.c.feed, JOURNAL.c.event,
+               JOURNAL.c.sender, JOURNAL.c.control_id, JOURNAL.c.origin, JOURNAL.c.ack_code, JOURNAL.c.state)
     rows = connection.execute(select(*columns).order_by(JOURNAL.c.id.desc()).limit(limit)).all()
     codes = _codes(connection, [row.id for row in rows])
     waiting, dead = _identities(connection, "waiting"), _identities(connection, "dead")
     return [
-        MessageRow(journal=row.id, arrival=moment(row.arrival), feed=row.feed, event=row.event, sender=row.sender,
+        MessageRow(journal=row.id, kind=row.kind, arrival=moment(row.arrival), feed=row.feed, event=row.event,
+                   sender=row.sender if row.kind == "hl7v2" else "",
                    control_id=row.control_id, origin=row.origin, ack_code=row.ack_code,
                    stage=_stage(row.state, row.identity, waiting, dead), codes=codes.get(row.id, ()))
         for row in rows
@@ -129,34 +124,21 @@ def _tally(connection: Connection, query: Select[str, int]) -> dict[str, int]:
 def queue(connection: Connection, limit: int = 200) -> list[QueueRow]:
     """What waits or failed, oldest first; then what was refused, newest first; then the outbox, oldest first."""
     held = select(JOURNAL.c.id, JOURNAL.c.state, JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.sender, JOURNAL.c.arrival,
-                  JOURNAL.c.attempts).limit(limit)
+                  JOURNAL.c.attempts, JOURNAL.c.kind, JOURNAL.c.origin, JOURNAL.c.control_id).limit(limit)
     ahead = held.where(JOURNAL.c.state.in_(("waiting", "failed"))).order_by(JOURNAL.c.id)
     refused = held.where(JOURNAL.c.state == "refused").order_by(JOURNAL.c.id.desc())
     entries = [*connection.execute(ahead), *connection.execute(refused)]
     codes = _codes(connection, [row.id for row in entries])
-    rows = [QueueRow(place="journal", state=row.state, subject=f"{row.id} {row.event}".strip(),
-                     lane=row.sender or row.feed, since=moment(row.arrival), attempts=row.attempts,
-                     code=next(iter(codes.get(row.id, ())), ""))
+    rows = [QueueRow(place="journal", state=row.state,
+                     subject=f"{row.id} {row.event or f'{row.origin} row {row.control_id}'}".strip(),
+                     lane=row.sender if row.kind == "hl7v2" else row.feed, since=moment(row.arrival),
+                     attempts=row.attempts, code=next(iter(codes.get(row.id, ())), ""))
             for row in entries]
     leaving = connection.execute(select(OUTBOX).order_by(OUTBOX.c.queued).limit(limit)).all()
     rows += [QueueRow(place="outbox", state=row.state, subject=f"{row.resource_type}/{row.id}", lane=row.lane,
                       since=moment(row.queued), attempts=row.attempts, code=row.error.partition(" ")[0])
              for row in leaving]
     return rows
-
-
-def version(connection: Connection, resource_type: str, resource_id: str, number: int | None = None
-            ) -> StoredVersion | None:
-    """Version `number` (None: the last), body as stored, without versionId and lastUpdated; None if there is none."""
-    query = select(RESOURCE_VERSION).where(RESOURCE_VERSION.c.resource_type == resource_type,
-                                           RESOURCE_VERSION.c.id == resource_id)
-    if number is not None:
-        query = query.where(RESOURCE_VERSION.c.version == number)
-    row = connection.execute(query.order_by(RESOURCE_VERSION.c.version.desc()).limit(1)).one_or_none()
-    if row is None:
-        return None
-    body = orjson.loads(row.body) if row.body is not None else None
-    return StoredVersion(version=row.version, updated=moment(row.updated), body=body)
 
 
 def acknowledged_since(connection: Connection, journal: int) -> tuple[int, list[tuple[str, str, str, int]]]:

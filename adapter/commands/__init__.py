@@ -1,0 +1,1 @@
+"""The subcommands of `careloop`, one module a group."""

@@ -1,0 +1,188 @@
+"""What `careloop doctor` looks at: one check a part of the installation, each told with its next step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import requests
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapter.commands.installation import opened
+from adapter.errors import Defect, Rejected, Unavailable, kind_of, message
+from adapter.fhirserver.port import Capabilities
+from adapter.mapping.lint import lint
+from adapter.pipeline import open_feeds
+from adapter.settings import Settings, host_port
+from adapter.store.engine import migrate, newest_revision, open_engine
+from adapter.store.search_params import PARAMS
+from adapter.web.guard import is_loopback
+from adapter.web.readiness import writable
+
+_SPACE = 200 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found. next_step: '' where nothing is to be done."""
+
+    what: str
+    verdict: Literal["sound", "note", "unsound"]
+    told: str
+    next_step: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every check, in the order in which a fault in one explains faults in the next."""
+    return [*_data_dir(settings), _database(settings), _mappings(settings), *_fhir_server(settings), *_ports(settings),
+            _java()]
+
+
+def _sound(what: str, told: str) -> Finding:
+    return Finding(what=what, verdict="sound", told=told)
+
+
+def _unsound(what: str, told: str, next_step: str) -> Finding:
+    return Finding(what=what, verdict="unsound", told=told, next_step=next_step)
+
+
+def _failed(what: str, error: Rejected | Unavailable | Defect) -> Finding:
+    told = message(error.issue).rpartition(" - ")[0]
+    return _unsound(what, told, kind_of(error.issue).next_step)
+
+
+def _data_dir(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir.absolute()
+    elsewhere = "set CARELOOP_DATA_DIR to a folder of yours"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        yield _unsound("data folder", f"{folder} cannot be made ({error.strerror})", elsewhere)
+        return
+    free = shutil.disk_usage(folder).free
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield _unsound("data folder", f"{folder} is not writable", elsewhere)
+    elif free < _SPACE:
+        yield _unsound("data folder", f"{folder} has {free // 1024**2} MB free", "make room on its disk")
+    else:
+        yield _sound("data folder", f"{folder}, {free // 1024**3} GB free")
+
+
+def _database(settings: Settings) -> Finding:
+    try:
+        with closing_engine(settings.database()) as engine:
+            migrate(engine)
+            if not writable(engine):
+                return _unsound("database", "it does not take a write", "check disk, rights, and who else holds it")
+            return _sound("database", f"{engine.dialect.name}, schema {newest_revision()}")
+    except (Unavailable, Defect, Rejected) as error:
+        return _failed("database", error)
+    except (ValueError, SQLAlchemyError) as error:
+        told = str(error) if isinstance(error, ValueError) else type(error).__name__
+        return _unsound("database", told, "correct CARELOOP_DATABASE_URL")
+
+
+@contextmanager
+def closing_engine(url: str) -> Generator[Engine]:
+    """An engine that holds no connection afterwards."""
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _mappings(settings: Settings) -> Finding:
+    if not settings.mappings.is_dir():
+        return _unsound("mappings", f"{settings.mappings} is not there", "set CARELOOP_MAPPINGS")
+    found = lint(settings.mappings)
+    if found:
+        return _unsound("mappings", f"{len(found)} findings, first {found[0]}", "run careloop check")
+    try:
+        return _sound("mappings", f"{len(open_feeds(settings.mappings).compiled)} feeds")
+    except Defect as error:
+        return _failed("mappings", error)
+
+
+def _fhir_server(settings: Settings) -> Iterator[Finding]:
+    if not settings.fhir_url:
+        yield _sound("FHIR server", "embedded, in the same database")
+        return
+    try:
+        with opened(settings) as gateway:
+            held = gateway.server.capabilities()
+    except (Unavailable, Defect, Rejected) as error:
+        yield _failed("FHIR server", error)
+        return
+    yield from _capabilities(held)
+
+
+def _capabilities(held: Capabilities) -> Iterator[Finding]:
+    """What we need of a server that we push to: R4, transactions, our types, and ids that we assign."""
+    what = f"FHIR server {held.software}".strip()
+    if not held.fhir_version.startswith("4.0"):
+        yield _unsound(what, f"it speaks FHIR {held.fhir_version}", "name a FHIR R4 (4.0.1) server")
+    if not held.transaction:
+        yield _unsound(what, "it takes no transaction", "allow system-level transactions there")
+    if missing := PARAMS.keys() - held.types:
+        yield _unsound(what, f"it takes no {', '.join(sorted(missing))}", "allow these types there")
+    if fixed := (PARAMS.keys() & held.types) - held.update_create:
+        yield _unsound(what, f"we cannot assign ids of {', '.join(sorted(fixed))}", "allow update as create there")
+    if not held.system_history:
+        yield Finding(what=what, verdict="note", told="it gives no system history",
+                      next_step="what others write there is not read back")
+    yield _sound(what, f"FHIR {held.fhir_version}, {len(held.types)} types")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    running = _answers(settings.http)
+    for what, variable, address in (("web", "CARELOOP_HTTP", settings.http), ("MLLP", "CARELOOP_MLLP", settings.mllp)):
+        try:
+            host, port = host_port(address)
+        except ValueError:
+            yield _unsound(what, f"{address} is not host:port", f"correct {variable}")
+            continue
+        if not is_loopback(host):
+            yield _unsound(what, f"{address} can be reached from elsewhere, and sign-in is not built yet",
+                           f"set {variable} to 127.0.0.1:{port}")
+        elif _free(host, port):
+            yield _sound(what, f"{address} is free")
+        elif running:
+            yield _sound(what, f"{address} is taken by the gateway that runs here")
+        else:
+            yield _unsound(what, f"{address} is taken by another program", f"end it, or set {variable}")
+
+
+def _free(host: str, port: int) -> bool:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def _answers(address: str) -> bool:
+    """Whether a gateway answers there."""
+    session = requests.Session()
+    session.trust_env = False  # no proxy stands between this machine and itself
+    try:
+        answer = session.get(f"http://{address}/healthz", timeout=2, allow_redirects=False)
+        return answer.status_code == 200 and answer.json() == {"status": "ok"}
+    except (requests.RequestException, ValueError):
+        return False
+
+
+def _java() -> Finding:
+    if java := shutil.which("java"):
+        return _sound("Java", f"{java} (for tests against HAPI; the gateway needs none)")
+    return Finding(what="Java", verdict="note", told="not there; the gateway needs none",
+                   next_step="for tests against HAPI install a JDK 17 and Maven")

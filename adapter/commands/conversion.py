@@ -1,0 +1,106 @@
+"""`convert`: files to transaction Bundles, each message on its own; no store is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import orjson
+
+from adapter.commands.converter import Converter, Outcome
+from adapter.commands.files import found, told
+from adapter.commands.installation import settings
+from adapter.model import Json
+from adapter.pipeline import Conversion, open_feeds
+from adapter.settings import Settings
+
+_SUFFIXES = (".hl7", ".txt", ".csv")
+
+
+@dataclass(slots=True, kw_only=True)
+class Writer:
+    """Where results go: stdout (folder None) or files. Two results are never written to one place."""
+
+    folder: Path | None
+    loss: bool
+    explain: bool
+    _written: dict[Path, Path] = field(default_factory=dict[Path, Path])
+
+    def prepare(self, files: list[Path]) -> None:
+        """Make the folder. Raises click.UsageError where two files would be written to one name."""
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if self.folder is not None or self.loss or self.explain:
+            stems: dict[str, Path] = {}
+            for file in files:
+                if (first := stems.setdefault(file.stem, file)) != file:
+                    raise _clash(first, file, f"{file.stem}.json")
+
+    def write(self, outcome: Outcome, conversion: Conversion) -> None:
+        """One result: the Bundle, and beside it what was asked for."""
+        stem = outcome.file.stem if outcome.number == 1 else f"{outcome.file.stem}-{outcome.number}"
+        if self.folder is None:
+            click.echo(orjson.dumps(conversion.bundle))
+        else:
+            self._file(outcome, f"{stem}.json", conversion.bundle)
+        if self.loss:
+            self._file(outcome, f"{stem}.loss.json", conversion.loss)
+        if self.explain:
+            self._file(outcome, f"{stem}.explain.json", conversion.explain)
+
+    def _file(self, outcome: Outcome, name: str, content: Json) -> None:
+        path = (self.folder or Path()) / name
+        if (first := self._written.setdefault(path, outcome.file)) != outcome.file:
+            raise _clash(first, outcome.file, name)
+        path.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def _clash(first: Path, second: Path, name: str) -> click.UsageError:
+    return click.UsageError(f"{first} and {second} would both be written to {name}: convert them apart")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--feed", help="The feed to map by; without it the sender in MSH, or a CSV's file name, decides.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
+              help="Write DIR/<file>.json, <file>-2.json ...")
+@click.option("--loss", is_flag=True, help="Write <file>.loss.json: what became of each valued field.")
+@click.option("--explain", is_flag=True, help="Write <file>.explain.json: where each element came from.")
+def convert(paths: tuple[Path, ...], feed: str | None, out: Path | None, loss: bool, explain: bool) -> None:
+    """Convert HL7 v2 and CSV files to FHIR transaction Bundles, each message on its own.
+
+    PATHS are files, or directories whose .hl7, .txt and .csv files are taken, those below too. Without --out one Bundle
+    a line goes to standard output. A refusal is a JSON line on standard error, and the next message is taken.
+
+    Exit 0 all converted, 1 some refused, 2 wrong usage.
+    """
+    chosen = settings()
+    files = found(paths, _SUFFIXES)
+    converter = Converter(feeds=open_feeds(chosen.mappings), key=_key(chosen), feed=feed, trace=loss or explain)
+    if feed is not None and feed not in converter.feeds.compiled:
+        raise click.BadParameter(f"no feed {feed!r}; there are {', '.join(sorted(converter.feeds.compiled))}",
+                                 param_hint="--feed")
+    writer = Writer(folder=out, loss=loss, explain=explain)
+    writer.prepare(files)
+    refused = False
+    for file in files:
+        for outcome in converter.file(file):
+            if outcome.conversion is not None:
+                writer.write(outcome, outcome.conversion)
+            for number, issue in outcome.refusals:
+                refused = True
+                click.echo(told(file, number, issue), err=True)
+    if refused:
+        raise SystemExit(1)
+
+
+def _key(chosen: Settings) -> bytes:
+    """The installation's key, so that ids are those the gateway gives. Raises click.ClickException."""
+    try:
+        return chosen.installation_key()
+    except OSError as error:
+        raise click.ClickException(f"no key for ids can be kept in {chosen.data_dir} ({error.strerror}) - "
+                                   "set CARELOOP_DATA_DIR, or CARELOOP_KEY") from None
+    except ValueError:
+        raise click.ClickException("the key for ids is not hexadecimal - correct CARELOOP_KEY") from None

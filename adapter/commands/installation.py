@@ -1,0 +1,51 @@
+"""What commands work on: the settings of the environment, and the gateway they open."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+
+import click
+from pydantic import ValidationError
+
+from adapter.gateway import Gateway
+from adapter.settings import Settings
+
+
+def settings() -> Settings:
+    """The settings of the environment. Raises click.UsageError that names the variable, never its value."""
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] - pydantic-settings fills the fields
+    except ValidationError as error:
+        told = [f"CARELOOP_{'_'.join(str(part) for part in e['loc']).upper()}: {e['msg']}" for e in error.errors()]
+        raise click.UsageError("; ".join(told)) from None
+
+
+@contextmanager
+def opened(chosen: Settings) -> Generator[Gateway]:
+    """The gateway on these settings, closed at the end."""
+    gateway = Gateway(chosen)
+    try:
+        yield gateway
+    finally:
+        gateway.close()
+
+
+class Moment(click.ParamType[datetime]):
+    """`2026-03-01` (the end of that day, UTC) or a full ISO 8601 time with offset."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The moment, UTC."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value)
+        try:
+            if len(text) == 10:
+                return datetime.combine(date.fromisoformat(text), time.max, UTC)
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{text!r} is not a date: write 2026-03-01 or 2026-03-01T08:00:00-05:00", param, ctx)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

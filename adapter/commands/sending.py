@@ -1,0 +1,81 @@
+"""`send` messages over MLLP; `load` a partner's CSV into the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from adapter.commands.files import found, told
+from adapter.commands.installation import opened, settings
+from adapter.errors import Rejected
+from adapter.intake.send import send as exchange
+from adapter.parse.batch import split_messages
+from adapter.settings import host_port
+
+
+class Address(click.ParamType[tuple[str, int]]):
+    """`HOST:PORT`."""
+
+    name = "host:port"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Host and port apart."""
+        try:
+            host, port = host_port(str(value))
+        except ValueError:
+            port = 0
+            host = ""
+        if not host or not 0 < port < 65536:
+            self.fail(f"{value!r} is not HOST:PORT, as 127.0.0.1:2575", param, ctx)
+        return host, port
+
+
+@click.command()
+@click.argument("address", type=Address())
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for each acknowledgement.")
+def send(address: tuple[str, int], paths: tuple[Path, ...], timeout: float) -> None:
+    """Send HL7 v2 files over MLLP, one message after the other, and print each acknowledgement.
+
+    Exit 0 when all were accepted (AA), 1 when one was refused or no answer came.
+    """
+    refused = False
+    for answer in exchange(*address, _messages(paths), timeout):
+        text = answer.decode("utf-8", "replace").replace("\r", "\n").strip()
+        refused = refused or "\nMSA|AA" not in text
+        click.echo(text)
+    if refused:
+        raise SystemExit(1)
+
+
+def _messages(paths: tuple[Path, ...]) -> Iterator[bytes]:
+    for path in found(paths, (".hl7", ".txt")):
+        yield from split_messages(path.read_bytes()).messages
+
+
+@click.command()
+@click.argument("feed")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def load(feed: str, file: Path) -> None:
+    """Load a CSV of FEED: every good row is taken, every other told on standard error.
+
+    Exit 0 when all rows were taken, 1 when some were refused. The same file again changes nothing.
+    """
+    with opened(settings()) as gateway:
+        try:
+            with file.open("rb") as stream:
+                report = gateway.load(feed, stream, file.name)
+        except Rejected as error:
+            click.echo(told(file, 0, error.issue), err=True)
+            raise SystemExit(1) from None
+        while gateway.work():
+            pass
+    for row in report.refused:
+        for issue in row.issues:
+            click.echo(told(file, row.number, issue), err=True)
+    again = " (this file was loaded before)" if report.repeated else ""
+    click.echo(f"{report.rows} rows, {report.accepted} accepted, {len(report.refused)} refused{again}")
+    if report.refused:
+        raise SystemExit(1)

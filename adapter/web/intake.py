@@ -1,0 +1,104 @@
+"""`POST /hl7v2` text in, acknowledgement out; `POST /feeds/<feed>` CSV in, report out. Journalled before the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import orjson
+from flask import Blueprint, Response, request
+
+from adapter.errors import Rejected
+from adapter.intake.framing import HEAD, MAX_FRAME
+from adapter.intake.mllp import refusal
+from adapter.parse.batch import split_messages
+from adapter.web.errors import issue_of, retry_after, told
+from adapter.web.services import services
+
+if TYPE_CHECKING:
+    from adapter.gateway import LoadReport
+    from adapter.model import Json
+
+BLUEPRINT = Blueprint("intake", __name__)
+
+_ER7 = ("", "application/hl7-v2", "application/hl7-v2+er7", "x-application/hl7-v2+er7", "text/plain")
+_CSV = ("", "text/csv", "application/csv", "text/plain", "application/octet-stream")
+_STATUS = {"AA": 200, "AE": 422, "AR": 400}
+_ERRORS_TOLD = 1000
+
+
+@BLUEPRINT.post("/hl7v2")
+def hl7v2() -> Response:
+    """One message, or a batch: the acknowledgement of each, in order. `?feed=` names the feed where MSH does not.
+
+    200 all AA; 422 an AE, 400 an AR among them; 413, 415; 503 not stored, send it again. The body is always ER7.
+    """
+    raw = cast("BinaryIO", request.stream).read(MAX_FRAME + 1)
+    try:
+        _check_media(_ER7, "send application/hl7-v2 (ER7)")
+        if len(raw) > MAX_FRAME:
+            raise Rejected("too-large", "", f"above {MAX_FRAME // 1024 // 1024} MB")
+        messages = split_messages(raw).messages
+        if not messages:
+            raise Rejected("empty")
+        answers = services().gateway.accept([(one, "http") for one in messages], request.args.get("feed"))
+    except Exception as error:  # whatever it is, a sender of HL7 v2 reads an acknowledgement only
+        return _refusal(raw[:HEAD], error)
+    services().wake()
+    return _acknowledged(answers)
+
+
+def _acknowledged(answers: Sequence[bytes]) -> Response:
+    codes = {_code(answer) for answer in answers}
+    worst = "AR" if "AR" in codes else "AE" if "AE" in codes else "AA"
+    return _er7(b"".join(answers), _STATUS[worst])
+
+
+def _code(answer: bytes) -> str:
+    """MSA-1; what says AA nowhere is taken for a refusal."""
+    for line in answer.decode("latin-1").split("\r"):
+        if line.startswith("MSA") and line[4:6] in _STATUS:
+            return line[4:6]
+    return "AR"
+
+
+def _refusal(head: bytes, error: Exception) -> Response:
+    issue, status = issue_of(error)
+    response = _er7(refusal(head, issue), status)
+    if status == 503:
+        response.headers["Retry-After"] = retry_after(error)
+    return response
+
+
+def _er7(body: bytes, status: int) -> Response:
+    return Response(body, status, content_type="application/hl7-v2")
+
+
+@BLUEPRINT.post("/feeds/<feed>")
+def feeds(feed: str) -> Response:
+    """A CSV of a feed: how many rows were taken, and each error with its place. 422 where no row was."""
+    _check_media(_CSV, "send text/csv")
+    name = request.args.get("name", f"{feed}.csv")[:200]
+    with TemporaryFile() as file:  # a CSV is read twice, first for its hash
+        copyfileobj(cast("BinaryIO", request.stream), file)
+        file.seek(0)
+        report = services().gateway.load(feed, file, name)
+    services().wake()
+    refused = report.refused and not report.accepted and not report.repeated
+    return Response(orjson.dumps(_told(feed, report)), 422 if refused else 200, content_type="application/json")
+
+
+def _told(feed: str, report: LoadReport) -> Json:
+    errors = [{"row": row.number, **told(issue)} for row in report.refused[:_ERRORS_TOLD] for issue in row.issues]
+    return {"feed": feed, "rows": report.rows, "accepted": report.accepted, "refused": len(report.refused),
+            "repeated": report.repeated, "errors": errors, "rows_left_off": max(0, len(report.refused) - _ERRORS_TOLD)}
+
+
+def _check_media(taken: Sequence[str], next_step: str) -> None:
+    """Raises Rejected (media-type). A compressed body is not unpacked: nobody knows how large it becomes."""
+    if request.mimetype not in taken:
+        raise Rejected("media-type", "Content-Type", next_step)
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Rejected("media-type", "Content-Encoding", "send it uncompressed")

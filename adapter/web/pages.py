@@ -1,0 +1,118 @@
+"""The page for people: the last messages and where each stands, a search, and a member's team and open gaps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response as AnyResponse
+
+from adapter.errors import ISSUES, Rejected
+from adapter.gaps.engine import evaluate
+from adapter.gaps.rules import open_rules
+from adapter.model import Json
+from adapter.store import queries
+from adapter.store.engine import reading
+from adapter.store.resources import read_resources
+from adapter.web import people, worklist
+from adapter.web.services import services
+
+BLUEPRINT = Blueprint("pages", __name__)
+
+STAGES = {
+    "received": "received, not worked on yet", "composed": "composed, not delivered yet", "delivered": "delivered",
+    "undelivered": "composed, delivery stopped", "refused": "refused", "failed": "failed", "test": "test, kept apart",
+}
+"""What a person reads for each stage of a message."""
+
+_MOST_FOUND = 50
+_OPEN = ("open", "prospective", "missed")
+
+
+@BLUEPRINT.app_template_filter("moment")
+def in_words(moment: datetime) -> str:
+    """An instant to the second, UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+@BLUEPRINT.app_template_filter("next_step")
+def next_step(code: str) -> str:
+    """The next step of an issue code."""
+    return ISSUES[code].next_step if code in ISSUES else ""
+
+
+@BLUEPRINT.app_context_processor
+def now() -> Json:
+    """The time at the foot of each page."""
+    return {"now": in_words(services().gateway.clock())}
+
+
+@BLUEPRINT.get("/")
+def home() -> str:
+    """The last messages, and counts."""
+    gateway = services().gateway
+    with reading(gateway.engine) as connection:
+        messages = queries.messages(connection)
+        backlog = queries.backlog(connection)
+    target = "" if gateway.server is gateway.embedded else gateway.server.name
+    return render_template("home.html", messages=messages, backlog=backlog, target=target, stages=STAGES)
+
+
+@BLUEPRINT.post("/members")
+def find() -> AnyResponse:
+    """Members by identifier or name; by POST, so that no name stands in an address or a history."""
+    asked = request.form.get("q", "").strip()[:100]
+    if not asked:
+        return redirect(url_for("pages.home"), 303)
+    found = _find(asked)
+    if len(found) == 1:
+        return redirect(url_for("pages.member", patient_id=found[0]["id"]), 303)
+    members = [people.member(one) for one in found[:_MOST_FOUND]]
+    return Response(render_template("members.html", members=members, more=len(found) > _MOST_FOUND, q=asked))
+
+
+def _find(asked: str) -> list[Json]:
+    """Patients with that identifier; without one, those that have each word in the beginning of a name."""
+    embedded = services().gateway.embedded
+    escaped = asked.replace("\\", "\\\\").replace(",", "\\,").replace("|", "\\|").replace("$", "\\$")
+    by_identifier = embedded.search("Patient", [("identifier", escaped)], _MOST_FOUND + 1).resources
+    words = [("name", word) for word in escaped.split()]
+    found = by_identifier or embedded.search("Patient", words, _MOST_FOUND + 1).resources
+    return [one for one in found if not _main(one)] or [*found]
+
+
+@BLUEPRINT.get("/members/<patient_id>")
+def member(patient_id: str) -> str | AnyResponse:
+    """One member: care team and gaps. A record that was merged or linked leads to the person's main one."""
+    gateway = services().gateway
+    patient = gateway.embedded.read("Patient", patient_id)
+    if patient is None:
+        raise Rejected("not-found", "Patient")
+    if main := _main(patient):
+        return redirect(url_for("pages.member", patient_id=main), 303)
+    teams = gateway.embedded.search("CareTeam", [("patient", patient_id)]).resources
+    with reading(gateway.engine) as connection:
+        gaps = evaluate(connection, now=gateway.clock(), member=patient_id)
+        members = [reference for team in teams for reference in people.references(team)]
+        known = _known(connection, [*members, *worklist.references(gaps)])
+    rows = worklist.rows(gaps, open_rules(), {reference: people.title(one) for reference, one in known.items()})
+    return render_template(
+        "member.html", member=people.member(patient), open=[row for row in rows if row.said["state"] in _OPEN],
+        settled=[row for row in rows if row.said["state"] not in _OPEN],
+        teams=[(team.get("name") or "Care team", people.seats(team, known)) for team in teams])
+
+
+def _known(connection: Connection, references: list[str]) -> dict[str, Json]:
+    """The resources that stand at these references, `Type/id`."""
+    found = read_resources(connection, {people.key(reference) for reference in references})
+    return {f"{kind}/{one}": stored.body for (kind, one), stored in found.items() if stored.body is not None}
+
+
+def _main(patient: Json) -> str:
+    """Id of the Patient that this one refers to, '' where it is the main one."""
+    for link in patient.get("link", ()):
+        if link.get("type") in ("replaced-by", "refer"):
+            reference: str = link["other"].get("reference", "")
+            return reference.rpartition("/")[2]
+    return ""

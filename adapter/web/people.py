@@ -1,0 +1,99 @@
+"""Resources in words for the page: names, roles, periods. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adapter.model import Json
+
+_PREFERRED = ("usual", "official", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A Patient in a list. identifiers: values only, as people say them."""
+
+    id: str
+    name: str
+    born: str
+    gender: str
+    identifiers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """One participant of a care team."""
+
+    role: str
+    name: str
+    organization: str
+    since: str
+    until: str
+
+
+def member(patient: Json) -> Member:
+    """A Patient as a Member."""
+    values = dict.fromkeys(one["value"] for one in patient.get("identifier", ()) if one.get("value"))
+    return Member(id=patient["id"], name=human_name(patient), born=patient.get("birthDate", ""),
+                  gender=patient.get("gender", ""), identifiers=tuple(values))
+
+
+def human_name(person: Json) -> str:
+    """The name to call a person by: usual, official, else the first that is in use; 'no name' without any."""
+    names = sorted((one for one in person.get("name", ()) if one.get("use") != "old"), key=_preference)
+    for name in names:
+        parts = [*name.get("given", ()), name.get("family", "")]
+        if text := name.get("text") or " ".join(part for part in parts if part):
+            return text
+    return "no name"
+
+
+def _preference(name: Json) -> int:
+    use = name.get("use", "")
+    return _PREFERRED.index(use) if use in _PREFERRED else len(_PREFERRED)
+
+
+def title(resource: Json) -> str:
+    """What to call any resource: a person's or organization's name, else its type."""
+    name = resource.get("name")
+    return name if isinstance(name, str) else human_name(resource) if name else resource["resourceType"]
+
+
+def seats(team: Json, known: Mapping[str, Json]) -> list[Seat]:
+    """The participants of a CareTeam. known: `Type/id` -> resource, for names."""
+    return [
+        Seat(role=_roles(one.get("role", ())), name=_called(one.get("member", {}), known),
+             organization=_called(one.get("onBehalfOf", {}), known),
+             since=one.get("period", {}).get("start", "")[:10], until=one.get("period", {}).get("end", "")[:10])
+        for one in team.get("participant", ())
+    ]
+
+
+def references(team: Json) -> list[str]:
+    """What a CareTeam's participants point at, `Type/id`, each once."""
+    found = [one.get(element, {}).get("reference", "") for one in team.get("participant", ())
+             for element in ("member", "onBehalfOf")]
+    return [reference for reference in dict.fromkeys(found) if reference.count("/") == 1]
+
+
+def key(reference: str) -> tuple[str, str]:
+    """`Type/id` apart."""
+    resource_type, _, resource_id = reference.partition("/")
+    return resource_type, resource_id
+
+
+def _called(reference: Json, known: Mapping[str, Json]) -> str:
+    target = known.get(reference.get("reference", ""))
+    return title(target) if target else reference.get("display", "")
+
+
+def _roles(concepts: Sequence[Json]) -> str:
+    return ", ".join(dict.fromkeys(text for one in concepts if (text := concept(one))))
+
+
+def concept(value: Json) -> str:
+    """A CodeableConcept in words: its text, else a display, else a code."""
+    codings = value.get("coding", ())
+    return (value.get("text") or next((one["display"] for one in codings if one.get("display")), "")
+            or next((one["code"].replace("-", " ") for one in codings if one.get("code")), ""))

@@ -1,0 +1,43 @@
+"""Whether the gateway can take a message now: its database takes a write, its mappings are there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, delete, insert
+
+from adapter.errors import Unavailable
+from adapter.logs import log
+from adapter.model import Issue
+from adapter.store.engine import writing
+from adapter.store.schema import CURSOR
+from adapter.web.errors import told
+
+if TYPE_CHECKING:
+    from adapter.gateway import Gateway
+    from adapter.model import Json
+
+_LOG = log("readiness")
+
+
+def unready(gateway: Gateway) -> list[Json]:
+    """Why no message can be taken; empty when one can."""
+    found: list[Issue] = []
+    if not writable(gateway.engine):
+        found.append(Issue(code="store-unavailable", place="database"))
+    if not gateway.feeds.compiled:
+        found.append(Issue(code="unknown-feed", place="mappings", detail="no feed is loaded"))
+    return [told(issue) for issue in found]
+
+
+def writable(engine: Engine) -> bool:
+    """Whether the database commits a write (a full disk shows only then)."""
+    try:
+        with writing(engine) as connection:
+            connection.execute(delete(CURSOR).where(CURSOR.c.name == "readiness"))
+            connection.execute(insert(CURSOR).values(name="readiness", position=str(time.time_ns())))
+    except Unavailable as error:
+        _LOG.warning("database does not take a write", code=error.issue.code, place=error.issue.detail)
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""The one worker of a process: composes what was journalled, pushes it, reads back what others wrote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from adapter.errors import Unavailable
+from adapter.logs import log
+
+if TYPE_CHECKING:
+    from adapter.gateway import Gateway
+
+_LOG = log("worker")
+_IDLE = 1.0
+_READ_BACK = 5.0
+_LONGEST_PAUSE = 30.0
+
+
+class Worker:
+    """A thread that works as soon as it is woken, and looks by itself every second.
+
+    A step that fails is told and tried again after a pause that doubles, up to half a minute; the others go on.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._woken = Event()
+        self._stopping = False
+        self._steps = [_Step("work", gateway.work), _Step("deliver", gateway.deliver),
+                       _Step("read-back", gateway.read_back, every=_READ_BACK)]
+        self._thread = Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something arrived."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish the step at hand and end; what waits is in the journal for the next start."""
+        self._stopping = True
+        self._woken.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._woken.clear()
+            if not sum(step.run() for step in self._steps if not self._stopping):
+                self._woken.wait(_IDLE)
+
+
+class _Step:
+    """One kind of work, with the pause it makes after a failure."""
+
+    def __init__(self, name: str, call: Callable[[], int], every: float = 0.0) -> None:
+        self._name = name
+        self._call = call
+        self._every = every
+        self._due = 0.0
+        self._failures = 0
+
+    def run(self) -> int:
+        """How much was done; 0 where the step is not due or failed."""
+        if time.monotonic() < self._due:
+            return 0
+        try:
+            done = self._call()
+        except Exception as error:  # a worker that ends leaves everything waiting
+            self._failed(error)
+            return 0
+        self._failures = 0
+        self._due = time.monotonic() + self._every
+        return done
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        pause = min(_LONGEST_PAUSE, 0.5 * 2.0 ** min(self._failures, 8))
+        if isinstance(error, Unavailable):
+            pause = error.retry_after or pause
+            _LOG.warning("step put off", kind=self._name, code=error.issue.code, attempt=self._failures, seconds=pause)
+        else:
+            _LOG.error("step failed", kind=self._name, attempt=self._failures, seconds=pause, exc_info=error)
+        self._due = time.monotonic() + pause

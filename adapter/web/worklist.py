@@ -1,0 +1,49 @@
+"""A member's gaps in words for the page, most pressing first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from adapter.gaps.engine import Gap
+from adapter.gaps.present import as_rows
+from adapter.gaps.rules import Rules
+
+_PRESSING = {"urgent": 0, "soon": 1, "routine": 2}
+_STATES = ("open", "prospective", "missed", "closed", "withheld", "not-applicable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapRow:
+    """One gap as it is read. said: its row of present.py. due: UTC. evidence: (reference, what to call it)."""
+
+    said: Mapping[str, str]
+    due: datetime | None
+    responsible: tuple[str, ...]
+    evidence: tuple[tuple[str, str], ...]
+
+
+def rows(gaps: Sequence[Gap], rules: Rules, names: Mapping[str, str]) -> list[GapRow]:
+    """The gaps, open ones first, then by urgency and due date. names: `Type/id` to what it is called."""
+    ordered = sorted(gaps, key=lambda gap: _weight(gap, rules))
+    return [_row(gap, said, names) for gap, said in zip(ordered, as_rows(ordered, {}, rules), strict=True)]
+
+
+def _weight(gap: Gap, rules: Rules) -> tuple[int, int, float, str]:
+    return (_STATES.index(gap.state), _PRESSING[rules.named(gap.rule).urgency],
+            gap.due.timestamp() if gap.due else float("inf"), gap.rule)
+
+
+def _row(gap: Gap, said: Mapping[str, str], names: Mapping[str, str]) -> GapRow:
+    responsible = (names.get(f"Organization/{gap.responsible_org}", ""), names.get(gap.responsible_party, ""))
+    return GapRow(said=said, due=gap.due, responsible=tuple(name for name in responsible if name),
+                  evidence=tuple((one, names.get(one) or one.partition("/")[0]) for one in gap.evidence))
+
+
+def references(gaps: Sequence[Gap]) -> list[str]:
+    """What the gaps point at, `Type/id`, each once."""
+    found: dict[str, None] = {}
+    for gap in gaps:
+        found |= dict.fromkeys((*gap.evidence, gap.responsible_party, f"Organization/{gap.responsible_org}"))
+    return [reference for reference in found if reference.count("/") == 1 and not reference.endswith("/")]

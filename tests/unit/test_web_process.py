@@ -1,0 +1,124 @@
+"""The process around the application: socket, graceful stop, worker, addresses."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import requests
+from flask import Flask
+
+from adapter.errors import Unavailable
+from adapter.settings import Settings
+from adapter.web.guard import is_loopback
+from adapter.web.serve import addresses, banner
+from adapter.web.server import WebServer, listen
+from adapter.web.worker import Worker
+
+
+def _server(app: Flask) -> WebServer:
+    server = WebServer(app, listen("127.0.0.1", 0))
+    server.start()
+    return server
+
+
+def test_stop_finishes_the_request_at_hand() -> None:
+    begun, finish = threading.Event(), threading.Event()
+    app = Flask("test")
+
+    @app.get("/slow")
+    def slow() -> str:
+        begun.set()
+        assert finish.wait(20)
+        return "whole"
+
+    server = _server(app)
+    answers: list[str] = []
+    asker = threading.Thread(target=lambda: answers.append(requests.get(f"http://127.0.0.1:{server.port}/slow").text))
+    asker.start()
+    assert begun.wait(20)
+    stopper = threading.Thread(target=server.stop)
+    stopper.start()
+    finish.set()
+    stopper.join(30)
+    asker.join(30)
+    assert answers == ["whole"]
+
+
+def test_nothing_listens_after_stop() -> None:
+    server = _server(Flask("test"))
+    server.stop()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", server.port), 5)
+
+
+def test_a_taken_port_says_what_to_do() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(Unavailable, match="free the port") as refused:
+        listen("127.0.0.1", taken.getsockname()[1])
+    assert refused.value.issue.code == "address-unusable"
+
+
+class _Scripted:
+    """A gateway whose steps do what the script says: a number is work done, an exception is raised."""
+
+    def __init__(self, work: list[int | Exception]) -> None:
+        self._work = work
+        self.worked: list[str] = []
+        self.done = threading.Event()
+        self.read_back = self._step("read-back")
+        self.deliver = self._step("deliver")
+
+    def work(self) -> int:
+        self.worked.append("work")
+        if not self._work:
+            self.done.set()
+            return 0
+        now = self._work.pop(0)
+        if isinstance(now, Exception):
+            raise now
+        return now
+
+    def _step(self, name: str) -> Callable[[], int]:
+        def step() -> int:
+            self.worked.append(name)
+            return 0
+        return step
+
+
+def test_the_worker_goes_on_after_failures(capsys: pytest.CaptureFixture[str]) -> None:
+    script: list[int | Exception] = [3, Unavailable("server-unavailable", retry_after=0.01), ValueError("Zzyzx"), 1]
+    gateway = _Scripted(script)
+    worker = Worker(cast("Any", gateway))
+    worker.start()
+    assert gateway.done.wait(20)
+    worker.stop()
+    told = capsys.readouterr().err
+    assert "server-unavailable" in told
+    assert '"exception":"ValueError"' in told
+    assert "Zzyzx" not in told
+    assert {"deliver", "read-back"} <= set(gateway.worked)
+
+
+@pytest.mark.parametrize(("host", "expected"), [
+    ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
+    ("0.0.0.0", False), ("::", False), ("192.0.2.7", False), ("no-such-host.invalid", False),
+])
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(("http", "mllp", "told"), [
+    ("0.0.0.0:8000", "127.0.0.1:2575", "CARELOOP_HTTP"), ("127.0.0.1:8000", "192.0.2.7:2575", "CARELOOP_MLLP"),
+    ("127.0.0.1:web", "127.0.0.1:2575", "CARELOOP_HTTP"), ("127.0.0.1:8000", "127.0.0.1:70000", "CARELOOP_MLLP"),
+])
+def test_other_addresses_are_refused(http: str, mllp: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        addresses(Settings(http=http, mllp=mllp))
+
+
+def test_the_banner_names_what_runs_only() -> None:
+    assert "MLLP" not in banner("127.0.0.1:8000", "", "")
+    assert "http" not in banner("", "127.0.0.1:2575", "")
