@@ -119,7 +119,8 @@ class Mapped:
 class Composed:
     """One current resource. hash: SHA-256 of its canonical JSON. person: key of its person's main Patient, or ''.
 
-    sources: FHIR element -> (source, message identity) that said it. deleted: no source states it any more.
+    sources: FHIR element -> (source, message identity) that said it. references: `Type/id` that the body names.
+    deleted: no source states it any more.
     """
 
     resource_type: str
@@ -129,6 +130,7 @@ class Composed:
     body: Json
     hash: str
     sources: dict[str, tuple[str, str]]
+    references: frozenset[str] = frozenset()
     issues: tuple[Issue, ...] = ()
     deleted: bool = False
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
-from adapter.compose.compose import Network, compose, target_of
+import orjson
+
+from adapter.compose.compose import Network, Target, compose, target_of
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
 from adapter.identity.persons import Link, resolve
@@ -21,7 +24,7 @@ from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
 from adapter.mapping.rules import compile_feed
 from adapter.mapping.terminology import load_terminology
-from adapter.model import Composed, Contribution, Issue, Json, Mapped, Received
+from adapter.model import Composed, Contribution, Issue, Json, Mapped, Order, Received
 from adapter.parse.rows import Binding, bind
 from adapter.parse.rows_contract import Contract, load_contract
 from adapter.parse.rows_options import CsvOptions, csv_options
@@ -148,8 +151,29 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
         person = network.person(record)
         if resource_type == "Patient" and record != person.main:
             by_target.setdefault(("Patient", person.main, ""), []).extend(c for c in said if c.key == record)
-    composed = [compose(target, by_target[target], network) for target in sorted(by_target)]
-    return stand(composed, exists, claim, check)
+    return stand([composed_of(t, by_target[t], network) for t in sorted(by_target)], exists, claim, check)
+
+
+def composed_of(target: Target, said: Sequence[Contribution], network: Network) -> Composed:
+    """Stage 5 for one resource. Shared data repeats in every message, so what one statement alone makes is kept."""
+    c = said[0]
+    if len(said) > 1 or c.scope != "reference" or c.kind != "snapshot":
+        return compose(target, said, network)
+    kept = _shared(network.key, c.resource_type, c.key, orjson.dumps(c.body))
+    by = (c.source, c.message)
+    return Composed(resource_type=kept.resource_type, id=kept.id, key=kept.key, person="", body=kept.body, hash=kept.hash,
+                    sources=dict.fromkeys(kept.sources, by), references=kept.references, issues=kept.issues,
+                    deleted=kept.deleted)
+
+
+@lru_cache(maxsize=20_000)
+def _shared(key: bytes, resource_type: str, business_key: str, stated: bytes) -> Composed:
+    """A shared resource of which one snapshot is all that is known, ready to stand."""
+    order = Order(occurred=0, stated=0, sequence=0, rank=0, arrival=0)
+    said = Contribution(source="", resource_type=resource_type, key=business_key, scope="reference", patient="", kind="snapshot",
+                        event="", order=order, body=orjson.loads(stated), message="", mapping="")
+    network = Network(key=key, persons={}, precedence=lambda _: 0)
+    return stand([compose((resource_type, business_key, ""), [said], network)], lambda names: names, claim, check)[0]
 
 
 def microseconds(moment: datetime) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from adapter.compose.fold import Statement, fold
-from adapter.compose.merge import Sources, unite
+from adapter.compose.merge import Sources, alone_said, unite
 from adapter.compose.references import resolved
 from adapter.identity.ids import resource_id
 from adapter.identity.persons import Person, alone
@@ -66,32 +66,43 @@ def target_id(target: Target, network: Network) -> str:
     return resource_id(network.key, resource_type, f"{main}|{key}" if main else key)
 
 
-def compose(target: Target, contributions: Iterable[Contribution], network: Network) -> Composed:
+def compose(target: Target, contributions: Sequence[Contribution], network: Network) -> Composed:
     """The current resource of a target. For a main Patient, contributions are those of all the person's records."""
-    by_source: dict[tuple[str, str], list[Contribution]] = {}
-    patient = ""
-    for c in contributions:
-        patient = patient or c.patient
-        by_source.setdefault((c.source, c.key if c.resource_type == "Patient" else ""), []).append(c)
     resource_type, key, _ = target
+    first = contributions[0]
+    is_patient = resource_type == "Patient"
+    patient = key if is_patient else next((c.patient for c in contributions if c.patient), "")
+    person = network.person(patient) if patient else None
+    issues: tuple[Issue, ...] = ()
+    if len(contributions) == 1 and first.kind == "snapshot" and not is_patient:
+        united, sources = alone_said(first)
+    else:
+        statements = _statements(key, person, contributions) if is_patient and person else _folded(contributions)
+        issues = tuple(i for s in statements for i in s.issues)
+        united, sources = unite([s for s in statements if s.slots], network.precedence)
     identifier = target_id(target, network)
-    person = network.person(key if resource_type == "Patient" else patient)
-    statements = [fold(by_source[k]) for k in sorted(by_source)]
-    if resource_type == "Patient":
-        statements = _patient_statements(key, person, statements)
-    statements = [s for s in statements if s.slots]
-    owner = person.main if patient or resource_type == "Patient" else ""
-    issues = [i for s in statements for i in s.issues]
-    if not statements:
-        return Composed(resource_type=resource_type, id=identifier, key=key, person=owner, body={}, hash="", sources={},
-                        issues=tuple(issues), deleted=True)
-    united, sources = unite(statements, network.precedence)
-    body: Json = {"resourceType": resource_type, "id": identifier, **resolved(united, network.literal)}
-    if resource_type == "Patient":
-        _link(body, key, person, network)
-        issues.extend(person.issues if key == person.main else ())
-    return Composed(resource_type=resource_type, id=identifier, key=key, person=owner, body=body, hash="", sources=sources,
-                    issues=tuple(issues))
+    if not united:
+        return Composed(resource_type=resource_type, id=identifier, key=key, person=person.main if person else "", body={},
+                        hash="", sources={}, issues=issues, deleted=True)
+    found: set[str] = set()
+    body: Json = {"resourceType": resource_type, "id": identifier, **resolved(united, network.literal, found)}
+    if is_patient and person:
+        _link(body, key, person, network, found)
+        issues = (*issues, *(person.issues if key == person.main else ()))
+    return Composed(resource_type=resource_type, id=identifier, key=key, person=person.main if person else "", body=body,
+                    hash="", sources=sources, references=frozenset(found), issues=issues)
+
+
+def _folded(contributions: Sequence[Contribution]) -> list[Statement]:
+    """What each source says, in the order of the sources' names."""
+    by_source: dict[tuple[str, str], list[Contribution]] = {}
+    for c in contributions:
+        by_source.setdefault((c.source, c.key if c.resource_type == "Patient" else ""), []).append(c)
+    return [fold(by_source[k]) for k in sorted(by_source)]
+
+
+def _statements(key: str, person: Person, contributions: Sequence[Contribution]) -> list[Statement]:
+    return _patient_statements(key, person, _folded(contributions))
 
 
 def _patient_statements(key: str, person: Person, statements: list[Statement]) -> list[Statement]:
@@ -110,7 +121,7 @@ def _patient_statements(key: str, person: Person, statements: list[Statement]) -
     return kept
 
 
-def _link(body: Json, key: str, person: Person, network: Network) -> None:
+def _link(body: Json, key: str, person: Person, network: Network, found: set[str]) -> None:
     """Patient.link and active by what became of the person's records (R4 Patient.link; COMPOSE, identity)."""
     links: list[tuple[str, str]] = []
     if key in person.merged:
@@ -124,6 +135,7 @@ def _link(body: Json, key: str, person: Person, network: Network) -> None:
     links.extend((loser, "replaces") for loser, survivor in sorted(person.merged.items()) if survivor == key and loser in person.records)
     if links:
         body["link"] = [{"other": {"reference": network.literal(f"Patient!{other}")}, "type": kind} for other, kind in links]
+        found.update(link["other"]["reference"] for link in body["link"])
 
 
 def sealed(composed: Composed, body: Json, issues: Sequence[Issue], *, deleted: bool | None = None) -> Composed:
@@ -131,7 +143,9 @@ def sealed(composed: Composed, body: Json, issues: Sequence[Issue], *, deleted: 
     gone = composed.deleted if deleted is None else deleted
     content: Any = None if gone else body
     digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    return replace(composed, body=body, hash=digest, issues=(*composed.issues, *issues), deleted=gone)
+    return Composed(resource_type=composed.resource_type, id=composed.id, key=composed.key, person=composed.person, body=body,
+                    hash=digest, sources=composed.sources, references=composed.references,
+                    issues=(*composed.issues, *issues) if issues else composed.issues, deleted=gone)
 
 
 __all__ = ["Composed", "Network", "Sources", "Target", "compose", "sealed", "target_id", "target_of"]

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from adapter.compose.fold import Said, Statement
-from adapter.model import Json
+from adapter.model import Contribution, Json
 
 _NUMBERS = re.compile(r"(\d+)")
 
@@ -74,6 +74,39 @@ def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> 
     return body, sources
 
 
+def alone_said(c: Contribution) -> tuple[Json, Sources]:
+    """The body of a resource of which one snapshot is all that is known: the same as `unite` gives, sooner."""
+    body: Json = {}
+    sources: Sources = {}
+    said = (c.source, c.message)
+    grouped: dict[str, list[tuple[str, list[Any]]]] = {}
+    for slot, value in c.body.items():
+        if value is None:
+            continue
+        path, hash_mark, group = slot.partition("#")
+        if hash_mark:
+            grouped.setdefault(path, []).append((group, value))
+        elif not path.endswith("!"):
+            _set(body, path, value)
+            sources[path] = said
+    for path, groups in grouped.items():
+        members: list[Any] = groups[0][1]
+        if len(groups) > 1 or len(members) > 1:
+            groups.sort(key=lambda g: natural(g[0]))
+            identity = identity_of(c.resource_type, path)
+            once: dict[str, Any] = {}
+            for _, items in groups:
+                for item in items:
+                    told = member_identity(identity, item)
+                    once[told] = {**once[told], **item} if told in once and isinstance(item, dict) else item
+            members = list(once.values())
+        if members:
+            _set(body, path, members)
+            for n in range(len(members)):
+                sources[f"{path}[{n}]"] = said
+    return body, sources
+
+
 def _one_choice(path: str, singles: Mapping[str, list[tuple[Said, Statement]]]) -> list[tuple[Said, Statement, str]]:
     """All that was said of an element; a choice (deceased[x]) is one element whatever type each source gave it."""
     stem = next((s for s in ("deceased", "multipleBirth", "onset", "abatement", "occurrence", "effective", "value", "performed")
@@ -116,7 +149,7 @@ def _members(path: str, groups: list[tuple[str, Said, Statement]], removed: list
             if key not in members:
                 members[key], standing[key] = item, said
             elif members[key] != item:
-                newer, older = (item, members[key]) if said.order > standing[key].order else (members[key], item)
+                newer, older = (item, members[key]) if said.order >= standing[key].order else (members[key], item)
                 members[key] = {**older, **newer}
                 standing[key] = max(said, standing[key], key=lambda s: s.order)
     for n, key in enumerate(members):

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 Resolve = Callable[[str], str]
+_NESTED = (dict, list)
 
 
-def resolved(value: Any, resolve: Resolve) -> Any:
-    """A copy of a body with each symbolic reference resolved; everything else as it is."""
+def resolved(value: Any, resolve: Resolve, found: set[str]) -> Any:
+    """A copy of a body with each symbolic reference resolved; the literal ones (`Type/id`) are added to `found`."""
     if isinstance(value, dict):
         out: dict[str, Any] = {}
         for name, inner in value.items():  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
-            if name == "reference" and isinstance(inner, str):
-                out[name] = resolve(inner)
-            elif isinstance(inner, (dict, list)):
-                out[name] = resolved(inner, resolve)
+            kind = type(inner)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # FHIR JSON
+            if kind is str:
+                if name == "reference":
+                    literal = resolve(inner)  # pyright: ignore[reportUnknownArgumentType]  # FHIR JSON
+                    if "/" in literal and ":" not in literal:
+                        found.add(literal)
+                    out[name] = literal
+                else:
+                    out[name] = inner
+            elif kind is dict or kind is list:
+                out[name] = resolved(inner, resolve, found)
             else:
                 out[name] = inner
         return out
-    if isinstance(value, list):
-        return [resolved(inner, resolve) if isinstance(inner, (dict, list)) else inner for inner in value]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
-    return value
+    return [resolved(inner, resolve, found) if type(inner) in _NESTED else inner for inner in value]  # pyright: ignore[reportUnknownArgumentType]  # FHIR JSON
 
 
 def targets(value: Any, found: set[str]) -> set[str]:
@@ -41,7 +47,7 @@ def targets(value: Any, found: set[str]) -> set[str]:
     return found
 
 
-def without(value: Any, missing: set[str]) -> Any:
+def without(value: Any, missing: Collection[str]) -> Any:
     """A copy without references to `missing` targets; what becomes empty goes too (a display or identifier stays)."""
     if isinstance(value, dict):
         if value.get("reference") in missing:  # pyright: ignore[reportUnknownMemberType]  # FHIR JSON

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from adapter.compose.compose import sealed
-from adapter.compose.references import targets, without
+from adapter.compose.references import without
 from adapter.errors import kind_of
 from adapter.model import Composed, Issue, Json
 
 Exists = Callable[[set[str]], set[str]]
 Claim = Callable[[Json], list[Issue]]
+_NONE = frozenset[str]()
 
 
 def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Claim) -> list[Composed]:
     """Each resource as it may be stored: profile claimed, checked, sealed; what cannot stand is `deleted`, with its issues.
 
     exists: of some `Type/id`, those that stand outside this set. claim and check: validate.profiles and validate.check.
-    A resource that fails takes its references out of the others, until nothing changes.
+    One that is sealed already (it has a hash) stands as it is. A resource that fails takes its references out of the others, until nothing changes.
     """
     alive = {f"{c.resource_type}/{c.id}" for c in composed if not c.deleted}
     gone = {f"{c.resource_type}/{c.id}" for c in composed} - alive
-    wanted = {f"{c.resource_type}/{c.id}": targets(c.body, set()) for c in composed if not c.deleted}
+    wanted = {f"{c.resource_type}/{c.id}": c.references for c in composed if not c.deleted}
     outside = set[str]().union(*wanted.values()) - alive - gone if wanted else set[str]()
     known = exists(outside) if outside else set[str]()
     done: dict[str, Composed] = {}
@@ -30,17 +31,19 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
         failed: set[str] = set()
         for c in todo:
             name = f"{c.resource_type}/{c.id}"
-            result = _one(c, wanted.get(name, set()) - alive - known, claim, check)
+            result = _one(c, wanted.get(name, _NONE) - alive - known, claim, check)
             done[name] = result
             if result.deleted and name in alive:
                 failed.add(name)
         alive -= failed
-        todo = [c for c in composed if failed & wanted.get(f"{c.resource_type}/{c.id}", set())
+        todo = [c for c in composed if failed & wanted.get(f"{c.resource_type}/{c.id}", _NONE)
                 and f"{c.resource_type}/{c.id}" in alive]
     return [done[f"{c.resource_type}/{c.id}"] for c in composed]
 
 
-def _one(c: Composed, missing: set[str], claim: Claim, check: Claim) -> Composed:
+def _one(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Composed:
+    if c.hash and not missing:
+        return c
     if c.deleted:
         return sealed(c, {}, ())
     issues = [Issue(code="fhir-reference", place=c.resource_type, detail=m) for m in sorted(missing)]
@@ -49,7 +52,8 @@ def _one(c: Composed, missing: set[str], claim: Claim, check: Claim) -> Composed
     for _ in range(8):
         current = dict(body)
         claimed = claim(current)
-        errors = [i for i in check(current) if kind_of(i).severity == "error"]
+        found = check(current)
+        errors = [i for i in found if kind_of(i).severity == "error"] if found else []
         if not errors:
             return sealed(c, current, [*issues, *dropped, *claimed])
         names = {_element(i.place, c.resource_type) for i in errors} & body.keys() - {"resourceType", "id"}

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
-from adapter.compose.compose import Composed, compose, sealed
+from adapter.compose.compose import sealed
 from adapter.compose.standing import stand
 from adapter.engine.affected import Affected, affected
 from adapter.gaps.tables import refresh
-from adapter.model import Contribution
-from adapter.pipeline import Feeds
+from adapter.model import Composed, Contribution
+from adapter.pipeline import Feeds, composed_of
 from adapter.store import contributions as stored
 from adapter.store import journal
 from adapter.store.outbox import enqueue
@@ -44,7 +44,7 @@ def _of(connection: Connection, keys: Collection[tuple[str, str]]) -> list[Contr
 
 
 def _bring(connection: Connection, work: Affected, now_us: int, target: str) -> list[Composed]:
-    composed = [compose(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
+    composed = [composed_of(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
     composed += [sealed(Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True), {}, ())
                  for t, i, k in work.vanished]
     standing = stand(composed, lambda names: standing_names(connection, names), claim, check)

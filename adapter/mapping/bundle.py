@@ -15,8 +15,11 @@ def transaction(composed: Sequence[Composed], mapped: Mapped) -> Json:
     bundle: Json = {"resourceType": "Bundle", "type": "transaction"}
     if mapped.control_id:
         bundle["identifier"] = {"system": f"urn:x-careloop:{mapped.source.replace('/', ':')}:message", "value": mapped.control_id}
-    bundle["entry"] = [
-        {"fullUrl": f"{BASE}/{c.resource_type}/{c.id}", "resource": c.body,
-         "request": {"method": "PUT", "url": f"{c.resource_type}/{c.id}"}}
-        for c in composed]
+    bundle["entry"] = entries(composed)
     return bundle
+
+
+def entries(composed: Sequence[Composed]) -> list[Json]:
+    """Bundle.entry of each resource: PUT at its own id."""
+    return [{"fullUrl": f"{BASE}/{c.resource_type}/{c.id}", "resource": c.body,
+             "request": {"method": "PUT", "url": f"{c.resource_type}/{c.id}"}} for c in composed]

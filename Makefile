@@ -1,0 +1,62 @@
+# make help | setup | run | test | cases | check | bench
+PY ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+DEVSTAMP := .venv/.ready-dev
+
+.PHONY: help setup setup-dev run test cases check bench hapi lock clean
+
+help:            ## what there is to make
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+define need_python
+	@command -v $(PY) >/dev/null 2>&1 || { echo "Python 3.11 or newer is missing: install it (Debian: apt-get install python3 python3-venv), or name it: make $(1) PY=/path/to/python"; exit 1; }
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PY) --version) is too old: CareLoop needs Python 3.11 or newer. Name a newer one: make $(1) PY=python3.12"; exit 1; }
+	@$(PY) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python cannot make environments: install its venv module (Debian: apt-get install python3-venv)"; exit 1; }
+endef
+
+$(STAMP): requirements.lock pyproject.toml
+	$(call need_python,setup)
+	@[ -x $(BIN)/python ] || $(PY) -m venv .venv
+	@echo "Installing what CareLoop needs (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEVSTAMP): $(STAMP) requirements-dev.lock
+	@echo "Installing what its tests need (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(STAMP)  ## make the environment in .venv; then .venv/bin/careloop works
+	@echo "Ready: $(BIN)/careloop --help"
+
+setup-dev: $(DEVSTAMP) ## the environment with everything tests and checks need
+
+run: $(STAMP)    ## start the gateway with a demonstration network
+	@$(BIN)/careloop serve --demo
+
+test: $(DEVSTAMP) ## run the tests; what is missing for some of them (Java, PostgreSQL) is said
+	@$(BIN)/python -m pytest
+
+cases: $(STAMP)  ## run the golden cases beside the mappings
+	@$(BIN)/careloop cases
+
+check: $(DEVSTAMP) ## lint, types, import directions, mappings
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(BIN)/careloop check
+
+bench: $(DEVSTAMP) ## measure: conversion on one pinned core
+	@$(BIN)/python bench/conversion.py
+
+hapi:            ## start a real HAPI FHIR server on 127.0.0.1:8080 (Java 17, Maven)
+	@tools/hapi/start-hapi.sh
+
+lock:            ## write the lock files anew (uv)
+	@uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --universal -q pyproject.toml -o requirements.lock
+	@uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --universal -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:           ## remove the environment and the demonstration's data
+	@rm -rf .venv careloop-data

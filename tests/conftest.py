@@ -1,0 +1,48 @@
+"""What every test shares: absent material skips loudly with a reason, or fails where everything is required."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import hapi_missing, postgres_missing
+
+ROOT = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("CARELOOP_SHARED", ROOT.parent / "shared"))
+REQUIRED = os.environ.get("CARELOOP_REQUIRE_ALL") == "1"
+
+
+def _missing(mark: str) -> str:
+    if mark == "shared":
+        return "" if (SHARED / "samples").is_dir() else \
+            f"no reference material at {SHARED}: set CARELOOP_SHARED to where it is"
+    return {"hapi": hapi_missing, "postgres": postgres_missing}[mark]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose needs are absent; fail it instead where CARELOOP_REQUIRE_ALL=1."""
+    for mark in ("shared", "hapi", "postgres"):
+        if item.get_closest_marker(mark):
+            absent = _missing(mark)
+            if absent and REQUIRED:
+                pytest.fail(f"required here, but {absent}")
+            if absent:
+                pytest.skip(absent)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference material."""
+    return SHARED
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No CARELOOP_ variable of the caller's shell reaches a test."""
+    for name in list(os.environ):
+        if name.startswith("CARELOOP_") and name not in ("CARELOOP_SHARED", "CARELOOP_REQUIRE_ALL", "CARELOOP_TEST_HAPI"):
+            monkeypatch.delenv(name)
+    yield
