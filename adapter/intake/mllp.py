@@ -42,7 +42,7 @@ class Limits:
 
     frame: int = MAX_FRAME
     connections: int = 1000
-    per_address: int = 250
+    per_address: int = 600
     unanswered: int = 64
     batch: int = 200
     held: int = 16 * MAX_FRAME
