@@ -55,8 +55,8 @@ def generate(directory: Path, start: date = DEMO_START, members: int = 200, seed
     }
     written = [_write(directory / "csv" / f"{feed}.csv", _table(rows)) for feed, rows in feeds.items()]
     for site in SITES:
-        written.append(_write(directory / "hl7v2" / f"{site.application.lower()}.hl7",
-                              b"".join(traffic(seed, site, people, stays, staff, calendar))))
+        messages = traffic(seed, calendar, site, members=people, stays=stays, staff=staff)
+        written.append(_write(directory / "hl7v2" / f"{site.application.lower()}.hl7", b"".join(messages)))
     return [*written, _write(directory / "network.json", _network(calendar))]
 
 

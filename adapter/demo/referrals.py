@@ -95,8 +95,8 @@ def _leaving(rng: random.Random, teams: list[Team], stays: list[Stay], calendar:
 
 
 def _community(rng: random.Random, teams: list[Team], calendar: Calendar) -> Iterator[Referral]:
-    """For half of the teams: from the practice to whoever serves the first of the member's needs."""
-    asking = [t for t in teams if t.parts and rng.random() < 0.5]
+    """For two teams in three: from the practice to whoever serves the first of the member's needs."""
+    asking = [t for t in teams if t.parts and rng.random() < 0.65]
     for team, case in zip(asking, deal(rng, COMMUNITY, len(asking)), strict=True):
         need = next((n for n in sorted(team.member.needs) if n in _SERVICE), "")
         service, target = _SERVICE.get(need, ("transport", "ORG-TABLE"))

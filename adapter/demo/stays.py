@@ -30,9 +30,10 @@ DIAGNOSES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One event of a visit. moment: when it happened, of a cancel when the cancelled event did. told: when it was entered.
+    """One event of a visit. moment: when it happened; of a cancel, when the cancelled event did.
 
-    ward: point of care, room and bed, divided by ^. disposition: of a discharge, as the claim forms number it.
+    told: when it was entered. ward: point of care, room and bed, divided by ^. disposition: of a discharge, as claim
+    forms number it.
     """
 
     code: str
@@ -88,14 +89,16 @@ def make_stays(seed: int, members: list[Member], staff: Staff, calendar: Calenda
     return [_stay(rng, number, arrival, staff, calendar) for number, arrival in enumerate(arrivals, 1)]
 
 
-def _arrivals(rng: random.Random, member: Member, count: int, kinds: Iterator[str], calendar: Calendar) -> Iterator[_Arrival]:
+def _arrivals(rng: random.Random, member: Member, count: int, kinds: Iterator[str],
+              calendar: Calendar) -> Iterator[_Arrival]:
     """A member's visits: each in a share of the 90 days of its own, so that no two overlap; the last may go on."""
     share = 89.5 / max(count, 1)
     for n in range(count):
         last = n == count - 1
         begin = calendar.at((n + rng.uniform(0.05, 0.95 if last else 0.4)) * share)
         kind = next(kinds)
-        hours = rng.uniform(1.5, 11) if "inpatient" not in kind else rng.uniform(20, 24 * rng.choice([2, 3, 3, 4, 5, 8, 12]))
+        longest = 24 * rng.choice([2, 3, 3, 4, 5, 8, 12])
+        hours = rng.uniform(20, longest) if "inpatient" in kind else rng.uniform(1.5, 11)
         hours = hours if last else min(hours, share * 13)
         yield _Arrival(begin=begin, end=begin + timedelta(minutes=round(hours * 60)), member=member, kind=kind)
 
@@ -105,17 +108,15 @@ def _stay(rng: random.Random, number: int, arrival: _Arrival, staff: Staff, cale
     home = HOME_HOSPITAL[member.region]
     hospital = next(h for h in HOME_HOSPITAL.values() if h != home) if number % 12 == 5 else home
     record = record_number(hospital, member.number)
-    duplicate = record_number(hospital, 4_000 + number) if number % 31 == 11 else ""
-    cancelled = number % 23 == 7
+    duplicate = record_number(hospital, 4_000 + number) if number % 19 == 11 else ""
+    cancelled = number % 18 == 7
     steps = [s for s in _steps(rng, number, arrival) if s.told <= calendar.as_of]
     if cancelled:
-        first = steps[0]
-        steps = [first, Step(code="A11", moment=first.moment, told=first.moment + timedelta(minutes=35), ward=first.ward,
-                             patient_class=first.patient_class)]
+        steps = [steps[0], _cancel("A11", steps[0], timedelta(minutes=35))]
     known = [d for need in sorted(member.needs) for d in DIAGNOSES.get(need, ())]
     left = arrival.end <= calendar.as_of and not cancelled
-    return Stay(member=member, hospital=hospital, number=number, kind=arrival.kind, begin=arrival.begin, steps=tuple(steps),
-                cancelled=cancelled, record=duplicate or record, merged=record if duplicate else "",
+    return Stay(member=member, hospital=hospital, number=number, kind=arrival.kind, begin=arrival.begin,
+                steps=tuple(steps), cancelled=cancelled, record=duplicate or record, merged=record if duplicate else "",
                 end=arrival.end if left else None, attending=rng.choice(staff.of(hospital, "attending")),
                 diagnoses=(*rng.sample(known, min(len(known), 1)), rng.choice(DIAGNOSES[""])))
 
@@ -138,14 +139,17 @@ def _steps(rng: random.Random, number: int, arrival: _Arrival) -> Iterator[Step]
     if number % 17 == 4:
         early = _step("A03", begin + (end - begin) * 0.9, patient_class, ward, disposition)
         yield early
-        yield Step(code="A13", moment=early.moment, told=early.moment + (end - begin) * 0.05, patient_class=patient_class,
-                   ward=ward)
+        yield _cancel("A13", early, (end - begin) * 0.05)
     yield _step("A03", end, patient_class, ward, disposition)
 
 
 def _step(code: str, moment: datetime, patient_class: str, ward: str, disposition: str = "") -> Step:
     moment = moment.replace(second=0, microsecond=0)
     return Step(code=code, moment=moment, told=moment, patient_class=patient_class, ward=ward, disposition=disposition)
+
+
+def _cancel(code: str, step: Step, after: timedelta) -> Step:
+    return Step(code=code, moment=step.moment, told=step.told + after, patient_class=step.patient_class, ward=step.ward)
 
 
 def _bed(rng: random.Random) -> str:

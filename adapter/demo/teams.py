@@ -12,10 +12,11 @@ from adapter.demo.names import FEMALE, MALE, surname
 from adapter.demo.organizations import ORGANIZATIONS, Practitioner, Staff
 from adapter.demo.people import Member
 
-CASES = {"one-lead": 50, "no-lead": 10, "two-leads": 8, "lead-left": 4, "hand-off": 8, "no-hand-off": 6, "days-between": 5,
-         "one-organization": 6, "no-team": 3}
-"""How the lead stands, in hundredths of enrolled members. hand-off: the old and the new lead met the member together, and
-no day lies between; no-hand-off: no day between, but they never met; days-between: they met, yet days lie between."""
+CASES = {"one-lead": 50, "no-lead": 10, "two-leads": 8, "lead-left": 4, "hand-off": 8, "no-hand-off": 6,
+         "days-between": 5, "one-organization": 6, "no-team": 3}
+"""How the lead stands, in hundredths of enrolled members. hand-off: the old and the new lead met the member together,
+and no day lies between; no-hand-off: no day between, but they never met; days-between: they met, yet days lie
+between."""
 
 _RECENT = {"one-lead": 6, "no-lead": 3, "one-organization": 1}
 CHANGED = ("hand-off", "no-hand-off", "days-between")
@@ -57,8 +58,8 @@ def make_teams(seed: int, members: list[Member], staff: Staff, calendar: Calenda
     rng = stream(seed, "teams")
     settled, others = [m for m in members if _settled(m, calendar)], [m for m in members if m.status == "ended"]
     recent = [m for m in members if m.status == "enrolled" and not _settled(m, calendar)]
-    cases = zip([*settled, *recent, *others],
-                [*deal(rng, CASES, len(settled)), *deal(rng, _RECENT, len(recent)), *["one-lead"] * len(others)], strict=True)
+    dealt = [*deal(rng, CASES, len(settled)), *deal(rng, _RECENT, len(recent)), *["one-lead"] * len(others)]
+    cases = zip([*settled, *recent, *others], dealt, strict=True)
     return [_team(rng, m, case, staff, calendar) for m, case in sorted(cases, key=lambda pair: pair[0].number)]
 
 
@@ -87,7 +88,8 @@ def _team(rng: random.Random, member: Member, case: str, staff: Staff, calendar:
     begin = member.enrolled or calendar.start
     if case == "no-team":
         return Team(member=member, case=case, parts=(), lead="")
-    parts = [*_leads(rng, member, case, staff, begin, calendar), *_others(rng, member, case, staff, begin)]
+    change = max(calendar.day(rng.randint(20, 75)), begin + timedelta(days=10))
+    parts = [*_leads(rng, member, case, staff, change), *_others(rng, member, case, staff, begin)]
     if member.ended:
         parts = [Part(role=p.role, organization=p.organization, who=p.who, begin=p.begin, end=p.end or member.ended,
                       relationship=p.relationship, first=p.first, last=p.last) for p in parts]
@@ -95,15 +97,15 @@ def _team(rng: random.Random, member: Member, case: str, staff: Staff, calendar:
     return Team(member=member, case=case, parts=tuple(parts), lead=lead)
 
 
-def _leads(rng: random.Random, member: Member, case: str, staff: Staff, begin: date, calendar: Calendar) -> Iterator[Part]:
-    home = member.practice
+def _leads(rng: random.Random, member: Member, case: str, staff: Staff, change: date) -> Iterator[Part]:
+    """The lead, and where the case says so another: beside the first, or from `change` on."""
+    home, begin = member.practice, member.enrolled or change
     if case != "one-organization" and "mental-health" in member.needs and rng.random() < 0.6:
         home = _MENTAL_HEALTH[member.region]
     first = staff.pick(rng, home, "lead-coordinator")
     if case == "no-lead":
         yield Part(role="care-coordinator", organization=home, who=first, begin=begin)
         return
-    change = max(calendar.day(rng.randint(20, 75)), begin + timedelta(days=10))
     leaves = case in CHANGED or case == "lead-left"
     yield Part(role="lead-coordinator", organization=home, who=first, begin=begin, end=change if leaves else None)
     if case == "two-leads" or case in CHANGED:
@@ -129,7 +131,10 @@ def _others(rng: random.Random, member: Member, case: str, staff: Staff, begin: 
     if "mental-health" in member.needs and rng.random() < 0.3:
         yield Part(role="peer-specialist", organization=mental_health, begin=begin,
                    who=staff.pick(rng, mental_health, "peer-specialist"))
+    if member.payer and member.payer[0] == "ORG-EVERGREEN" and rng.random() < 0.35:
+        yield Part(role="care-coordinator", organization="ORG-EVERGREEN", begin=begin,
+                   who=staff.pick(rng, "ORG-EVERGREEN", "care-coordinator"))
     if rng.random() < 0.3:
         relationship, names = rng.choice([("sister", FEMALE), ("brother", MALE), ("mother", FEMALE), ("friend", MALE)])
-        yield Part(role="natural-support", organization=member.practice, who=None, begin=begin, relationship=relationship,
-                   first=rng.choice(names), last=member.last if relationship != "friend" else surname(rng))
+        yield Part(role="natural-support", organization=member.practice, who=None, begin=begin, first=rng.choice(names),
+                   last=member.last if relationship != "friend" else surname(rng), relationship=relationship)

@@ -15,15 +15,16 @@ from adapter.demo.sites import Site
 from adapter.demo.stays import Stay
 
 
-def traffic(seed: int, site: Site, members: list[Member], stays: list[Stay], staff: Staff, calendar: Calendar) -> list[bytes]:
+def traffic(seed: int, calendar: Calendar, site: Site, *, members: list[Member], stays: list[Stay],
+            staff: Staff) -> list[bytes]:
     """The messages of one hospital in order of arrival.
 
     Control ids are unique and follow the time of sending. About one in 25 events was entered hours after it happened,
     one in 40 messages arrives hours late, behind others, and one in 45 arrives twice, byte by byte the same.
     """
     rng = stream(seed, f"traffic {site.prefix}")
-    happenings = [*_visits(rng, site, [s for s in stays if s.hospital == site.organization], staff, calendar),
-                  *_updates(rng, site, members, staff, calendar)]
+    happenings = [*_visits(rng, [s for s in stays if s.hospital == site.organization], staff, calendar),
+                  *_updates(rng, [m for m in members if _corrected(m, site)], staff, calendar)]
     happenings.sort(key=lambda h: (h.sent, h.record, h.code))
     arrivals: list[tuple[datetime, int, bytes]] = []
     for n, happening in enumerate(happenings, 1):
@@ -31,43 +32,45 @@ def traffic(seed: int, site: Site, members: list[Member], stays: list[Stay], sta
         late = timedelta(hours=rng.uniform(2, 9)) if n % 40 == 13 else timedelta()
         arrivals.append((min(happening.sent + late, calendar.as_of), n, message))
         if n % 45 == 20:
-            arrivals.append((min(happening.sent + timedelta(hours=rng.uniform(1, 20)), calendar.as_of), n, message))
+            again = happening.sent + timedelta(hours=rng.uniform(1, 20))
+            arrivals.append((min(again, calendar.as_of), n, message))
     return [message for _, _, message in sorted(arrivals)]
 
 
-def _visits(rng: random.Random, site: Site, stays: list[Stay], staff: Staff, calendar: Calendar) -> Iterator[Happening]:
+def _visits(rng: random.Random, stays: list[Stay], staff: Staff, calendar: Calendar) -> Iterator[Happening]:
     known: set[str] = set()
     for stay in stays:
-        doctor = _doctor(stay.member, staff)
-        first = Happening(code="A28", member=stay.member, record=stay.record, occurred=stay.begin, told=stay.begin,
-                          sent=stay.begin, doctor=doctor)
+        about = Happening(code="A28", member=stay.member, record=stay.record, occurred=stay.begin, told=stay.begin,
+                          sent=stay.begin, doctor=_doctor(stay.member, staff))
         if stay.record not in known and stay.number % 3 == 0:
-            yield _moved(first, timedelta(minutes=-9))
+            yield _at(about, stay.begin - timedelta(minutes=9), 7)
         known.add(stay.record)
         for step in stay.steps:
             told = step.told + timedelta(minutes=rng.randint(1, 6))
             late = told + timedelta(hours=rng.uniform(5, 16))
             if rng.random() < 0.04 and late < calendar.as_of:
                 told = late
-            yield Happening(code=step.code, member=stay.member, record=stay.record, occurred=step.moment, told=told,
-                            sent=told + timedelta(seconds=rng.randint(2, 40)), doctor=doctor, stay=stay, step=step)
+            event = replace(about, code=step.code, stay=stay, step=step, occurred=step.moment, told=told)
+            yield replace(event, sent=told + timedelta(seconds=rng.randint(2, 40)))
         merged = (stay.end or stay.begin) + timedelta(hours=3)
         if stay.merged and merged < calendar.as_of:
-            yield Happening(code="A40", member=stay.member, record=stay.merged, merged=stay.record, occurred=merged, told=merged,
-                            sent=merged + timedelta(seconds=5), doctor=doctor)
+            yield _at(replace(about, code="A40", record=stay.merged, merged=stay.record), merged, 5)
 
 
-def _updates(rng: random.Random, site: Site, members: list[Member], staff: Staff, calendar: Calendar) -> Iterator[Happening]:
-    """A31 of some members whom the hospital knows: somebody corrected what is known of the person."""
+def _updates(rng: random.Random, members: list[Member], staff: Staff, calendar: Calendar) -> Iterator[Happening]:
+    """A31: somebody corrected what is known of the person."""
     for member in members:
-        if member.record and HOME_HOSPITAL[member.region] == site.organization and member.number % 9 == 1:
-            told = calendar.at(rng.randint(1, 88), rng.uniform(8, 17))
-            yield Happening(code="A31", member=replace(member, street=f"{member.number} Harvest Lane"), record=member.record,
-                            occurred=told, told=told, sent=told + timedelta(seconds=4), doctor=_doctor(member, staff))
+        told = calendar.at(rng.randint(1, 88), rng.uniform(8, 17))
+        yield Happening(code="A31", member=replace(member, street=f"{member.number} Harvest Lane"), record=member.record,
+                        occurred=told, told=told, sent=told + timedelta(seconds=4), doctor=_doctor(member, staff))
 
 
-def _moved(happening: Happening, by: timedelta) -> Happening:
-    return replace(happening, occurred=happening.occurred + by, told=happening.told + by, sent=happening.sent + by)
+def _corrected(member: Member, site: Site) -> bool:
+    return bool(member.record) and HOME_HOSPITAL[member.region] == site.organization and member.number % 9 == 1
+
+
+def _at(happening: Happening, moment: datetime, seconds: int) -> Happening:
+    return replace(happening, occurred=moment, told=moment, sent=moment + timedelta(seconds=seconds))
 
 
 def _doctor(member: Member, staff: Staff) -> Practitioner:
