@@ -55,11 +55,11 @@ def postgres_missing() -> str:
 
 
 def postgres_url() -> str:
-    """SQLAlchemy URL of a database of its own, empty, on this session's private PostgreSQL (unix socket, no network)."""
+    """SQLAlchemy URL of an empty database on this session's private PostgreSQL, a new one each call (unix socket)."""
     folder = _cluster()
     name = f"careloop_{next(_databases)}"
     with psycopg.connect(host=str(folder), user="careloop", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # pyright: ignore[reportArgumentType] - a name made here
+        connection.execute(f"CREATE DATABASE {name}")  # pyright: ignore[reportArgumentType] - made here
     return f"postgresql+psycopg://careloop@/{name}?host={folder}"
 
 
@@ -72,7 +72,7 @@ def free_port() -> int:
 
 @cache
 def _cluster() -> Path:
-    """Make and start a cluster in a folder of its own; its socket lies there. fsync is off: it lives for one session."""
+    """Make and start a cluster in a folder of its own, where its socket lies; no fsync: it lives for one session."""
     binaries, account = _binaries(), _account()
     if binaries is None:
         raise RuntimeError(postgres_missing())

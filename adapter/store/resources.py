@@ -263,6 +263,7 @@ def _parts(items: Iterable[str]) -> Iterator[list[str]]:
 
 def key_and_person(connection: Connection, resource_type: str, resource_id: str) -> tuple[str, str] | None:
     """(business key, person) of a resource, None where it never was."""
-    query = select(RESOURCE.c.key, RESOURCE.c.person).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)
+    query = select(RESOURCE.c.key, RESOURCE.c.person).where(
+        RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)
     row = connection.execute(query).first()
     return (row.key, row.person) if row is not None else None

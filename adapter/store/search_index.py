@@ -7,6 +7,7 @@ last microsecond since 1970 UTC that a date, dateTime, instant or Period covers.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ SEPARATOR = "\x1f"
 LONGEST = 400
 """Characters of a value that are indexed (an index row of PostgreSQL is small); a query is cut at the same place."""
 
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}"
+                   r"(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?)?)?")
 _DAY = 86_400_000_000
 _SECOND = 1_000_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -70,6 +73,8 @@ def date_range(text: str) -> tuple[int, int] | None:
 
     What names no time zone counts as UTC.
     """
+    if not _DATE.fullmatch(text):
+        return None
     try:
         return _moment_range(text) if "T" in text else _day_range(text)
     except ValueError:

@@ -125,7 +125,8 @@ def test_search_finds(server: FhirServer, network: str, line: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "nonsense=1", "patient:Kin=1", "date=yesterday", "date=zz2024", "_include=nonsense", "_revinclude=Provenance:nonsense"])
+    "nonsense=1", "patient:Kin=1", "date=yesterday", "date=zz2024", "_include=nonsense",
+    "_revinclude=Provenance:nonsense"])
 def test_what_is_not_understood_is_refused(server: FhirServer, network: str, text: str) -> None:
     with pytest.raises(Rejected) as refusal:
         server.search("Encounter", query(text, network))
@@ -173,7 +174,8 @@ def test_found_resources_name_their_version(server: FhirServer, network: str) ->
     (ana,) = server.search("Patient", query("_id=~-ana", network)).resources
     assert ana["meta"]["versionId"] == "1"
     assert ana == server.read("Patient", f"{network}-ana")
-    assert server.search("Patient", [("_id", f"{network}-ana"), ("_lastUpdated", f"ge{ana['meta']['lastUpdated']}")]).resources
+    assert server.search("Patient", [("_id", f"{network}-ana"),
+                                     ("_lastUpdated", f"ge{ana['meta']['lastUpdated']}")]).resources
     assert not server.search("Patient", [("_id", f"{network}-ana"), ("_lastUpdated", "lt2020-01-01")]).resources
 
 

@@ -164,7 +164,8 @@ def test_history_since_tells_every_version_oldest_first(server: FhirServer, run:
     server.transaction([removal(f"{run}-b")])
     server.transaction([patient(f"{run}-c")])
     told = _history(server, run, since)
-    assert {(v.id, v.version) for v in told} == {("mark", "1"), ("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"), ("c", "1")}
+    assert {(v.id, v.version) for v in told} == {("mark", "1"), ("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"),
+                                                 ("c", "1")}
     assert [(v.id, v.version) for v in told][-3:] == [("a", "2"), ("b", "2"), ("c", "1")]
     assert [v.last_updated for v in told] == sorted(v.last_updated for v in told)
     bodies = {(v.id, v.version): v.body for v in told}

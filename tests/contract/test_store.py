@@ -134,9 +134,13 @@ def test_writers_go_one_after_the_other(store: Engine) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(store: Engine) -> None:
-    with pytest.raises(RuntimeError), writing(store) as connection:
-        write_resources(connection, [one()], 1)
-        raise RuntimeError
+    def fail() -> None:
+        with writing(store) as connection:
+            write_resources(connection, [one()], 1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with reading(store) as connection:
         assert read_resource(connection, "Patient", "a") is None
 
@@ -154,7 +158,8 @@ def test_another_database_is_refused() -> None:
 
 
 def test_errors_show_no_values(store: Engine) -> None:
-    row = {"identity": "i", "kind": "hl7v2", "feed": "f", "source": "s", "arrival": 1, "raw": b"CANARY", "state": "done"}
+    row = {"identity": "i", "kind": "hl7v2", "feed": "f", "source": "s", "arrival": 1, "raw": b"CANARY",
+           "state": "done"}
     with pytest.raises(IntegrityError) as error, writing(store) as connection:
         connection.execute(JOURNAL.insert(), [row, row])
     assert "CANARY" not in str(error.value)
@@ -201,7 +206,8 @@ def test_deletion(store: Engine) -> None:
 def test_the_search_index_follows(store: Engine) -> None:
     def values() -> list[str]:
         with reading(store) as connection:
-            return sorted(connection.execute(select(SEARCH_INDEX.c.value).where(SEARCH_INDEX.c.param == "gender")).scalars())
+            rows = select(SEARCH_INDEX.c.value).where(SEARCH_INDEX.c.param == "gender")
+            return sorted(connection.execute(rows).scalars())
 
     write(store, one("a", gender="male"), one("b", gender="male"))
     write(store, one("a", gender="female"))
@@ -235,11 +241,13 @@ def test_meta_of_the_version() -> None:
     assert told["meta"] == {"profile": ["urn:p"], "versionId": "3", "lastUpdated": "2023-11-14T22:13:20.000001Z"}
     assert without_meta(told) == body
     assert body["meta"] == {"profile": ["urn:p"]}
-    assert without_meta(with_meta({"resourceType": "Patient", "id": "a"}, 1, 0)) == {"resourceType": "Patient", "id": "a"}
+    bare = {"resourceType": "Patient", "id": "a"}
+    assert without_meta(with_meta(bare, 1, 0)) == bare
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["male", "female", None])), max_size=4),
+@given(steps=st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["male", "female", None])),
+                               max_size=4),
                       max_size=6))
 def test_current_is_the_last_version(store: Engine, steps: list[list[tuple[str, str | None]]]) -> None:
     with writing(store) as connection:

@@ -1,0 +1,133 @@
+"""Searches as they are asked, checked before any database is touched; and what the embedded server alone can."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from adapter.errors import Rejected
+from adapter.fhirserver.query import LARGEST_PAGE, parse_query, prefixed, token_parts, unescaped
+from adapter.fhirserver.search import first_page, next_page
+from adapter.model import Composed
+from adapter.store.engine import migrate, open_engine, writing
+from adapter.store.resources import write_resources
+
+
+def values(text: str) -> tuple[str, ...]:
+    """The values of a parameter as they are understood."""
+    return tuple(unescaped(value) for value in parse_query("Patient", [("name", text)]).criteria[0].values)
+
+
+def test_a_query_is_checked_into_parts() -> None:
+    query = parse_query("Encounter", [("patient", "a,b"), ("date", "ge2024"), ("_sort", "-date"), ("_count", "20"),
+                                      ("_include", "Encounter:patient"), ("_revinclude", "Provenance:target"),
+                                      ("_format", "json")])
+    assert [(one.param.name, one.values) for one in query.criteria] == [("patient", ("a", "b")), ("date", ("ge2024",))]
+    assert query.sort == (("date", True), ("_lastUpdated", False), ("_id", False))
+    assert (query.count, query.total) == (20, False)
+    assert [(one.source, one.param, one.reverse) for one in query.includes] == [
+        ("Encounter", "patient", False), ("Provenance", "target", True)]
+
+
+@pytest.mark.parametrize("params", [
+    [("nonsense", "1")], [("name:sounds", "x")], [("patient.name", "x")], [("_count", "-1")], [("_count", "x")],
+    [("_sort", "name")], [("_summary", "text")], [("_total", "all")], [("name", "")], [("name", ",")],
+    [("birthdate", "1.1.2024")],
+    [("birthdate", "ap2024")], [("name:missing", "maybe")], [("_id:exact", "x")], [("_include", "*")],
+    [("_include:iterate", "Patient:organization")], [("_has:Encounter:patient:status", "x")], [("gender:not", "male")]])
+def test_what_is_not_known_is_refused_by_name(params: list[tuple[str, str]]) -> None:
+    with pytest.raises(Rejected) as refusal:
+        parse_query("Patient", params)
+    assert refusal.value.issue.code == "bad-search"
+    assert refusal.value.issue.place == params[0][0]
+
+
+def test_a_refusal_tells_no_value() -> None:
+    with pytest.raises(Rejected) as refusal:
+        parse_query("Patient", [("birthdate", "CANARY")])
+    assert "CANARY" not in str(refusal.value)
+
+
+def test_page_size_has_a_limit() -> None:
+    assert parse_query("Patient", [("_count", "99999")]).count == LARGEST_PAGE
+    assert parse_query("Patient", [], count=99999).count == LARGEST_PAGE
+
+
+@pytest.mark.parametrize("params", [[("_summary", "count")], [("_count", "0")]])
+def test_the_number_alone(params: list[tuple[str, str]]) -> None:
+    query = parse_query("Patient", params)
+    assert (query.count, query.total) == (0, True)
+
+
+@given(names=st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=4))
+def test_escaped_values_come_back(names: list[str]) -> None:
+    text = ",".join(name.replace("\\", "\\\\").replace(",", "\\,").replace("|", "\\|") for name in names)
+    assert values(text.replace("\n", " ")) == tuple(name.replace("\n", " ") for name in names)
+
+
+@pytest.mark.parametrize(("text", "parts"), [
+    ("code", (None, "code")), ("sys|code", ("sys", "code")), ("|code", ("", "code")), ("sys|", ("sys", "")),
+    (r"a\|b", (None, "a|b")), (r"sys|a\|b", ("sys", "a|b")), (r"s\\|c", ("s\\", "c"))])
+def test_token_parts(text: str, parts: tuple[str | None, str]) -> None:
+    assert token_parts(text) == parts
+
+
+def test_prefixes() -> None:
+    day = prefixed("2024-03-01")
+    assert day is not None
+    assert day[0] == "eq"
+    assert prefixed("lt2024-03-01") == ("lt", day[1])
+    assert prefixed("ge2024-03-01T10:00:00 05:00") == prefixed("ge2024-03-01T10:00:00+05:00")
+    assert prefixed("zz2024") is None
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[Connection]:
+    """A store with three patients."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'store.db'}")
+    migrate(engine)
+    bodies = [{"id": "a", "name": [{"family": "van der Núñez"}], "birthDate": "1980"},
+              {"id": "b", "name": [{"family": "50%_\\x"}]}, {"id": "c", "active": True}]
+    patients = [Composed(resource_type="Patient", id=str(body["id"]), key="k", person="",
+                         hash=hashlib.sha256(b"x").hexdigest(),
+                         sources={}, body={"resourceType": "Patient", **body}) for body in bodies]
+    with writing(engine) as connection:
+        write_resources(connection, patients, 1)
+        yield connection
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), [
+    ("name:contains", "NUN", "a"), ("name:contains", "der n", "a"), ("name:contains", "%", "b"),
+    ("name:contains", "_", "b"),
+    ("name:contains", "\\\\x", "b"), ("name:contains", "50_", ""), ("name:missing", "true", "c"),
+    ("name:missing", "false", "a b"),
+    ("birthdate:missing", "true", "b c"), ("name:exact", "50%_\\\\x", "b"), ("active", "true", "c"),
+    ("active", "false", "")])
+def test_what_hapi_cannot_by_default(connection: Connection, name: str, value: str, expected: str) -> None:
+    found = first_page(connection, "Patient", [(name, value)], 10).resources
+    assert [one["id"] for one in found] == expected.split()
+
+
+def test_those_without_the_date_come_last_by_it_and_first_backwards(connection: Connection) -> None:
+    def order(sort: str) -> list[str]:
+        page = first_page(connection, "Patient", [("_sort", sort)], 2)
+        assert page.next is not None
+        return [one["id"] for one in (*page.resources, *next_page(connection, page.next).resources)]
+
+    assert order("birthdate") == ["a", "b", "c"]
+    assert order("-birthdate") == ["a", "b", "c"]
+
+
+@given(text=st.text(max_size=60))
+def test_a_page_token_of_nobody_is_refused(text: str) -> None:
+    engine = open_engine("sqlite://")
+    migrate(engine)
+    with writing(engine) as connection, pytest.raises(Rejected):
+        next_page(connection, text)
+    engine.dispose()
