@@ -61,7 +61,8 @@ def _updates(rng: random.Random, members: list[Member], staff: Staff, calendar: 
     """A31: somebody corrected what is known of the person."""
     for member in members:
         told = calendar.at(rng.randint(1, 88), rng.uniform(8, 17))
-        yield Happening(code="A31", member=replace(member, street=f"{member.number} Harvest Lane"), record=member.record,
+        moved = replace(member, street=f"{member.number} Harvest Lane")
+        yield Happening(code="A31", member=moved, record=member.record,
                         occurred=told, told=told, sent=told + timedelta(seconds=4), doctor=_doctor(member, staff))
 
 

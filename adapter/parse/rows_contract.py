@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,8 +52,9 @@ def contract_of(schema: Json) -> Contract:
                     required=tuple(n for n in properties if n in required), validator=validator)
 
 
+@lru_cache(maxsize=64)
 def load_contract(feed: str, folder: Path = CONTRACTS) -> Contract:
-    """The contract of a feed by its name. Raises Defect (csv-feed) where there is none, or it cannot be read."""
+    """The contract of a feed by its name, read once. Raises Defect (csv-feed) where there is none, or it cannot be read."""
     path = folder / f"{feed}.json"
     try:
         return contract_of(orjson.loads(path.read_bytes()))
