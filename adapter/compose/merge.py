@@ -24,8 +24,8 @@ def _coded(item: Json) -> str:
 IDENTITY: Mapping[str, Callable[[Any], Any]] = {
     "identifier": lambda i: (i.get("system", ""), i.get("value", "")),
     "telecom": lambda t: (t.get("system", ""), t.get("value", "")),
-    "extension": lambda e: (e.get("url", ""), "") if "extension" not in e else (e.get("url", ""), "complex"),
-    "CareTeam.participant": lambda p: (p.get("member", {}).get("reference", ""), _coded(p)),
+    "extension": lambda e: (e.get("url", ""), "complex" if "extension" in e else e.get("valueReference", {}).get("reference", "")),
+    "CareTeam.participant": lambda p: (p.get("member", {}).get("reference", ""), _coded(p), p.get("period", {}).get("start", "")),
 }
 """What makes two list members the same one; every other list goes by content."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from adapter.errors import Rejected
@@ -47,8 +47,12 @@ class CsvRow:
 
 
 def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Compiled, arrival_us: int,
-            ledger: Ledger | None = None) -> Mapped:
-    """The contributions of one row. Raises Rejected (no-patient) where the feed's patient column is empty."""
+            ledger: Ledger | None = None, columns: Iterable[str] = ()) -> Mapped:
+    """The contributions of one row. Raises Rejected (no-patient) where the feed's patient column is empty.
+
+    cells: column to text, empty ones left out. columns: all that the file has; one of them that is empty in this row takes
+    back what an earlier row said in it, while a column that the file lacks says nothing.
+    """
     feed = compiled.feed
     options = feed.options
     filled = {**{k: v for k, v in options.get("defaults", {}).items() if k not in cells}, **cells}
@@ -65,7 +69,7 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     maps = compiled.rules.maps.get("ROW", ())
     if ledger:
         ledger.see(row, maps, ctx)
-    run_maps(maps, row, ctx, ledger.step if ledger else None)
+    run_maps(maps, row, ctx, ledger.step if ledger else None, frozenset(columns))
     return Mapped(identity=identity, feed=feed.name, source=feed.name, event="", control_id="",
                   contributions=tuple(finished(ctx, compiled.rules.version)), issues=tuple(issues), test=feed.test)
 

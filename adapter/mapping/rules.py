@@ -182,7 +182,7 @@ def parse_place(text: str) -> Place:
 
 
 def _column(text: str) -> Place:
-    return Place("ROW", text)
+    return Place("ROW", 0 if text == "ROW" else text)
 
 
 def _conditions(written: Mapping[str, Any], place_of: Callable[[str], Place]) -> tuple[Condition, ...]:

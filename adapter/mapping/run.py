@@ -50,8 +50,13 @@ def holds(conditions: tuple[Condition, ...], source: Source, ctx: MapContext) ->
     return True
 
 
-def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trace | None = None) -> None:
-    """Every map of a segment, in order; a function that raises becomes the issue `mapping-failed` at its place."""
+def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trace | None = None,
+             columns: frozenset[str] = frozenset()) -> None:
+    """Every map of a segment, in order; a function that raises becomes the issue `mapping-failed` at its place.
+
+    columns: those a CSV file has. Its rows state their resources in full, so what these columns could say and do not is
+    taken back; shared resources, of which other rows speak too, excepted.
+    """
     ctx.segment = source
     ctx.refs = {}
     for one in maps:
@@ -70,6 +75,17 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         for field in (by_field if source.name == "ROW" else _valued(source, by_field)):
             for row in by_field[field]:
                 _run(row, source, ctx, builder, trace)
+        if columns and one.scope != "reference":
+            _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
+
+
+def _take_back(one: Map, snapshot: Json, columns: frozenset[str], doubted: set[str]) -> None:
+    """Null for each slot of a CSV row's map that its columns leave empty; not where a cell was there and not understood."""
+    for row in (*one.always, *(r for rows in one.by_field.values() for r in rows)):
+        read_here = row.function.parts.keys() if row.whole and row.function else {str(row.place)}
+        understood = not any(place.endswith(f", {column}") for place in doubted for column in read_here)
+        if row.place is not None and row.slot and not row.group and understood and columns & read_here:
+            snapshot.setdefault(row.slot, None)
 
 
 def _valued(source: Any, by_field: Any) -> list[int]:
