@@ -19,8 +19,8 @@ from adapter.mapping.yaml_lines import load_yaml
 from adapter.validate.facts import field as fhir_field
 from adapter.validate.facts import resource_types
 
-HL7_VERSION = "hl7apy.v2_8_2"
-"""hl7apy's newest dictionary; fields that only 2.9 has are not known to it."""
+HL7_VERSIONS = ("v2_1", "v2_2", "v2_3", "v2_3_1", "v2_4", "v2_5", "v2_5_1", "v2_6", "v2_7", "v2_8", "v2_8_1", "v2_8_2")
+"""hl7apy's dictionaries, oldest first; what only 2.9 has is not known to them."""
 
 
 def lint(mappings: Path) -> list[str]:
@@ -80,27 +80,34 @@ def _row(one: Map, row: Row, tables: frozenset[str]) -> Iterator[str]:
 
 
 @cache
-def _dictionary() -> Any:
-    return importlib.import_module(f"{HL7_VERSION}.segments").SEGMENTS
+def _dictionary() -> dict[str, dict[int, Any]]:
+    """Segment -> field number -> what the newest of hl7apy's versions that knows it says; withdrawn fields included."""
+    found: dict[str, dict[int, Any]] = {}
+    for version in HL7_VERSIONS:
+        segments = importlib.import_module(f"hl7apy.{version}.segments").SEGMENTS
+        for name, segment in segments.items():
+            for one in segment[1] if len(segment) > 1 else ():
+                number = str(one[0]).rpartition("_")[2]
+                if number.isdigit():
+                    found.setdefault(name, {})[int(number)] = one[1]
+    return found
 
 
 def _place(place: Place) -> Iterator[str]:
-    """That segment, field and component exist (hl7apy's dictionaries of 2.8.2)."""
+    """That segment, field and component exist."""
     segments = _dictionary()
     if place.segment not in segments:
         if not place.segment.startswith("Z"):
             yield f"no segment {place.segment}{_close(place.segment, segments)}"
         return
-    fields = segments[place.segment][1]
     number = int(place.field)
     if not number:
         return
-    if number > len(fields):
-        yield f"{place.segment} has {len(fields)} fields, {place} is beyond them"
-    elif place.component:
-        form, parts, datatype = fields[number - 1][1][:3]
-        if form == "sequence" and place.component > len(parts):
-            yield f"{place}: {datatype} has {len(parts)} components"
+    known = segments[place.segment].get(number)
+    if known is None:
+        yield f"{place.segment} has {max(segments[place.segment])} fields, {place} is none of them"
+    elif place.component and known[0] == "sequence" and place.component > len(known[1]):
+        yield f"{place}: {known[2]} has {len(known[1])} components"
 
 
 def _close(name: str, known: Any) -> str:

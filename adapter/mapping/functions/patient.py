@@ -50,6 +50,17 @@ def _omb(reps: list[Rep], ctx: Any, table: str, known: frozenset[str], profile: 
     return {"url": f"{US_CORE}/{profile}", "extension": parts}
 
 
+@function("language_concept", {"1": "coding[0].code", "2": "text", "3": "drop: the BCP 47 code says it", "9": "text"})
+def language_concept(rep: Rep, ctx: Any) -> Json | None:
+    """A language as BCP 47 code with the sender's own as text: RelatedPerson allows no coding of another system here."""
+    found = ctx.code("language", rep.get(1)) if rep.get(1) else None
+    if rep.get(1) and not found:
+        ctx.issue("unknown-code")
+    text = rep.get(9) or rep.get(2) or rep.get(1)
+    concept: Json = {"coding": [found]} if found else {}
+    return {**concept, "text": text} if text else None
+
+
 @function("birth_time", {"1": "extension(patient-birthTime)"})
 def birth_time(rep: Rep, ctx: Any) -> Json | None:
     """The time of birth, where PID-7 has one, as the extension of Patient.birthDate."""

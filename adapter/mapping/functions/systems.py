@@ -13,25 +13,25 @@ from adapter.mapping.functions.tables import V2_TABLES
 
 V2 = "http://terminology.hl7.org/CodeSystem/v2-"
 
-_ISO_3166 = frozenset((
-    "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD "
-    "CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF "
-    "GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN "
-    "KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA "
-    "NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI "
-    "SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI "
-    "VN VU WF WS YE YT ZA ZM ZW "
-    "ABW AFG AGO AIA ALA ALB AND ARE ARG ARM ASM ATA ATF ATG AUS AUT AZE BDI BEL BEN BES BFA BGD BGR BHR BHS BIH BLM "
-    "BLR BLZ BMU BOL BRA BRB BRN BTN BVT BWA CAF CAN CCK CHE CHL CHN CIV CMR COD COG COK COL COM CPV CRI CUB CUW CXR "
-    "CYM CYP CZE DEU DJI DMA DNK DOM DZA ECU EGY ERI ESH ESP EST ETH FIN FJI FLK FRA FRO FSM GAB GBR GEO GGY GHA GIB "
-    "GIN GLP GMB GNB GNQ GRC GRD GRL GTM GUF GUM GUY HKG HMD HND HRV HTI HUN IDN IMN IND IOT IRL IRN IRQ ISL ISR ITA "
-    "JAM JEY JOR JPN KAZ KEN KGZ KHM KIR KNA KOR KWT LAO LBN LBR LBY LCA LIE LKA LSO LTU LUX LVA MAC MAF MAR MCO MDA "
-    "MDG MDV MEX MHL MKD MLI MLT MMR MNE MNG MNP MOZ MRT MSR MTQ MUS MWI MYS MYT NAM NCL NER NFK NGA NIC NIU NLD NOR "
-    "NPL NRU NZL OMN PAK PAN PCN PER PHL PLW PNG POL PRI PRK PRT PRY PSE PYF QAT REU ROU RUS RWA SAU SDN SEN SGP SGS "
-    "SHN SJM SLB SLE SLV SMR SOM SPM SRB SSD STP SUR SVK SVN SWE SWZ SXM SYC SYR TCA TCD TGO THA TJK TKL TKM TLS TON "
-    "TTO TUN TUR TUV TWN TZA UGA UKR UMI URY USA UZB VAT VCT VEN VGB VIR VNM VUT WLF WSM YEM ZAF ZMB ZWE "
-).split())
-
+_COUNTRIES = """
+AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
+CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO
+FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE
+JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO
+MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW
+PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM
+TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW ABW AFG AGO AIA ALA ALB AND ARE
+ARG ARM ASM ATA ATF ATG AUS AUT AZE BDI BEL BEN BES BFA BGD BGR BHR BHS BIH BLM BLR BLZ BMU BOL BRA BRB BRN BTN
+BVT BWA CAF CAN CCK CHE CHL CHN CIV CMR COD COG COK COL COM CPV CRI CUB CUW CXR CYM CYP CZE DEU DJI DMA DNK DOM
+DZA ECU EGY ERI ESH ESP EST ETH FIN FJI FLK FRA FRO FSM GAB GBR GEO GGY GHA GIB GIN GLP GMB GNB GNQ GRC GRD GRL
+GTM GUF GUM GUY HKG HMD HND HRV HTI HUN IDN IMN IND IOT IRL IRN IRQ ISL ISR ITA JAM JEY JOR JPN KAZ KEN KGZ KHM
+KIR KNA KOR KWT LAO LBN LBR LBY LCA LIE LKA LSO LTU LUX LVA MAC MAF MAR MCO MDA MDG MDV MEX MHL MKD MLI MLT MMR
+MNE MNG MNP MOZ MRT MSR MTQ MUS MWI MYS MYT NAM NCL NER NFK NGA NIC NIU NLD NOR NPL NRU NZL OMN PAK PAN PCN PER
+PHL PLW PNG POL PRI PRK PRT PRY PSE PYF QAT REU ROU RUS RWA SAU SDN SEN SGP SGS SHN SJM SLB SLE SLV SMR SOM SPM
+SRB SSD STP SUR SVK SVN SWE SWZ SXM SYC SYR TCA TCD TGO THA TJK TKL TKM TLS TON TTO TUN TUR TUV TWN TZA UGA UKR
+UMI URY USA UZB VAT VCT VEN VGB VIR VNM VUT WLF WSM YEM ZAF ZMB ZWE
+"""
+_ISO_3166 = frozenset(_COUNTRIES.split())
 _ISO = ("urn:iso:std:iso:3166", _ISO_3166)
 _SNOMED = ("http://snomed.info/sct", None)
 _ICD9 = ("http://hl7.org/fhir/sid/icd-9-cm", None)
@@ -49,7 +49,8 @@ _NAMES: dict[str, tuple[str, Container[str] | None]] = {
     "I10": ("http://hl7.org/fhir/sid/icd-10", None), "ICD10": ("http://hl7.org/fhir/sid/icd-10", None),
     "ICD-10": ("http://hl7.org/fhir/sid/icd-10", None),
     "I10C": _ICD10CM, "ICD10CM": _ICD10CM, "ICD-10-CM": _ICD10CM,
-    "I10P": ("http://www.cms.gov/Medicare/Coding/ICD10", None), "ICD10PCS": ("http://www.cms.gov/Medicare/Coding/ICD10", None),
+    "I10P": ("http://www.cms.gov/Medicare/Coding/ICD10", None),
+    "ICD10PCS": ("http://www.cms.gov/Medicare/Coding/ICD10", None),
     "ICDO": ("http://terminology.hl7.org/CodeSystem/icd-o-3", None),
     "ICDO3": ("http://terminology.hl7.org/CodeSystem/icd-o-3", None),
     "C4": _CPT, "CPT": _CPT, "CPT4": _CPT, "CPT-4": _CPT, "C5": _CPT,
@@ -57,13 +58,13 @@ _NAMES: dict[str, tuple[str, Container[str] | None]] = {
     "RXNORM": _RXNORM, "RXN": _RXNORM, "NDC": ("http://hl7.org/fhir/sid/ndc", None),
     "UNII": ("http://fdasis.nlm.nih.gov", None), "CVX": ("http://hl7.org/fhir/sid/cvx", None),
     "MVX": ("http://hl7.org/fhir/sid/mvx", None), "ATC": ("http://www.whocc.no/atc", None),
-    "NUCC": ("http://nucc.org/provider-taxonomy", None), "DCM": ("http://dicom.nema.org/resources/ontology/DCM", None),
+    "NUCC": ("http://nucc.org/provider-taxonomy", None),
     "CDCREC": ("urn:oid:2.16.840.1.113883.6.238", None),
     "NUBC": ("https://www.nubc.org/CodeSystem/PatDischargeStatus", None),
     "ISO3166_1": _ISO, "ISO3166": _ISO, "ISO3166-1": _ISO, "ISO3166_2": ("urn:iso:std:iso:3166:-2", None),
     "HL70399": _ISO, "BCP47": _LANGUAGE,
 }
-"""Name in capitals to (URI, codes that may claim it; None: any). UCUM is read by quantities only, as units are checked."""
+"""Name in capitals to (URI, codes that may claim it; None: any). Units of UCUM are read by quantities."""
 
 TABLE_SOURCES: dict[str, str] = {
     "acuity": "0432", "address-type": "0190", "address-use": "0190", "address-use-entity": "0190",
@@ -73,10 +74,10 @@ TABLE_SOURCES: dict[str, str] = {
     "discharge-disposition": "0112", "encounter-status": "0004", "ethnicity": "0189", "event-reason": "0062",
     "hospital-service": "0069", "language": "0296", "living-will": "0315", "location-type": "0305",
     "marital-status": "0002", "mode-of-arrival": "0430", "name-assembly": "0444", "name-representation": "0465",
-    "name-use": "0200", "name-use-entity": "0200", "patient-class": "0004", "plan-type": "0086", "provider-role": "0443",
-    "publicity": "0215", "race": "0005", "readmission-indicator": "0092", "relationship": "0063", "religion": "0006",
-    "subscriber-relationship": "0063", "telecom-system": "0202", "telecom-use": "0201", "vip-indicator": "0099",
-    "visit-priority": "0217", "yes-no": "0136",
+    "name-use": "0200", "name-use-entity": "0200", "patient-class": "0004", "plan-type": "0086",
+    "provider-role": "0443", "publicity": "0215", "race": "0005", "readmission-indicator": "0092",
+    "relationship": "0063", "religion": "0006", "subscriber-relationship": "0063", "telecom-system": "0202",
+    "telecom-use": "0201", "vip-indicator": "0099", "visit-priority": "0217", "yes-no": "0136",
 }
 """Concept map to the HL7 table its source codes come from, for fields whose coding system is known by their place."""
 
@@ -94,7 +95,8 @@ def _known(name: str) -> tuple[str, Container[str] | None] | None:
     if name.startswith(("http://", "https://", "urn:")) and " " not in name:
         if name.startswith(V2):
             return name, V2_TABLES.get(name.removeprefix(V2))
-        return None if name.startswith(("http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/")) else (name, None)
+        ours = name.startswith(("http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/"))
+        return None if ours else (name, None)
     arcs = name.split(".")
     if len(arcs) > 3 and all(a.isascii() and a.isdigit() for a in arcs):
         return f"urn:oid:{name}", None
@@ -102,7 +104,7 @@ def _known(name: str) -> tuple[str, Container[str] | None] | None:
 
 
 def coding_system(name: str, code: str, ctx: Context) -> str:
-    """The URI of a coding system as CWE.3 names it; '' without a name. Kind `code-system` tells the context what it names."""
+    """The URI of a coding system as CWE.3 names it, '' without a name; the sender's own by kind `code-system`."""
     if not name:
         return ""
     known = _known(name)
