@@ -54,7 +54,7 @@ def contract_of(schema: Json) -> Contract:
 
 @lru_cache(maxsize=64)
 def load_contract(feed: str, folder: Path = CONTRACTS) -> Contract:
-    """The contract of a feed by its name, read once. Raises Defect (csv-feed) where there is none, or it cannot be read."""
+    """The contract of a feed by its name, read once. Raises Defect (csv-feed) where there is none that can be read."""
     path = folder / f"{feed}.json"
     try:
         return contract_of(orjson.loads(path.read_bytes()))
