@@ -1,7 +1,8 @@
 """Concept maps: from a sender's code to the Coding that FHIR asks for. Read once, then plain dictionaries.
 
-A map is a FHIR R4 ConceptMap in `mappings/<feed>/conceptmaps/<table>.json`; its file name is the table that mapping rows
-name. A group whose source is its own target lists codes that need no translation (a feed's own codes may point at them).
+A map is a FHIR R4 ConceptMap in `mappings/<feed>/conceptmaps/<table>.json`; its file name is the table that mapping
+rows name. A group whose source is its own target lists codes that need no translation (a feed's own codes may point at
+them).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 
 from adapter.errors import Defect
-from adapter.mapping.functions.tables import V2_TABLES
+from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
 
 
@@ -35,7 +36,7 @@ class Terminology:
     def code(self, table: str, code: str) -> Json | None:
         """The Coding that a table gives for a code, letter case ignored where that is unambiguous; None without one.
 
-        The result is shared: never change it. Raises KeyError for a table that does not exist (`check` finds it before).
+        The result is shared: never change it. Raises KeyError for a table that does not exist.
         """
         return self._maps[table].get(code) or self._folded[table].get(code.casefold())
 

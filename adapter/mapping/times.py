@@ -1,4 +1,4 @@
-"""HL7 v2 times as FHIR date, dateTime and instant, and as numbers for ordering. Pure and hand-sliced: this is a hot path.
+"""HL7 v2 times as FHIR date, dateTime and instant, and as numbers for ordering. Pure and hand-sliced: a hot path.
 
 Form: YYYY[MM[DD[HH[MM[SS[.S...]]]]]][+/-ZZZZ]. Source: HL7 v2 chapter 2A, DTM and DT; FHIR R4 datatypes.
 """
@@ -69,9 +69,9 @@ def _zone_text(minute: str, zone: ZoneInfo) -> str:
 def fhir_datetime(text: str, zone: ZoneInfo) -> str | None:
     """A DTM (or component 1 of a TS) as FHIR dateTime with the precision that was given; None where it is not a time.
 
-    zone: the sender's, used where there is no offset, or `-0000` (unknown). From the hour on FHIR asks for seconds and an
-    offset. An offset on a mere date is dropped, as FHIR has no place for it. A doubled hour is the first of the two; in a
-    skipped one the offset in force before it stands.
+    zone: the sender's, used where there is no offset, or `-0000` (unknown). From the hour on FHIR asks for seconds and
+    an offset. An offset on a mere date is dropped, as FHIR has no place for it. A doubled hour is the first of the two;
+    in a skipped one the offset in force before it stands.
     """
     split = _split(text)
     if split is None:
@@ -110,7 +110,7 @@ def fhir_instant(text: str, zone: ZoneInfo) -> str | None:
 
 
 def instant_us(text: str, zone: ZoneInfo) -> int | None:
-    """A DTM as microseconds since 1970 UTC, for ordering; the start of the period it names. None where it is not a time."""
+    """A DTM as microseconds since 1970 UTC, for ordering; the start of the period it names. None if wrong."""
     split = _split(text)
     if split is None:
         return None

@@ -1,7 +1,7 @@
 """Coded values: CWE, CE, CNE, IS and ID as CodeableConcept, Coding, code or text.
 
-Options: `table` names a concept map, whose target comes first while the sender's own coding stays beside it. `source` names
-the coding system of a code that brings none (`HL70069`); without it the table's own source stands.
+Options: `table` names a concept map, whose target comes first while the sender's own coding stays beside it. `source`
+names the coding system of a code that brings none (`HL70069`); without it the table's own source stands.
 Source: v2-to-FHIR datatype maps CWE[CodeableConcept], CWE[Coding], CWE[code], CWE[string], CE, IS, ID.
 """
 
@@ -37,11 +37,11 @@ def _coding(rep: Rep, triplet: tuple[int, int, int, int, int], default: str, ctx
     if code:
         oid = rep.get(triplet[4])
         name = rep.get(triplet[2]) or oid or default
+        version = rep.get(triplet[3])
         if name:
             coding["system"] = coding_system(name, code, ctx)
-            version = rep.get(triplet[3])
-            if version:
-                coding["version"] = version
+        if version:
+            coding["version"] = version
         coding["code"] = code
     if display:
         coding["display"] = display
@@ -69,7 +69,29 @@ def _target(rep: Rep, ctx: Context, table: str) -> Json | None:
 def _unmapped(rep: Rep, ctx: Context, table: str, source: str) -> None:
     code = rep.get(1)
     if code and not is_standard(rep.get(3) or _default(table, source), code):
-        ctx.issue("unknown-code", f"{table} has no {code}" if len(code) <= 20 else table)
+        ctx.issue("unknown-code", table)
+
+
+_TRANSLATED_ONLY = frozenset(("language",))
+"""Tables whose elements R4 allows no other coding than the target's (Patient.communication.language: BCP 47)."""
+
+
+def _translated(rep: Rep, ctx: Context, table: str) -> Json | None:
+    """Each of the three codes in translation, no coding of the sender's; what was sent stands in the text."""
+    codings: list[Json] = []
+    for at in (1, 4, 10):
+        code = rep.get(at)
+        target = ctx.code(table, code) if code else None
+        if target is not None and target not in codings:
+            codings.append(target)
+    if not codings:
+        _unmapped(rep, ctx, table, "")
+    words = dict.fromkeys(rep.get(n) for n in (9, 2, 5, 11))
+    text = ", ".join(w for w in words if w) or rep.get(1) or rep.get(4)
+    concept: Json = {"coding": codings} if codings else {}
+    if text:
+        concept["text"] = text
+    return concept or None
 
 
 @function("cwe_codeable_concept", CWE_PARTS)
@@ -78,6 +100,8 @@ def cwe_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = 
 
     text: CWE.9, else the text of a value that has no code or whose code the concept map does not know.
     """
+    if table in _TRANSLATED_ONLY:
+        return _translated(rep, ctx, table)
     target = _target(rep, ctx, table) if table else None
     codings: list[Json] = [target] if target is not None else []
     text = rep.get(9)
@@ -122,10 +146,10 @@ def cwe_coding(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Jso
 def cwe_code(rep: Rep, ctx: Context, table: str = "", default: str = "") -> str | None:
     """A coded value as a bare code: the concept map's target, else `default` and the issue unknown-code.
 
-    Without `table` the code stands as it was sent (CWE.4 where CWE.1 is empty).
+    Without `table` the code stands as it was sent (an alternate where CWE.1 is empty).
     """
     if not table:
-        return rep.get(1) or rep.get(4) or None
+        return rep.get(1) or rep.get(4) or rep.get(10) or None
     target = _target(rep, ctx, table)
     if target is not None:
         return target["code"]
@@ -135,7 +159,7 @@ def cwe_code(rep: Rep, ctx: Context, table: str = "", default: str = "") -> str 
 
 @function("cwe_string", {"1": "", "2": "", "9": "", **dict.fromkeys(
     (str(n) for n in range(3, 23) if n != 9), "drop: the element is one text")})
-def cwe_string(rep: Rep, ctx: Context) -> str | None:
+def cwe_string(rep: Rep, _ctx: Context) -> str | None:
     """The words of a coded value: original text, else text, else the code itself."""
     return rep.get(9) or rep.get(2) or rep.get(1) or rep.get(5) or None
 
@@ -146,7 +170,8 @@ for _name in ("is_code", "id_code"):
     function(_name, {"1": ""})(cwe_code)
 
 
-@function("fc_codeable_concept", {"1": "coding[0]", "2": "drop: since when a class applies; its period is the coverage's"})
+@function("fc_codeable_concept", {"1": "coding[0]",
+                                  "2": "drop: since when a class applies; its period is the coverage's"})
 def fc_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = "HL70064") -> Json | None:
     """Financial class (FC) as CodeableConcept; FC.1 is a CWE of its own since 2.7, its parts subcomponents."""
     return cwe_codeable_concept(rep.component(1), ctx, table, source)
@@ -167,7 +192,7 @@ def jcc_codeable_concept(rep: Rep, ctx: Context) -> Json | None:
 @function("spd_codeable_concept", {"1": "text", "2": "drop: who certified it; a qualification's issuer holds it",
                                    "3": "drop: how certified; a qualification's status holds it",
                                    "4": "drop: when certified; a qualification's period holds it"})
-def spd_codeable_concept(rep: Rep, ctx: Context) -> Json | None:
+def spd_codeable_concept(rep: Rep, _ctx: Context) -> Json | None:
     """The specialty of an SPD as CodeableConcept with text."""
     text = rep.get(1)
     return {"text": text} if text else None

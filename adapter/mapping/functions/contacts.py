@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from adapter.mapping.functions.names import put_validity, texts
 from adapter.mapping.functions.registry import Context, Rep, function
-from adapter.mapping.functions.tables import V2_TABLES
+from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
 
 _CORE = "http://hl7.org/fhir/StructureDefinition/"
@@ -26,7 +26,8 @@ def _words(rep: Rep, n: int) -> str:
     "5": "postalCode", "6": "country", "7": "use", "8": "extension(iso21090-ADXP-precinct)", "9": "district",
     "10": "line[0].extension(iso21090-ADXP-censusTract)", "11": _NO_HOME, "12": "period", "12.1": "period.start",
     "12.2": "period.end", "13": "period.start", "14": "period.end", "15": _NO_HOME,
-    "16": "use", "17": "use", "18": "use", "19": "line[4]", "20": _NO_HOME, "21": _NO_HOME, "22": _NO_HOME, "23": _NO_HOME})
+    "16": "use", "17": "use", "18": "type", "19": "line[4]", "20": _NO_HOME, "21": _NO_HOME, "22": _NO_HOME,
+    "23": _NO_HOME})
 def xad_address(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XAD as Address. use: where neither XAD.7, .16, .17 nor .18 gives one."""
     count = len(rep.parts)
@@ -58,7 +59,7 @@ _ABOUT = frozenset(("use", "type", "period", "extension"))
 
 
 def _put_kind(rep: Rep, ctx: Context, address: Json) -> None:
-    """Address type, usage and the indicators of a temporary or bad address, as use and type (tables 0190, 0617, 0136)."""
+    """Address type, usage and the indicators of a temporary or bad address, as use and type (tables 0190, 0617)."""
     kind = rep.get(7)
     use = ctx.code("address-use", kind) if kind else None
     sort = ctx.code("address-type", kind) if kind else None
@@ -97,7 +98,8 @@ def _put_rest(rep: Rep, ctx: Context, address: Json, lines: list[str]) -> None:
 
 
 _COMMENT = _CORE + "contactpoint-comment"
-_NUMBER_PARTS = ((5, "contactpoint-country"), (6, "contactpoint-area"), (7, "contactpoint-local"), (8, "contactpoint-extension"))
+_NUMBER_PARTS = ((5, _CORE + "contactpoint-country"), (6, _CORE + "contactpoint-area"),
+                 (7, _CORE + "contactpoint-local"), (8, _CORE + "contactpoint-extension"))
 
 
 @function("xtn_contact_point", {
@@ -121,7 +123,8 @@ def xtn_contact_point(rep: Rep, ctx: Context, use: str = "") -> Json | None:
         return None
     point: Json = {}
     extension = _number_extensions(rep) if count > 4 else []
-    extension += [{"url": _COMMENT, "valueString": text} for text in (*values[1:], *texts(rep.get(9) if count > 8 else ""))]
+    remarks = [*values[1:], *texts(rep.get(9))] if count > 8 else values[1:]
+    extension += [{"url": _COMMENT, "valueString": text} for text in remarks]
     if extension:
         point["extension"] = extension
     point["system"] = _system(rep.get(2), equipment, internet, values[0], ctx)
@@ -156,7 +159,7 @@ def _digits(number: str) -> str:
 
 
 def _number_extensions(rep: Rep) -> list[Json]:
-    return [{"url": _CORE + url, "valueString": text} for n, url in _NUMBER_PARTS if (text := rep.get(n))]
+    return [{"url": url, "valueString": text} for n, url in _NUMBER_PARTS if (text := rep.get(n))]
 
 
 def _system(use: str, equipment: str, internet: bool, value: str, ctx: Context) -> str:

@@ -1,7 +1,8 @@
 """Identifiers: CX, EI, HD, DLN, PLN and the identifying parts of XON and XCN.
 
-system: what the context makes of the assigning authority. assigner: the authority and facility by name, and by the universal id
-of the facility, or of an authority whose id is no URI. Source: v2-to-FHIR maps CX, EI, HD, DLN, PLN; tables 0203, 0301.
+system: what the context makes of the assigning authority. assigner: the authority and facility by name, and by the
+universal id of the facility, or of an authority whose id is no URI. Source: v2-to-FHIR maps CX, EI, HD, DLN, PLN;
+tables 0203, 0301.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import lru_cache
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.mapping.functions.systems import V2
-from adapter.mapping.functions.tables import V2_TABLES
+from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
 
 CHECK_DIGIT = "http://hl7.org/fhir/StructureDefinition/identifier-checkDigit"
@@ -33,19 +34,25 @@ def universal_identifier(universal_id: str, universal_type: str) -> Json | None:
     """A universal id with its type (HD.2, HD.3) as Identifier; None without. Shared: never change it."""
     if not universal_id:
         return None
-    kind = universal_type.upper()
-    arcs = universal_id.split(".")
-    if kind == "ISO" and len(arcs) > 2 and all(a.isascii() and a.isdigit() and str(int(a)) == a for a in arcs):
-        return {"system": URI_SYSTEM, "value": f"urn:oid:{universal_id}"}
-    if kind in ("UUID", "GUID") and len(universal_id) == 36:
-        return {"system": URI_SYSTEM, "value": f"urn:uuid:{universal_id.lower()}"}
-    if kind in ("URI", "URL") and ":" in universal_id:
-        return {"system": URI_SYSTEM, "value": universal_id}
+    uri = _uri(universal_id, universal_type.upper())
+    if uri:
+        return {"system": URI_SYSTEM, "value": uri}
     if not universal_type:
         return {"value": universal_id}
-    coded = universal_type in _UNIVERSAL_TYPES
-    return {"type": {"coding": [{"system": V2 + "0301", "code": universal_type}]} if coded else {"text": universal_type},
-            "value": universal_id}
+    if universal_type not in _UNIVERSAL_TYPES:
+        return {"type": {"text": universal_type}, "value": universal_id}
+    return {"type": {"coding": [{"system": V2 + "0301", "code": universal_type}]}, "value": universal_id}
+
+
+def _uri(universal_id: str, kind: str) -> str:
+    """A universal id as URI, '' where its type gives none or it has not that type's form."""
+    arcs = universal_id.split(".")
+    if kind == "ISO" and len(arcs) > 2 and arcs[0] in ("0", "1", "2") and all(
+            a.isascii() and a.isdigit() and (a == "0" or a[0] != "0") for a in arcs):
+        return f"urn:oid:{universal_id}"
+    if kind in ("UUID", "GUID") and len(universal_id) == 36 and universal_id.count("-") == 4:
+        return f"urn:uuid:{universal_id.lower()}"
+    return universal_id if kind in ("URI", "URL") and ":" in universal_id and " " not in universal_id else ""
 
 
 def hd_parts(rep: Rep, n: int) -> tuple[str, str, str]:
@@ -84,8 +91,8 @@ def check_digit(digit: str, scheme: str) -> list[Json] | None:
     return found or None
 
 
-def identifier(value: str, system: str, kind: str = "", extension: list[Json] | None = None, start: str | None = None,
-               end: str | None = None, by: Json | None = None) -> Json:
+def identifier(value: str, system: str, kind: str = "", *, extension: list[Json] | None = None,
+               start: str | None = None, end: str | None = None, by: Json | None = None) -> Json:
     """An Identifier of parts already read."""
     found: Json = {}
     if extension:
@@ -123,21 +130,21 @@ def cx_identifier(rep: Rep, ctx: Context, kind: str = "", use: str = "") -> Json
         authority, facility, code = hd_parts(rep, 4), hd_parts(rep, 6), rep.get(5) or kind
     system = ctx.system(*authority, code)
     start, end = rep.get(7) if count > 6 else "", rep.get(8) if count > 7 else ""
-    found = identifier(value, system, code, check_digit(rep.get(2), rep.get(3)) if count > 1 else None,
-                       ctx.moment(start) if start else None, ctx.moment(end) if end else None,
-                       assigner(authority, facility, system) if count > 3 else None)
+    found = identifier(value, system, code, extension=check_digit(rep.get(2), rep.get(3)) if count > 1 else None,
+                       start=ctx.moment(start) if start else None, end=ctx.moment(end) if end else None,
+                       by=assigner(authority, facility, system) if count > 3 else None)
     return {"use": use, **found} if use else found
 
 
-@function("cx_string", {"1": "", **dict.fromkeys((str(n) for n in range(2, 13)), "drop: the element is the bare number")})
-def cx_string(rep: Rep, ctx: Context) -> str | None:
+@function("cx_string", {"1": "", **dict.fromkeys((str(n) for n in range(2, 13)), "drop: the element is a bare number")})
+def cx_string(rep: Rep, _ctx: Context) -> str | None:
     """The number of a CX alone."""
     return rep.get(1) or None
 
 
 @function("ei_identifier", {"1": "value", "2": "assigner.display", "3": "system", "4": "system"})
 def ei_identifier(rep: Rep, ctx: Context, kind: str = "") -> Json | None:
-    """An EI as Identifier; an EI without EI.1 that has a UUID, GUID or URI in EI.3 is that. kind: type code (table 0203)."""
+    """An EI as Identifier; without EI.1 its universal id is the value. kind: type code (table 0203)."""
     value, namespace, universal, scheme = rep.get(1), rep.get(2), rep.get(3), rep.get(4)
     if not value:
         return universal_identifier(universal, scheme)

@@ -1,7 +1,7 @@
 """Places: PL as a chain of Locations, from the facility down to the bed.
 
-Each level is keyed by its path within the facility (or the sender, where it names none). Floor and building are no part of
-a bed's path: senders leave them out. Source: v2-to-FHIR maps PL[Location], HD[Location]; tables 0116, 0305.
+Each level is keyed by its path within the facility (or the sender, where it names none). Floor and building are no part
+of a bed's path: senders leave them out. Source: v2-to-FHIR maps PL[Location], HD[Location]; tables 0116, 0305.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PL_PARTS = {
     **{f"{n}.2": "Location.identifier.value" for n in (1, 2, 3, 4, 7, 8)},
     **{f"{n}.3": "Location.identifier.type" for n in (1, 2, 3, 4, 7, 8)},
     "5": "Location.operationalStatus", "6": "Location.type", "9": "Location.description", "10": "Location.identifier",
-    "10.1": "Location.identifier.value", "10.2": "Location.identifier.assigner.display", "10.3": "Location.identifier.system",
-    "10.4": "Location.identifier.system", "11": "Location.identifier.system", "11.1": "Location.identifier.system",
-    "11.2": "Location.identifier.system", "11.3": "Location.identifier.system"}
+    "10.1": "Location.identifier.value", "10.2": "Location.identifier.assigner.display",
+    "10.3": "Location.identifier.system", "10.4": "Location.identifier.system",
+    **dict.fromkeys(("11", "11.1", "11.2", "11.3"), "Location.identifier.system")}
 
 
 @lru_cache(maxsize=16)
@@ -68,12 +68,13 @@ def pl_location(rep: Rep, ctx: Context) -> Json | None:
 
 def _only(rep: Rep, ctx: Context) -> Json | None:
     """A PL that is a point of care and nothing else, the commonest."""
-    name = rep.get(1)
+    parts = hd_parts(rep, 1)
+    name = parts[0] or parts[1]
     if not name:
         return None
-    parts = hd_parts(rep, 1)
     system = ctx.system("")
-    return {"reference": ctx.emit("Location", f"{system}|{name}", _level("wa", name, parts, system, name)), "display": name}
+    body = _level("wa", name, parts, system, name)
+    return {"reference": ctx.emit("Location", f"{system}|{name}", body), "display": name}
 
 
 def _level(kind: str, name: str, parts: tuple[str, str, str], system: str, value: str) -> Json:
@@ -120,7 +121,7 @@ def _described(rep: Rep, system: str, ctx: Context) -> Json | None:
 
 
 @function("pl_string", {"*": ""})
-def pl_string(rep: Rep, ctx: Context) -> str | None:
+def pl_string(rep: Rep, _ctx: Context) -> str | None:
     """A place in one line, the narrowest level first."""
     words = [text for n, _ in reversed(_LEVELS) if (text := rep.get(n))]
     return ", ".join(words) or rep.get(9) or None

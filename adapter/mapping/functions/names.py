@@ -9,12 +9,12 @@ from functools import lru_cache
 
 from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.registry import Context, Rep, function
-from adapter.mapping.functions.tables import V2_TABLES
+from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
 
 _CORE = "http://hl7.org/fhir/StructureDefinition/"
-_FAMILY = ((2, _CORE + "humanname-own-prefix"), (3, _CORE + "humanname-own-name"), (4, _CORE + "humanname-partner-prefix"),
-           (5, _CORE + "humanname-partner-name"))
+_FAMILY = ((2, _CORE + "humanname-own-prefix"), (3, _CORE + "humanname-own-name"),
+           (4, _CORE + "humanname-partner-prefix"), (5, _CORE + "humanname-partner-name"))
 _CALLED_BY = [{"url": _CORE + "iso21090-EN-qualifier", "valueCode": "CL"}]
 
 
@@ -32,7 +32,8 @@ def put_family(rep: Rep, n: int, name: Json) -> None:
 @lru_cache(maxsize=1024)
 def _extensions(order: str, representation: str, kind: str) -> tuple[Json, ...]:
     """The extensions of codes already mapped: assembly order, representation, and a use that FHIR has no code for."""
-    pairs = (("humanname-assembly-order", order), ("iso21090-EN-representation", representation), ("iso21090-EN-use", kind))
+    pairs = (("humanname-assembly-order", order), ("iso21090-EN-representation", representation),
+             ("iso21090-EN-use", kind))
     return tuple({"url": _CORE + url, "valueCode": code} for url, code in pairs if code)
 
 
@@ -72,8 +73,8 @@ def shown(name: Json) -> str:
 @function("xpn_human_name", {
     "1": "family", "1.1": "family", "1.2": "family.extension(humanname-own-prefix)",
     "1.3": "family.extension(humanname-own-name)", "1.4": "family.extension(humanname-partner-prefix)",
-    "1.5": "family.extension(humanname-partner-name)", "2": "given[0]", "3": "given[1]", "4": "suffix[0]", "5": "prefix[0]",
-    "6": "suffix[1]", "7": "use", "8": "extension(iso21090-EN-representation)",
+    "1.5": "family.extension(humanname-partner-name)", "2": "given[0]", "3": "given[1]", "4": "suffix[0]",
+    "5": "prefix[0]", "6": "suffix[1]", "7": "use", "8": "extension(iso21090-EN-representation)",
     "9": "drop: the context a name is meant for; R4 has use alone", "10": "period", "10.1": "period.start",
     "10.2": "period.end", "11": "extension(humanname-assembly-order)", "12": "period.start", "13": "period.end",
     "14": "suffix[2]", "15": "given[2].extension(iso21090-EN-qualifier CL)"})
@@ -104,7 +105,7 @@ def xpn_human_name(rep: Rep, ctx: Context, use: str = "") -> Json | None:
 
 
 def put_validity(rep: Rep, at: tuple[int, int, int], ctx: Context, element: Json) -> None:
-    """Effective and expiration date, else the older validity range (a DR), as period. at: range, effective, expiration."""
+    """Effective and expiration date, else the older validity range (a DR), as period. at: range, start and end."""
     start, end = rep.get(at[1]), rep.get(at[2])
     if not start and not end and at[0] <= len(rep.parts):
         start, end = rep.sub(at[0], 1), rep.sub(at[0], 2)

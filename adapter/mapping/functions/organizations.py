@@ -26,7 +26,8 @@ def _identifier(rep: Rep, ctx: Context) -> Json | None:
         return None
     authority, facility, kind = hd_parts(rep, 6), hd_parts(rep, 8), rep.get(7)
     system = ctx.system(*authority, kind)
-    return identifier(value, system, kind, check_digit(rep.get(4), rep.get(5)), by=assigner(authority, facility, system))
+    return identifier(value, system, kind, extension=check_digit(rep.get(4), rep.get(5)),
+                      by=assigner(authority, facility, system))
 
 
 @function("xon_organization", {"1": "Organization.name",
@@ -58,13 +59,14 @@ def xon_organization(rep: Rep, ctx: Context) -> Json | None:
 
 
 @function("xon_identifier", {"1": "drop: the name; an identifier has none", "2": "drop: the kind of name",
-                             **{at: text.removeprefix("identifier.") for at, text in _XON_IDENTIFIER.items()}, "9": _NO_HOME})
+                             **{at: text.removeprefix("identifier.") for at, text in _XON_IDENTIFIER.items()},
+                             "9": _NO_HOME})
 def xon_identifier(rep: Rep, ctx: Context) -> Json | None:
     """The identifier of an XON alone; XON.3 only where XON.10 is empty."""
     return _identifier(rep, ctx)
 
 
 @function("xon_string", {"*": ""})
-def xon_string(rep: Rep, ctx: Context) -> str | None:
+def xon_string(rep: Rep, _ctx: Context) -> str | None:
     """The name of an XON, else its identifier."""
     return rep.get(1) or rep.get(10) or rep.get(3) or None

@@ -1,7 +1,7 @@
 """Persons who care: XCN, CNN and NDL as Practitioner, said once as a shared resource and referred to.
 
-A person without an identifier is a name only: two of one name need not be one. Source: v2-to-FHIR maps XCN[Practitioner],
-CNN[Practitioner], NDL[PractitionerRole]; table 0360; v3-ParticipationType.
+A person without an identifier is a name only: two of one name need not be one. Source: v2-to-FHIR maps
+XCN[Practitioner], CNN[Practitioner], NDL[PractitionerRole]; table 0360; v3-ParticipationType.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from adapter.mapping.functions.identifiers import assigner, check_digit, hd_part
 from adapter.mapping.functions.names import put_codes, put_family, put_validity, shown, texts
 from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.registry import Context, Rep, function
+from adapter.mapping.functions.systems import V2
 from adapter.model import Json
 
 _PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
@@ -27,13 +28,14 @@ XCN_PARTS = {
     "2.4": "Practitioner.name.family.extension(humanname-partner-prefix)",
     "2.5": "Practitioner.name.family.extension(humanname-partner-name)", "3": "Practitioner.name.given[0]",
     "4": "Practitioner.name.given[1]", "5": "Practitioner.name.suffix[0]", "6": "Practitioner.name.prefix[0]",
-    "7": "Practitioner.qualification.code", "8": "drop: the table the identifier was looked up in", "9": "Practitioner.identifier.system",
-    "9.1": "Practitioner.identifier.assigner.display", "9.2": "Practitioner.identifier.system",
-    "9.3": "Practitioner.identifier.system", "10": "Practitioner.name.use",
+    "7": "Practitioner.qualification.code", "8": "drop: the table the identifier was looked up in",
+    "9": "Practitioner.identifier.system", "9.1": "Practitioner.identifier.assigner.display",
+    "9.2": "Practitioner.identifier.system", "9.3": "Practitioner.identifier.system", "10": "Practitioner.name.use",
     "11": "Practitioner.identifier.extension(identifier-checkDigit)",
     "12": "Practitioner.identifier.extension(namingsystem-checkDigit)", "13": "Practitioner.identifier.type",
     "14": "Practitioner.identifier.assigner", "14.1": "Practitioner.identifier.assigner.display",
-    "14.2": "Practitioner.identifier.assigner.identifier.value", "14.3": "Practitioner.identifier.assigner.identifier.type",
+    "14.2": "Practitioner.identifier.assigner.identifier.value",
+    "14.3": "Practitioner.identifier.assigner.identifier.type",
     "15": "Practitioner.name.extension(iso21090-EN-representation)",
     "16": "drop: the context a name is meant for; R4 has use alone", "17": "Practitioner.name.period",
     "17.1": "Practitioner.name.period.start", "17.2": "Practitioner.name.period.end",
@@ -46,7 +48,7 @@ XCN_PARTS = {
 
 @lru_cache(maxsize=1024)
 def _qualification(degree: str) -> Json:
-    return {"code": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0360", "code": degree}], "text": degree}}
+    return {"code": {"coding": [{"system": V2 + "0360", "code": degree}], "text": degree}}
 
 
 @function("xcn_practitioner", XCN_PARTS)
@@ -63,7 +65,7 @@ def xcn_practitioner(rep: Rep, ctx: Context) -> Json | None:
         ("", "", ""), ("", "", ""), "")
     system = ctx.system(*authority, kind)
     body: Json = {"identifier#XCN": [identifier(
-        value, system, kind, check_digit(rep.get(11), rep.get(12)) if count > 10 else None,
+        value, system, kind, extension=check_digit(rep.get(11), rep.get(12)) if count > 10 else None,
         by=assigner(authority, facility, system) if count > 8 else None)]}
     if name:
         body["name#XCN"] = [name]
@@ -83,7 +85,8 @@ def _xcn_name(rep: Rep, count: int, ctx: Context) -> Json | None:
     name: Json = {}
     put_family(rep, 2, name)
     suffix = texts(rep.get(5), rep.get(21)) if count > 4 else []
-    for element, values in (("given", texts(rep.get(3), rep.get(4))), ("suffix", suffix), ("prefix", texts(rep.get(6)))):
+    given, prefix = texts(rep.get(3), rep.get(4)), texts(rep.get(6))
+    for element, values in (("given", given), ("suffix", suffix), ("prefix", prefix)):
         if values:
             name[element] = values
     if name and count > 9:
@@ -104,7 +107,7 @@ def participation(code: str) -> Json:
 
 @function("xcn_participant", {at: text if text.startswith("drop") else f"individual -> {text}"
                               for at, text in XCN_PARTS.items()})
-def xcn_participant(rep: Rep, ctx: Context, type: str = "PART") -> Json | None:  # noqa: A002 - the option's name in mapping files
+def xcn_participant(rep: Rep, ctx: Context, type: str = "PART") -> Json | None:
     """An XCN as Encounter.participant. type: code of v3-ParticipationType (ATND, ADM, CON, REF ...)."""
     reference = xcn_practitioner(rep, ctx)
     return {"type": [participation(type)], "individual": reference} if reference else None

@@ -1,4 +1,4 @@
-"""Single values: text, numbers, booleans, times and periods. Source: v2-to-FHIR datatype maps ST, NM, SI, ID, DTM, DT, DR."""
+"""Single values: text, numbers, booleans, times and periods. Source: v2-to-FHIR maps ST, NM, SI, ID, DTM, DT, DR."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TRUE_FALSE = {"Y": True, "N": False, "YES": True, "NO": False}
 
 
 @function("st_string", {"*": ""})
-def st_string(rep: Rep, ctx: Context, part: int = 0) -> str | None:
+def st_string(rep: Rep, _ctx: Context, part: int = 0) -> str | None:
     """Text as it stands, unescaped; `part` takes one component of it."""
     return (rep.get(part) if part else rep.plain()) or None
 
@@ -62,7 +62,9 @@ def decimal(text: str, ctx: Context) -> int | float | None:
     if not digits.isascii() or not (whole + fraction).isdigit() or len(digits) > 18:
         ctx.issue("bad-number")
         return None
-    return float(text) if dot and fraction.strip("0") else int(text[: -len(dot + fraction)] or "0") if dot else int(text)
+    if not dot:
+        return int(text)
+    return float(text) if fraction.strip("0") or not whole else int(text.partition(".")[0])
 
 
 @function("yes_no_boolean", {"1": ""})

@@ -1,4 +1,7 @@
-"""Amounts: CQ as Quantity, MO and CP as Money, NM with a unit. Source: v2-to-FHIR maps CQ[Quantity], NM[Quantity-LengthOfStay]."""
+"""Amounts: CQ as Quantity, MO and CP as Money, NM with a unit.
+
+Source: v2-to-FHIR maps CQ[Quantity], NM[Quantity-LengthOfStay].
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from adapter.model import Json
 
 _UCUM = "http://unitsofmeasure.org"
 _UNITS = frozenset((
-    "% /min 1 [degF] [in_i] [lb_av] [ft_i] Cel a mo wk d h min s cm g g/dL g/L kg kg/m2 L m mL mg mg/dL mm mm[Hg] mmol/L mol/L "
-    "ug ug/mL umol/L U/L [IU]/L meq/L ng/mL pg/mL 10*3/uL 10*6/uL").split())
+    "%", "/min", "1", "[degF]", "[in_i]", "[lb_av]", "[ft_i]", "Cel", "a", "mo", "wk", "d", "h", "min", "s", "cm",
+    "g", "g/dL", "g/L", "kg", "kg/m2", "L", "m", "mL", "mg", "mg/dL", "mm", "mm[Hg]", "mmol/L", "mol/L", "ug",
+    "ug/mL", "umol/L", "U/L", "[IU]/L", "meq/L", "ng/mL", "pg/mL", "10*3/uL", "10*6/uL"))
 """Units of UCUM that may claim it. A unit that the validator can not parse would make the whole resource invalid."""
 
 

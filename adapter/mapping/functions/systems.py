@@ -9,7 +9,7 @@ from collections.abc import Container
 from functools import lru_cache
 
 from adapter.mapping.functions.registry import Context
-from adapter.mapping.functions.tables import V2_TABLES
+from adapter.mapping.tables import V2_TABLES
 
 V2 = "http://terminology.hl7.org/CodeSystem/v2-"
 
