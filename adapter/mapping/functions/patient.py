@@ -50,8 +50,8 @@ def _omb(reps: list[Rep], ctx: Any, table: str, known: frozenset[str], profile: 
     return {"url": f"{US_CORE}/{profile}", "extension": parts}
 
 
-@function("language_concept", {"1": "coding[0].code", "2": "text", "3": "drop: the BCP 47 code says it", "9": "text"})
-def language_concept(rep: Rep, ctx: Any) -> Json | None:
+@function("cwe_bcp47", {"1": "coding[0].code", "2": "text", "3": "drop: the BCP 47 code says it", "9": "text"})
+def cwe_bcp47(rep: Rep, ctx: Any) -> Json | None:
     """A language as BCP 47 code with the sender's own as text: RelatedPerson allows no coding of another system here."""
     found = ctx.code("language", rep.get(1)) if rep.get(1) else None
     if rep.get(1) and not found:

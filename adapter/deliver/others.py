@@ -1,0 +1,66 @@
+"""Other clients' writes on a FHIR server as journal entries, with all that is needed to read them again later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from adapter.deliver.read_back import Written, moment_of, patient_of
+from adapter.fhirserver.embedded import check_versions
+from adapter.fhirserver.port import Version, Write
+from adapter.model import Json
+from adapter.store import journal, outbox
+from adapter.store.journal import Entry
+from adapter.store.resources import key_and_person, without_meta
+
+
+def bring_in(connection: Connection, version: Version, server: str, now_us: int) -> bool:
+    """Journal one version of an upstream server; False where it is ours, or known already."""
+    at = (version.resource_type, version.id)
+    ours = outbox.pushed(connection, server, [at]).get(at)
+    if ours is not None and _number(version.version) <= _number(ours.version):
+        return False
+    base = ours.body if ours else None
+    entry = _entry(connection, server, Write(resource_type=at[0], id=at[1], body=version.body), version.version,
+                   moment_of(version.last_updated), base, now_us, known=ours is not None)
+    if journal.known(connection, [entry.identity]):
+        return False
+    journal.append(connection, [entry])
+    if ours is not None:
+        outbox.note_version(connection, server, *at, version.version, without_meta(version.body) if version.body else None)
+    return True
+
+
+def take(connection: Connection, writes: Sequence[Write], server: str, now_us: int) -> list[Entry]:
+    """Journal another client's transaction on the embedded server; the entries of those writes that change something.
+
+    Raises Rejected (version-conflict) where an If-Match is not current.
+    """
+    before = check_versions(connection, writes)
+    entries: list[Entry] = []
+    for w in writes:
+        stored = before.get((w.resource_type, w.id))
+        if (stored.body if stored else None) == (without_meta(w.body) if w.body else None):
+            continue
+        entry = _entry(connection, server, w, str(stored.version + 1 if stored else 1), now_us, stored.body if stored else None,
+                       now_us, known=stored is not None)
+        entries.append(replace(entry, state="done"))
+    journal.append(connection, entries)
+    return entries
+
+
+def _entry(connection: Connection, server: str, w: Write, version: str, moment: int, base: Json | None, now_us: int, *,
+           known: bool) -> Entry:
+    key, person = (key_and_person(connection, w.resource_type, w.id) or ("", "")) if known else ("", "")
+    about = patient_of(w.body)
+    patient = (key_and_person(connection, "Patient", about.removeprefix("Patient/")) or ("", ""))[0] if about else ""
+    written = Written(server=server, resource_type=w.resource_type, id=w.id, version=version, moment=moment, base=base,
+                      body=without_meta(w.body) if w.body else None, key=key, person=person, patient=patient)
+    return Entry(identity=written.identity, kind="fhir", feed=f"server:{server}", source=f"server:{server}", arrival=now_us,
+                 raw=written.journalled(), state="waiting", origin=server)
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isdigit() else 0
