@@ -10,6 +10,7 @@ from adapter.model import Issue
 from adapter.parse.rows_contract import Contract
 from adapter.parse.rows_options import CsvOptions
 
+_LONGEST = 255
 _OTHER_DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -26,7 +27,7 @@ class Header:
 def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> Header:
     """Bind a header. Names match without regard to case and outer spaces.
 
-    Raises Rejected: csv-header (doubled names; none that the contract knows), csv-column-missing.
+    Raises Rejected: csv-header (names doubled, too long, or none that the contract knows), csv-column-missing.
     """
     written = tuple(cell.strip() for cell in header)
     places = _places(written)
@@ -47,10 +48,12 @@ def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> H
 
 
 def _places(written: tuple[str, ...]) -> dict[str, int]:
-    """Folded header -> its place, from 0. Raises Rejected (csv-header) where one stands twice."""
+    """Folded header -> its place, from 0. Raises Rejected (csv-header) where one stands twice or is too long."""
     places: dict[str, int] = {}
     for place, cell in enumerate(written):
         folded = cell.casefold()
+        if len(cell) > _LONGEST:
+            raise Rejected("csv-header", "row 1", f"the header of column {place + 1} is above {_LONGEST} characters")
         if folded in places:
             raise Rejected("csv-header", "row 1", f"columns {places[folded] + 1} and {place + 1} have the same header")
         if cell:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
+from adapter.errors import Rejected
 from adapter.parse.rows_options import LONGEST_RECORD, CsvOptions
 
 _CHUNK = 262_144
@@ -110,7 +111,10 @@ class Records:
         return self._back.popleft() if self._back else next(self._lines, None)
 
     def _cells(self, record: bytes) -> int:
-        return len(split(self._text(record).rstrip("\r\n"), self._options) or ())
+        try:
+            return len(split(self._text(record).rstrip("\r\n"), self._options) or ())
+        except Rejected:
+            return -1
 
     @staticmethod
     def _text(line: bytes) -> str:
@@ -119,9 +123,15 @@ class Records:
 
 
 def split(record: str, options: CsvOptions) -> list[str] | None:
-    """The cells of one record; None where a quote is not closed or stands inside a cell."""
+    """The cells of one record; None where a quote is not closed or stands inside a cell.
+
+    Raises Rejected (csv-cell-long) for a quoted cell above the csv module's own limit.
+    """
     if options.quote not in record:
         return record.split(options.delimiter)
     if not shape(options.delimiter, options.quote).closed.fullmatch(record):
         return None
-    return next(csv.reader((record,), delimiter=options.delimiter, quotechar=options.quote, strict=True))
+    try:
+        return next(csv.reader((record,), delimiter=options.delimiter, quotechar=options.quote, strict=True))
+    except csv.Error as error:
+        raise Rejected("csv-cell-long", "row 1", f"above {csv.field_size_limit()} characters") from error

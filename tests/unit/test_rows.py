@@ -254,6 +254,16 @@ def test_issues_name_no_cell() -> None:
         assert not any("Canary" in message(issue) for issue in row.issues)
 
 
+@pytest.mark.parametrize("cell", ["x" * 200_000, '"' + '""' * 200_000 + '"', '"' + "x\n" * 90_000 + '"'])
+def test_a_cell_of_any_length_is_told_and_the_next_row_read(cell: str) -> None:
+    *bad, good = outcome(f"a,b,c\nx,{cell},z\nk,l,m\n", PLAIN)
+    assert codes(bad[0])[0][0] in ("csv-cell-long", "csv-quote")
+    assert not any(isinstance(row, Row) for row in bad)
+    assert isinstance(good, Row)
+    with pytest.raises(Rejected):
+        read(f"a,{cell}\n".encode(), PLAIN, CsvOptions(longest_cell=131_072))
+
+
 def test_memory_is_bounded_where_a_line_never_ends() -> None:
     (row,) = outcome(HEADER.encode() + b"x" * 3_000_000)
     assert codes(row) == [("csv-cell-long", "row 2")]
