@@ -1,0 +1,47 @@
+"""Who a CSV row names, stated as shared resources: organizations by id, practitioners by NPI, natural supports by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.mapping.context import slug
+from adapter.model import Json
+
+ORGANIZATION = "urn:x-careloop:organization"
+NPI = "http://hl7.org/fhir/sid/us-npi"
+UNNUMBERED = "urn:x-careloop:practitioner"
+"""System of the keys of practitioners without NPI: organization and name. It is never stated as an identifier."""
+SUPPORT = "urn:x-careloop:related-person"
+"""System of the keys of natural supports: member and name."""
+
+
+def organization(value: str, name: str, ctx: Any) -> Json:
+    """State the Organization of an id; a reference to it."""
+    body: Json = {"identifier#id": [{"system": ORGANIZATION, "value": value}], "active": True}
+    if name:
+        body["name"] = name
+    return {"reference": ctx.emit("Organization", f"{ORGANIZATION}|{value}", body)}
+
+
+def practitioner(row: Any, ctx: Any) -> Json | None:
+    """State the Practitioner a row names by npi, else by organization_id and name; a reference, None where nobody is named."""
+    npi, given, family = (row.first(c).plain() for c in ("npi", "first_name", "last_name"))
+    body: Json = {"identifier#npi": [{"system": NPI, "value": npi}]} if npi else {}
+    if given or family:
+        body["name#row"] = [{**({"family": family} if family else {}), **({"given": [given]} if given else {})}]
+    if not body:
+        return None
+    if not npi and row.first("phone").plain():
+        body["telecom#phone"] = [{"system": "phone", "value": row.first("phone").plain(), "use": "work"}]
+    own = f"{slug(row.first('organization_id').plain())}/{slug(family)}/{slug(given)}"
+    return {"reference": ctx.emit("Practitioner", f"{NPI}|{npi}" if npi else f"{UNNUMBERED}|{own}", body)}
+
+
+def support_key(row: Any) -> str:
+    """The key of the RelatedPerson of a natural support: member, first name, last name (else relationship); '' without.
+
+    The same as the map of RelatedPerson in mappings/care_team makes.
+    """
+    member, given = row.first("member_id").plain(), row.first("first_name").plain()
+    family = row.first("last_name").plain() or row.first("relationship").plain() or given
+    return f"{SUPPORT}|{'/'.join(t for t in (member, given, family) if t)}" if family else ""
