@@ -124,10 +124,14 @@ def _write(connection: Connection, catalog: Catalog, resources: Sequence[tuple[s
         node = {**body, "resourceType": resource_type, "id": resource_id}
         for view in catalog.by_type[resource_type]:
             names = _names(view)
-            rows[view.name].extend(dict(zip(names, row, strict=True)) for row in view.rows(node))
+            rows[view.name].extend(dict(zip(names, map(_stored, row), strict=True)) for row in view.rows(node))
     for name, of_view in rows.items():
         if of_view:
             connection.execute(insert(_table(catalog, catalog.views[name])), of_view)
+
+
+def _stored(value: Any) -> Any:
+    return int(value) if value.__class__ is bool else value
 
 
 def _forget(connection: Connection, table: Table, ids: Sequence[str]) -> None:
