@@ -1,5 +1,4 @@
-"""Is a resource FHIR R4? Structure and codes by its schema, then what a schema cannot see (walk.py), then
-whole-resource rules.
+"""Is a resource FHIR R4? Structure and codes by its schema, then what a schema cannot see (walk.py and here).
 
 Findings are `Issue` values with a FHIRPath place; none holds a value of the resource.
 """
@@ -27,8 +26,15 @@ def check(resource: Json) -> list[Issue]:
     Each is a `fhir-structure` at its FHIRPath. Where the structure does not hold, the other checks wait for it.
     Contained resources and those in a Bundle or in Parameters are checked too. For references see `check_references`.
     """
+    try:
+        return _check(resource)
+    except RecursionError:
+        return [Issue(code="fhir-structure", place="resourceType", detail="nested too deep")]
+
+
+def _check(resource: Json) -> list[Issue]:
     resource_type: Any = resource.get("resourceType")
-    if resource_type not in facts.resource_types():
+    if not isinstance(resource_type, str) or resource_type not in facts.resource_types():
         return [Issue(code="fhir-structure", place="resourceType", detail="not a resource type that is known here")]
     wrong: list[tuple[Any, str]] = list(schema.errors(resource))
     if not wrong:
@@ -37,9 +43,8 @@ def check(resource: Json) -> list[Issue]:
         rule = _RULES.get(resource_type)
         if rule is not None:
             wrong += rule(resource)
-    found = [
-        Issue(code="fhir-structure", place=facts.fhirpath(resource_type, path), detail=words) for path, words in wrong
-    ]
+    found = [Issue(code="fhir-structure", place=facts.fhirpath(resource_type, path), detail=words)
+             for path, words in wrong]
     if not wrong and ("contained" in resource or resource_type in _HOLDERS):
         for path, inside in resources_inside(resource, resource_type):
             place = facts.fhirpath(resource_type, path)

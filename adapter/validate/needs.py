@@ -41,6 +41,19 @@ class Need:
     below: tuple[Need, ...]
 
 
+def parts(node: Json, element: str) -> list[Json]:
+    """The objects of an element that is an object or a list of them; anything else in it is passed over."""
+    value: Any = node.get(element)
+    items = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return [cast("Json", item) for item in items if isinstance(item, dict)]
+
+
+def text(node: Json, element: str) -> str:
+    """The text of a primitive element, '' where there is none."""
+    value: Any = node.get(element)
+    return value if isinstance(value, str) else ""
+
+
 def unknown_concept() -> Json:
     """A CodeableConcept that says the reason is unknown."""
     return {"coding": [{"system": DAR_SYSTEM, "code": "unknown", "display": "Unknown"}]}

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.model import Issue, Json
-from adapter.validate.needs import absent, unknown_concept
+from adapter.validate.needs import absent, parts, text, unknown_concept
 
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _UCUM = "http://unitsofmeasure.org"
 _PROFILES = {"laboratory": "us-core-observation-lab", "survey": "us-core-observation-screening-assessment"}
-_VITAL_SIGNS = frozenset((  # LOINC: panel; rates of breath and heart, oxygen, temperature; height, head, weight; BMI, BP
+_VITAL_SIGNS = frozenset((  # LOINC: panel, breath, heart, oxygen, temperature, height, head, weight, BMI, pressure
     "85353-1", "9279-1", "8867-4", "2708-6", "8310-5", "8302-2", "9843-4", "29463-7", "39156-5", "85354-9"))
 
 
@@ -23,8 +23,14 @@ def observation_profiles(resource: Json, issues: list[Issue]) -> list[str]:
     if vital_sign(resource):
         _as_vital_sign(resource, issues)
         return []
-    found = [_PROFILES[c["code"]] for concept in resource.get("category", []) for c in concept.get("coding", [])
-             if c.get("system") == _CATEGORY and c.get("code") in _PROFILES]
+    found = sorted(
+        {
+            _PROFILES[text(c, "code")]
+            for concept in parts(resource, "category")
+            for c in parts(concept, "coding")
+            if c.get("system") == _CATEGORY and text(c, "code") in _PROFILES
+        }
+    )
     if found:
         _with_reason(resource, issues)
     return found
@@ -32,24 +38,23 @@ def observation_profiles(resource: Json, issues: list[Issue]) -> list[str]:
 
 def observation_rule(resource: Json) -> str:
     """The place where us-core-1 (day precision) or us-core-3 (UCUM) fails, '' where both hold."""
-    if len(resource.get("effectiveDateTime", "2000-01-01")) < 10:
-        return "Observation.effectiveDateTime"
-    quantity: Json = resource.get("valueQuantity", {})
-    if "code" in quantity and quantity.get("system") != _UCUM:
-        return "Observation.valueQuantity.system"
+    if 0 < len(text(resource, "effectiveDateTime")) < 10:
+        return "Observation.effective.ofType(dateTime)"
+    if any("code" in quantity and quantity.get("system") != _UCUM for quantity in parts(resource, "valueQuantity")):
+        return "Observation.value.ofType(Quantity).system"
     return ""
 
 
 def vital_sign(resource: Json) -> bool:
     """Whether a validator takes the Observation for a vital sign by its code."""
-    return any(c.get("system") == "http://loinc.org" and c.get("code") in _VITAL_SIGNS
-               for c in resource.get("code", {}).get("coding", []))
+    return any(c.get("system") == "http://loinc.org" and text(c, "code") in _VITAL_SIGNS
+               for concept in parts(resource, "code") for c in parts(concept, "coding"))
 
 
 def _as_vital_sign(resource: Json, issues: list[Issue]) -> None:
-    categories: list[Json] = resource.get("category", [])
+    categories = parts(resource, "category")
     if not any(c.get("system") == _CATEGORY and c.get("code") == "vital-signs"
-               for concept in categories for c in concept.get("coding", [])):
+               for concept in categories for c in parts(concept, "coding")):
         resource["category"] = [*categories, {"coding": [{"system": _CATEGORY, "code": "vital-signs"}]}]
     if not any(name in resource for name in ("effectiveDateTime", "effectivePeriod", "_effectiveDateTime")):
         resource["_effectiveDateTime"] = absent()

@@ -13,7 +13,18 @@ from typing import Any, cast
 
 from adapter.model import Issue, Json
 from adapter.validate import facts
-from adapter.validate.needs import DAR_EXTENSION, absent, impossible, lean, met, needs, satisfy, unknown_concept
+from adapter.validate.needs import (
+    DAR_EXTENSION,
+    absent,
+    impossible,
+    lean,
+    met,
+    needs,
+    parts,
+    satisfy,
+    text,
+    unknown_concept,
+)
 from adapter.validate.observations import observation_profiles, observation_rule
 
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
@@ -60,7 +71,7 @@ def claim(resource: Json) -> list[Issue]:
     Missing Data.
     """
     issues: list[Issue] = []
-    resource_type: str = resource.get("resourceType", "")
+    resource_type = text(resource, "resourceType")
     urls = _profiles_of(resource_type, resource, issues)
     for url in urls:
         refused = _fill(resource_type, resource, url, issues)
@@ -103,28 +114,27 @@ def _profiles_of(resource_type: str, resource: Json, issues: list[Issue]) -> lis
 
 def codings(resource: Json, element: str) -> set[str]:
     """`system|code` of each coding in a CodeableConcept element, or in a list of them."""
-    value: Any = resource.get(element, [])
-    concepts = cast("list[Json]", value if isinstance(value, list) else [value])
-    return {f"{coding.get('system', '')}|{coding.get('code', '')}" for concept in concepts
-            for coding in concept.get("coding", [])}
+    return {f"{text(coding, 'system')}|{text(coding, 'code')}" for concept in parts(resource, element)
+            for coding in parts(concept, "coding")}
 
 
 def _name_profile(resource: Json, url: str) -> None:
-    meta: Json = resource.get("meta", {})
-    named: list[str] = meta.get("profile", [])
-    if url not in named:
-        resource["meta"] = {**meta, "profile": [*named, url]}
+    nothing: Json = {}
+    meta = next(iter(parts(resource, "meta")), nothing)
+    named: Any = meta.get("profile", [])
+    if isinstance(named, list) and url not in named:
+        resource["meta"] = {**meta, "profile": [*cast("list[str]", named), url]}
 
 
 # --- what cannot be marked: the place, or ''
 
 def _refused(resource_type: str, resource: Json) -> str:
     if resource_type in ("Practitioner", "Organization"):
-        for index, identifier in enumerate(resource.get("identifier", [])):
-            if not _well_formed(identifier.get("system", ""), identifier.get("value")):
+        for index, identifier in enumerate(parts(resource, "identifier")):
+            if "value" in identifier and not _well_formed(text(identifier, "system"), text(identifier, "value")):
                 return f"{resource_type}.identifier[{index}].value"
     elif resource_type == "Coverage" and "subscriberId" not in resource:  # us-core-15
-        numbers = (codings(identifier, "type") for identifier in resource.get("identifier", []))
+        numbers = (codings(identifier, "type") for identifier in parts(resource, "identifier"))
         if not any(_MEMBER_NUMBER in found for found in numbers):
             return "Coverage.subscriberId"
     elif resource_type == "PractitionerRole":  # us-core-13
@@ -135,11 +145,11 @@ def _refused(resource_type: str, resource: Json) -> str:
     return ""
 
 
-def _well_formed(system: str, value: str | None) -> bool:
-    if system == NPI and value is not None:
+def _well_formed(system: str, value: str) -> bool:
+    if system == NPI:
         return valid_npi(value)
     form = _IDENTIFIER_FORM.get(system)
-    return form is None or value is None or form.fullmatch(value) is not None
+    return form is None or form.fullmatch(value) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -154,18 +164,17 @@ def valid_npi(value: str) -> bool:
 # --- invariants whose missing part can be marked
 
 def _patient(resource: Json, issues: list[Issue]) -> None:  # us-core-6
-    names: list[Json] = resource["name"]
+    names = parts(resource, "name")
     for index, name in enumerate(names):
         if "family" in name or "given" in name or "_family" in name or "_given" in name or _marked(name):
             continue
-        extensions = [*name.get("extension", []), *absent()["extension"]]
-        names = [*names[:index], {**name, "extension": extensions}, *names[index + 1:]]
+        extensions = [*parts(name, "extension"), *absent()["extension"]]
+        resource["name"] = names = [*names[:index], {**name, "extension": extensions}, *names[index + 1:]]
         issues.append(Issue(code="must-have-absent", place=f"Patient.name[{index}].family"))
-    resource["name"] = names
 
 
 def _marked(node: Json) -> bool:
-    return any(extension.get("url") == DAR_EXTENSION for extension in node.get("extension", []))
+    return any(extension.get("url") == DAR_EXTENSION for extension in parts(node, "extension"))
 
 
 def _related_person(resource: Json, issues: list[Issue]) -> None:  # us-core-14
@@ -179,25 +188,24 @@ def _practitioner_role(resource: Json, issues: list[Issue]) -> None:  # pd-1
 
 
 def _procedure(resource: Json, issues: list[Issue]) -> None:  # us-core-7
-    done = resource.get("status") in ("completed", "in-progress")
+    done = text(resource, "status") in ("completed", "in-progress")
     if done and not any(name.lstrip("_").startswith("performed") for name in resource):
         resource["_performedDateTime"] = absent()
         issues.append(Issue(code="must-have-absent", place="Procedure.performed"))
 
 
 def _medication_request(resource: Json, issues: list[Issue]) -> None:  # us-core-21
-    if resource.get("intent") in _ORDERS and "requester" not in resource:
+    if text(resource, "intent") in _ORDERS and "requester" not in resource:
         _mark(resource, "MedicationRequest", "requester", absent(), issues)
 
 
 def _provenance(resource: Json, issues: list[Issue]) -> None:  # provenance-1
-    agents: list[Json] = resource["agent"]
+    agents = parts(resource, "agent")
     for index, agent in enumerate(agents):
-        who: str = agent.get("who", {}).get("reference", "")
+        who = next((text(one, "reference") for one in parts(agent, "who")), "")
         if who.startswith(("Practitioner/", "Device/")) and "onBehalfOf" not in agent:
-            agents = [*agents[:index], {**agent, "onBehalfOf": absent()}, *agents[index + 1:]]
+            resource["agent"] = agents = [*agents[:index], {**agent, "onBehalfOf": absent()}, *agents[index + 1:]]
             issues.append(Issue(code="must-have-absent", place=f"Provenance.agent[{index}].onBehalfOf"))
-    resource["agent"] = agents
 
 
 def _mark(resource: Json, resource_type: str, name: str, value: Any, issues: list[Issue]) -> None:

@@ -47,8 +47,10 @@ _PATTERNS = {
     "xhtml": r"\s*<div xmlns=[\"']http://www\.w3\.org/1999/xhtml[\"'](.|\s)*",
 }
 _JSON_TYPES: dict[str, Json] = {
-    "boolean": {"type": "boolean"}, "decimal": {"type": "number"}, "integer": {"type": "integer"},
-    "unsignedInt": {"type": "integer", "minimum": 0}, "positiveInt": {"type": "integer", "minimum": 1},
+    "boolean": {"type": "boolean"}, "decimal": {"type": "number"},
+    "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+    "unsignedInt": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    "positiveInt": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
 }
 _FORMS = {
     "bcp47": "[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-[A-Za-z0-9]{5,8})*",
@@ -66,8 +68,8 @@ def primitive(kind: str) -> Json:
     found = dict(_JSON_TYPES.get(kind, {"type": "string"}))
     if kind in _PATTERNS:
         found["pattern"] = f"^({_PATTERNS[kind]})$"
-    if kind == "uri":  # urn:oid: and urn:uuid: have a form of their own
-        found |= {"if": {"pattern": "^urn:(oid|uuid):"}, "then": {"pattern": f"^({_OID}|{_UUID})$"}}
+    if kind == "uri":  # urn:oid: and urn:uuid: have a form of their own; validators refuse an OID shorter than 1.2.3.4
+        found |= {"if": {"pattern": "^urn:(oid|uuid):"}, "then": {"pattern": f"^({_OID}|{_UUID})$", "minLength": 15}}
     return found | {"$comment": f"not a {kind}"}
 
 
@@ -203,8 +205,10 @@ def _stood_for(resource: Json, error: jsonschema_rs.ValidationError) -> bool:
     path = error.instance_path
     if error.instance is not None or len(path) < 2 or not isinstance(path[-1], int):
         return False
-    beside: Any = _at(resource, path[:-2]).get(f"_{path[-2]}", [])
-    return path[-1] < len(beside) and beside[path[-1]] is not None
+    holder = _at(resource, path[:-2])
+    beside: Any = cast("Json", holder).get(f"_{path[-2]}") if isinstance(holder, dict) else None
+    said = cast("list[Any]", beside) if isinstance(beside, list) else []
+    return path[-1] < len(said) and said[path[-1]] is not None
 
 
 def _words(root: Json, error: jsonschema_rs.ValidationError) -> str:
