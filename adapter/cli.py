@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import cast
 
 import click
 
 from adapter import logs
-from adapter.commands.conversion import convert
-from adapter.commands.gaps import gaps
-from adapter.commands.mappings import cases, check
-from adapter.commands.operations import doctor, queue
-from adapter.commands.sending import load, send
-from adapter.commands.serving import serve
 from adapter.errors import Defect, Rejected, Unavailable, kind_of, message
 
+COMMANDS = {
+    "serve": "serving", "convert": "conversion", "send": "sending", "load": "sending", "gaps": "gaps",
+    "cases": "mappings", "check": "mappings", "queue": "operations", "doctor": "operations",
+}
+"""Each command and the module of `adapter.commands` that has it; read when it is asked for, so that all start fast."""
 
-class Told(click.Group):
-    """A group whose commands tell a foreseen failure in one line, and an unforeseen one without any value in it."""
+_LOG = logs.log("careloop")
+
+
+class Careloop(click.Group):
+    """Tells a foreseen failure in one line, and an unforeseen one without any value in it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """The commands, in the order of a message's way."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's too
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        return cast("click.Command", getattr(import_module(f"adapter.commands.{COMMANDS[cmd_name]}"), cmd_name))
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; Rejected, Unavailable, Defect and anything unforeseen end with exit code 1."""
@@ -28,16 +42,15 @@ class Told(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            logs.log("careloop").error("command failed", exc_info=error)
-            raise click.ClickException(f"the command failed ({type(error).__name__}) - {kind_of_defect()}") from None
+            _LOG.error("command failed", exc_info=error)
+            told = f"{type(error).__name__} at {logs.where(error)}"
+            raise click.ClickException(f"the command failed: {told} - {kind_of(_DEFECT).next_step}") from None
 
 
-def kind_of_defect() -> str:
-    """The next step of a defect."""
-    return kind_of(Defect("defect").issue).next_step
+_DEFECT = Defect("defect").issue
 
 
-@click.group(cls=Told, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Careloop, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("careloop"), prog_name="careloop")
 def main() -> None:
     """HL7 v2 ADT and partner CSV in, FHIR R4 out, care-team gaps queried back.
@@ -46,7 +59,3 @@ def main() -> None:
     CARELOOP_FHIR_URL, CARELOOP_AUTH, CARELOOP_KEY, CARELOOP_MAPPINGS.
     """
     logs.configure()
-
-
-for command in (serve, convert, send, load, gaps, cases, check, queue, doctor):
-    main.add_command(command)

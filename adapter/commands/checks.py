@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapter.commands.installation import opened
 from adapter.errors import Defect, Rejected, Unavailable, kind_of, message
 from adapter.fhirserver.port import Capabilities
+from adapter.logs import where
 from adapter.mapping.lint import lint
 from adapter.pipeline import open_feeds
 from adapter.settings import Settings, host_port
@@ -39,9 +40,17 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Every check, in the order in which a fault in one explains faults in the next."""
-    return [*_data_dir(settings), _database(settings), _mappings(settings), *_fhir_server(settings), *_ports(settings),
-            _java()]
+    """Every check, in the order in which a fault in one explains faults in the next; one that fails stops no other."""
+    found: list[Finding] = []
+    for what, check in _CHECKS.items():
+        try:
+            found += check(settings)
+        except (Rejected, Unavailable, Defect) as error:
+            told = message(error.issue).rpartition(" - ")[0]
+            found.append(_unsound(what, told, kind_of(error.issue).next_step))
+        except Exception as error:
+            found.append(_unsound(what, f"the check failed: {type(error).__name__} at {where(error)}", "report it"))
+    return found
 
 
 def _sound(what: str, told: str) -> Finding:
@@ -50,11 +59,6 @@ def _sound(what: str, told: str) -> Finding:
 
 def _unsound(what: str, told: str, next_step: str) -> Finding:
     return Finding(what=what, verdict="unsound", told=told, next_step=next_step)
-
-
-def _failed(what: str, error: Rejected | Unavailable | Defect) -> Finding:
-    told = message(error.issue).rpartition(" - ")[0]
-    return _unsound(what, told, kind_of(error.issue).next_step)
 
 
 def _data_dir(settings: Settings) -> Iterator[Finding]:
@@ -74,18 +78,17 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
         yield _sound("data folder", f"{folder}, {free // 1024**3} GB free")
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> Iterator[Finding]:
     try:
         with closing_engine(settings.database()) as engine:
             migrate(engine)
             if not writable(engine):
-                return _unsound("database", "it does not take a write", "check disk, rights, and who else holds it")
-            return _sound("database", f"{engine.dialect.name}, schema {newest_revision()}")
-    except (Unavailable, Defect, Rejected) as error:
-        return _failed("database", error)
+                yield _unsound("database", "it does not take a write", "check disk, rights, and who else holds it")
+            else:
+                yield _sound("database", f"{engine.dialect.name}, schema {newest_revision()}")
     except (ValueError, SQLAlchemyError) as error:
         told = str(error) if isinstance(error, ValueError) else type(error).__name__
-        return _unsound("database", told, "correct CARELOOP_DATABASE_URL")
+        yield _unsound("database", told, "correct CARELOOP_DATABASE_URL")
 
 
 @contextmanager
@@ -98,28 +101,21 @@ def closing_engine(url: str) -> Generator[Engine]:
         engine.dispose()
 
 
-def _mappings(settings: Settings) -> Finding:
+def _mappings(settings: Settings) -> Iterator[Finding]:
     if not settings.mappings.is_dir():
-        return _unsound("mappings", f"{settings.mappings} is not there", "set CARELOOP_MAPPINGS")
-    found = lint(settings.mappings)
-    if found:
-        return _unsound("mappings", f"{len(found)} findings, first {found[0]}", "run careloop check")
-    try:
-        return _sound("mappings", f"{len(open_feeds(settings.mappings).compiled)} feeds")
-    except Defect as error:
-        return _failed("mappings", error)
+        yield _unsound("mappings", f"{settings.mappings} is not there", "set CARELOOP_MAPPINGS")
+    elif found := lint(settings.mappings):
+        yield _unsound("mappings", f"{len(found)} findings, first {found[0]}", "run careloop check")
+    else:
+        yield _sound("mappings", f"{len(open_feeds(settings.mappings).compiled)} feeds")
 
 
 def _fhir_server(settings: Settings) -> Iterator[Finding]:
     if not settings.fhir_url:
         yield _sound("FHIR server", "embedded, in the same database")
         return
-    try:
-        with opened(settings) as gateway:
-            held = gateway.server.capabilities()
-    except (Unavailable, Defect, Rejected) as error:
-        yield _failed("FHIR server", error)
-        return
+    with opened(settings) as gateway:
+        held = gateway.server.capabilities()
     yield from _capabilities(held)
 
 
@@ -181,8 +177,13 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _java() -> Finding:
+def _java(_: Settings) -> Iterator[Finding]:
     if java := shutil.which("java"):
-        return _sound("Java", f"{java} (for tests against HAPI; the gateway needs none)")
-    return Finding(what="Java", verdict="note", told="not there; the gateway needs none",
-                   next_step="for tests against HAPI install a JDK 17 and Maven")
+        yield _sound("Java", f"{java} (for tests against HAPI; the gateway needs none)")
+    else:
+        yield Finding(what="Java", verdict="note", told="not there; the gateway needs none",
+                      next_step="for tests against HAPI install a JDK 17 and Maven")
+
+
+_CHECKS = {"data folder": _data_dir, "database": _database, "mappings": _mappings, "FHIR server": _fhir_server,
+           "addresses": _ports, "Java": _java}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
 
-from adapter.gateway import Gateway
 from adapter.settings import Settings
+
+if TYPE_CHECKING:
+    from adapter.gateway import Gateway
 
 
 def settings() -> Settings:
@@ -25,6 +28,8 @@ def settings() -> Settings:
 @contextmanager
 def opened(chosen: Settings) -> Generator[Gateway]:
     """The gateway on these settings, closed at the end."""
+    from adapter.gateway import Gateway  # what it imports takes a second, which `convert` need not wait
+
     gateway = Gateway(chosen)
     try:
         yield gateway

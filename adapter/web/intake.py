@@ -14,6 +14,7 @@ from adapter.errors import Rejected
 from adapter.intake.framing import HEAD, MAX_FRAME
 from adapter.intake.mllp import refusal
 from adapter.parse.batch import split_messages
+from adapter.parse.charset import sniff
 from adapter.web.errors import issue_of, retry_after, told
 from adapter.web.services import services
 
@@ -58,7 +59,8 @@ def _acknowledged(answers: Sequence[bytes]) -> Response:
 
 def _code(answer: bytes) -> str:
     """MSA-1; what says AA nowhere is taken for a refusal."""
-    for line in answer.decode("latin-1").split("\r"):
+    mark, codec = sniff(answer)
+    for line in answer[mark:].decode(codec if codec.startswith("utf-") else "latin-1", "replace").split("\r"):
         if line.startswith("MSA") and line[4:6] in _STATUS:
             return line[4:6]
     return "AR"

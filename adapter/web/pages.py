@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -27,6 +28,7 @@ STAGES = {
 """What a person reads for each stage of a message."""
 
 _MOST_FOUND = 50
+_MOST_GAPS = 200
 _OPEN = ("open", "prospective", "missed")
 
 
@@ -34,12 +36,6 @@ _OPEN = ("open", "prospective", "missed")
 def in_words(moment: datetime) -> str:
     """An instant to the second, UTC."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-@BLUEPRINT.app_template_filter("next_step")
-def next_step(code: str) -> str:
-    """The next step of an issue code."""
-    return ISSUES[code].next_step if code in ISSUES else ""
 
 
 @BLUEPRINT.app_context_processor
@@ -56,7 +52,23 @@ def home() -> str:
         messages = queries.messages(connection)
         backlog = queries.backlog(connection)
     target = "" if gateway.server is gateway.embedded else gateway.server.name
-    return render_template("home.html", messages=messages, backlog=backlog, target=target, stages=STAGES)
+    codes = sorted({code for one in messages for code in one.codes})
+    return render_template("home.html", messages=messages, backlog=backlog, target=target, stages=STAGES,
+                           kinds={code: ISSUES[code] for code in codes if code in ISSUES})
+
+
+@BLUEPRINT.get("/gaps")
+def open_gaps() -> str:
+    """The open gaps of all members, most pressing first."""
+    gateway = services().gateway
+    with reading(gateway.engine) as connection:
+        found = worklist.ordered(evaluate(connection, now=gateway.clock(), states=("open",)), open_rules())
+        shown = found[:_MOST_GAPS]
+        known = _known(connection, [*worklist.references(shown), *(f"Patient/{gap.member_id}" for gap in shown)])
+    names = {reference: people.title(one) for reference, one in known.items()}
+    counts = Counter(gap.rule for gap in found)
+    return render_template("gaps.html", rows=worklist.rows(shown, open_rules(), names), total=len(found),
+                           counts=[(rule, counts[rule.id]) for rule in open_rules().rules.values()])
 
 
 @BLUEPRINT.post("/members")
@@ -75,7 +87,7 @@ def find() -> AnyResponse:
 def _find(asked: str) -> list[Json]:
     """Patients with that identifier; without one, those that have each word in the beginning of a name."""
     embedded = services().gateway.embedded
-    escaped = asked.replace("\\", "\\\\").replace(",", "\\,").replace("|", "\\|").replace("$", "\\$")
+    escaped = asked.replace("\\", "\\\\").replace(",", "\\,")
     by_identifier = embedded.search("Patient", [("identifier", escaped)], _MOST_FOUND + 1).resources
     words = [("name", word) for word in escaped.split()]
     found = by_identifier or embedded.search("Patient", words, _MOST_FOUND + 1).resources
@@ -96,7 +108,8 @@ def member(patient_id: str) -> str | AnyResponse:
         gaps = evaluate(connection, now=gateway.clock(), member=patient_id)
         members = [reference for team in teams for reference in people.references(team)]
         known = _known(connection, [*members, *worklist.references(gaps)])
-    rows = worklist.rows(gaps, open_rules(), {reference: people.title(one) for reference, one in known.items()})
+    names = {reference: people.title(one) for reference, one in known.items()}
+    rows = worklist.rows(worklist.ordered(gaps, open_rules()), open_rules(), names)
     return render_template(
         "member.html", member=people.member(patient), open=[row for row in rows if row.said["state"] in _OPEN],
         settled=[row for row in rows if row.said["state"] not in _OPEN],

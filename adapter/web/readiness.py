@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, insert
 from adapter.errors import Unavailable
 from adapter.logs import log
 from adapter.model import Issue
-from adapter.store.engine import writing
+from adapter.store.engine import BUSY_SECONDS, reading
 from adapter.store.schema import CURSOR
 from adapter.web.errors import told
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adapter.model import Json
 
 _LOG = log("readiness")
+_PATIENCE_MS = 300
 
 
 def unready(gateway: Gateway) -> list[Json]:
@@ -32,12 +33,21 @@ def unready(gateway: Gateway) -> list[Json]:
 
 
 def writable(engine: Engine) -> bool:
-    """Whether the database commits a write (a full disk shows only then)."""
+    """Whether the database commits a write (a full disk shows only then). That another one is writing is no fault."""
+    lock_wait = engine.dialect.name == "sqlite"
     try:
-        with writing(engine) as connection:
-            connection.execute(delete(CURSOR).where(CURSOR.c.name == "readiness"))
-            connection.execute(insert(CURSOR).values(name="readiness", position=str(time.time_ns())))
+        with reading(engine) as connection:  # begins without the write lock, so the question never waits for it
+            if lock_wait:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={_PATIENCE_MS}")
+            try:
+                connection.execute(delete(CURSOR).where(CURSOR.c.name == "readiness"))
+                connection.execute(insert(CURSOR).values(name="readiness", position=str(time.time_ns())))
+            finally:
+                if lock_wait:
+                    connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
     except Unavailable as error:
+        if error.issue.detail.startswith("SQLITE_BUSY"):
+            return True
         _LOG.warning("database does not take a write", code=error.issue.code, place=error.issue.detail)
         return False
     return True

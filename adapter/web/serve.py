@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import Literal
 
@@ -112,14 +113,16 @@ def _start_mllp(stack: ExitStack, where: Addresses, gateway: Gateway, worker: Wo
 
 def banner(http: str, mllp: str, target: str) -> str:
     """What to open and what to try; '' for an address whose part does not run."""
+    command = sys.argv[0] if Path(sys.argv[0]).name == "careloop" else ".venv/bin/careloop"
     lines = ["CareLoop is running; stop it with Ctrl-C."]
     if http:
-        lines += [f"  open  http://{http}/               messages, and members with their gaps",
+        lines += [f"  open  http://{http}/gaps           the open gaps of all members",
+                  f"        http://{http}/               the last messages, and where each stands",
                   f"        http://{http}/fhir/metadata  the FHIR interface"]
     if mllp:
-        lines += [f"  try   careloop send {mllp} fixtures   HL7 v2 over MLLP"]
+        lines += [f"  try   {command} send {mllp} MESSAGE.hl7"]
     if http:
-        lines += ["  try   careloop gaps --all           every open gap",
+        lines += [f"  try   {command} gaps --all",
                   f"        curl -H 'Content-Type: text/plain' --data-binary @MESSAGE.hl7 http://{http}/hl7v2"]
     if target:
         lines += ["  what is composed is pushed to the FHIR server that CARELOOP_FHIR_URL names"]

@@ -16,18 +16,23 @@ _STATES = ("open", "prospective", "missed", "closed", "withheld", "not-applicabl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapRow:
-    """One gap as it is read. said: its row of present.py. due: UTC. evidence: (reference, what to call it)."""
+    """One gap as it is read. member: name. said: its row of present.py. due: UTC. evidence: (reference, name)."""
 
+    member: str
     said: Mapping[str, str]
     due: datetime | None
     responsible: tuple[str, ...]
     evidence: tuple[tuple[str, str], ...]
 
 
+def ordered(gaps: Sequence[Gap], rules: Rules) -> list[Gap]:
+    """The gaps, open ones first, then by urgency and due date."""
+    return sorted(gaps, key=lambda gap: _weight(gap, rules))
+
+
 def rows(gaps: Sequence[Gap], rules: Rules, names: Mapping[str, str]) -> list[GapRow]:
-    """The gaps, open ones first, then by urgency and due date. names: `Type/id` to what it is called."""
-    ordered = sorted(gaps, key=lambda gap: _weight(gap, rules))
-    return [_row(gap, said, names) for gap, said in zip(ordered, as_rows(ordered, {}, rules), strict=True)]
+    """The gaps in words, in the order given. names: `Type/id` to what it is called."""
+    return [_row(gap, said, names) for gap, said in zip(gaps, as_rows(gaps, {}, rules), strict=True)]
 
 
 def _weight(gap: Gap, rules: Rules) -> tuple[int, int, float, str]:
@@ -37,7 +42,8 @@ def _weight(gap: Gap, rules: Rules) -> tuple[int, int, float, str]:
 
 def _row(gap: Gap, said: Mapping[str, str], names: Mapping[str, str]) -> GapRow:
     responsible = (names.get(f"Organization/{gap.responsible_org}", ""), names.get(gap.responsible_party, ""))
-    return GapRow(said=said, due=gap.due, responsible=tuple(name for name in responsible if name),
+    return GapRow(member=names.get(f"Patient/{gap.member_id}", "no name"), said=said,
+                  due=gap.due, responsible=tuple(name for name in responsible if name),
                   evidence=tuple((one, names.get(one) or one.partition("/")[0]) for one in gap.evidence))
 
 

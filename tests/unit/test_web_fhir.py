@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapter.fhirserver.port import Write
 from adapter.gateway import Gateway
@@ -17,6 +20,8 @@ from adapter.settings import Settings
 from adapter.store.search_params import PARAMS
 from adapter.web.app import create_app
 
+NAMES = ("_count", "_sort", "_include", "_revinclude", "_total", "_summary", "_page", "_id", "_lastUpdated", "date",
+         "name", "identifier", "patient", "status:missing", "patient:Patient", "name:exact", "_has:Observation:code")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -119,6 +124,23 @@ def test_errors_are_outcomes(client: FlaskClient, method: str, path: str, status
     answer = client.open(path, method=method)
     _outcome(answer, status, code)
     assert ("Allow" in answer.headers) == (status == 405)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(resource_type=st.sampled_from(sorted(PARAMS)), name=st.one_of(st.text(max_size=12), st.sampled_from(NAMES)),
+       value=st.text(max_size=40))
+def test_no_search_is_a_defect(client: FlaskClient, resource_type: str, name: str, value: str) -> None:
+    for answer in (client.get(f"/fhir/{resource_type}", query_string={name: value}),
+                   client.post(f"/fhir/{resource_type}/_search", data={name: value})):
+        assert answer.status_code in (200, 400, 404, 406)
+        assert answer.json["resourceType"] == ("Bundle" if answer.status_code == 200 else "OperationOutcome")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=st.text(alphabet=st.characters(exclude_characters="?#", exclude_categories=["Cs"]), max_size=40))
+def test_no_path_is_a_defect(client: FlaskClient, path: str) -> None:
+    answer = client.get(f"/fhir/{quote(path)}")
+    assert answer.status_code in (200, 304, 308, 400, 404, 405)
 
 
 def test_a_search_by_json_is_refused(client: FlaskClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapter.errors import Unavailable
 from adapter.gateway import Gateway
@@ -26,6 +29,8 @@ MESSAGE = "\r".join([
     "PV1|1|I|W1^101^A|||||||||||||||||V-99^^^MADEUP&2.16.840.1.113883.3.9999.77&ISO^VN||||||||||||||||||||||||20260301070000-0500",
     "",
 ])
+WIDE = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+        codecs.BOM_UTF16_BE: "utf-16"}
 MEMBERS = f"member_id,first_name,last_name,birth_date\nM1,{CANARY},Quimbleforth,1980-01-02\n"
 
 
@@ -52,7 +57,9 @@ def _post(client: FlaskClient, body: str | bytes, content_type: str = "applicati
 
 def _msa(answer: Any) -> list[str]:
     assert answer.content_type.startswith("application/hl7-v2")
-    return [line.split("|")[1] for line in answer.data.decode().split("\r") if line.startswith("MSA")]
+    wide = next((codec for bom, codec in WIDE.items() if answer.data.startswith(bom)), "latin-1")
+    text = answer.data.decode(wide)
+    return [line.split("|")[1] for line in text.split("\r") if line.startswith("MSA")]
 
 
 @pytest.mark.parametrize("content_type", ["application/hl7-v2", "x-application/hl7-v2+er7", "text/plain"])
@@ -72,6 +79,11 @@ def test_the_same_message_again_gets_the_same_answer(client: FlaskClient) -> Non
     assert _post(client, MESSAGE).data == _post(client, MESSAGE).data
 
 
+def test_a_message_in_utf_16_is_a_success(client: FlaskClient) -> None:
+    answer = _post(client, MESSAGE.encode("utf-16"))
+    assert (answer.status_code, _msa(answer)) == (200, ["AA"])
+
+
 def test_a_batch_is_answered_one_by_one(client: FlaskClient) -> None:
     other = MESSAGE.replace("CTRL-1", "CTRL-2").replace("ADT^A01^ADT_A01", "ORU^R01")
     answer = _post(client, MESSAGE + other)
@@ -82,7 +94,7 @@ def test_a_batch_is_answered_one_by_one(client: FlaskClient) -> None:
 @pytest.mark.parametrize(("body", "content_type", "status"), [
     ("", "application/hl7-v2", 400),
     ("Hello", "application/hl7-v2", 400),
-    (MESSAGE.replace("ADT^A01^ADT_A01", ""), "application/hl7-v2", 400),
+    (MESSAGE.replace("CTRL-1", ""), "application/hl7-v2", 400),
     (MESSAGE, "application/xml", 415),
     ("<ADT_A01/>", "application/hl7-v2+xml", 415),
     (MESSAGE, "application/x-www-form-urlencoded", 415),
@@ -91,6 +103,18 @@ def test_refusals_are_acknowledgements(client: FlaskClient, body: str, content_t
     answer = _post(client, body, content_type)
     assert answer.status_code == status
     assert _msa(answer) in (["AR"], ["AE"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode),
+                      st.text(alphabet="MSH|^~\\&PID\r\n\x0b\x1cA01", max_size=300).map(str.encode),
+                      st.text(max_size=40).map(lambda text: MESSAGE.replace(CANARY, text).encode())))
+def test_whatever_comes_in_is_acknowledged(client: FlaskClient, body: bytes) -> None:
+    answer = _post(client, body)
+    codes = set(_msa(answer))
+    assert codes <= {"AA", "AE", "AR"}
+    assert answer.status_code == (400 if "AR" in codes else 422 if "AE" in codes else 200)
+    assert codes
 
 
 def test_a_compressed_body_is_not_unpacked(client: FlaskClient) -> None:

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from adapter.gateway import Gateway
 from adapter.settings import Settings
+from adapter.store.engine import writing
 from adapter.web import people
 from adapter.web.app import create_app
 
@@ -166,6 +167,11 @@ def test_a_database_that_is_away_is_not_ready(gateway: Gateway, client: FlaskCli
     assert answer.status_code == 503
     assert [reason["code"] for reason in answer.json["reasons"]] == ["store-unavailable"]
     assert client.get("/fhir/Patient").status_code == 503
+
+
+def test_another_writer_is_no_fault(client: FlaskClient, gateway: Gateway) -> None:
+    with writing(gateway.engine):
+        assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.parametrize(("names", "expected"), [

@@ -1,0 +1,231 @@
+"""The command `careloop`: names, exit codes, and what each prints; through the command line as a user has it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from adapter import cli, logs
+from adapter.gateway import Gateway
+from adapter.intake.mllp import MllpListener, run_in_thread
+from adapter.settings import Settings
+
+Run = Callable[..., Result]
+CANARY = "Zzyzxqua"
+MESSAGE = "\r".join([
+    r"MSH|^~\&|ADT1|MADEUP|CARELOOP|NET|20260301070000-0500||ADT^A01^ADT_A01|CTRL-1|P|2.5.1",
+    "EVN|A01|20260301070000-0500",
+    f"PID|1||MRN-4711^^^MADEUP&2.16.840.1.113883.3.9999.77&ISO^MR||{CANARY}^Quimbleforth||19800102|F",
+    "",
+])
+MEMBERS = f"member_id,first_name,last_name,birth_date\nM1,{CANARY},Quimbleforth,1980-01-02\n"
+
+
+@pytest.fixture(name="run")
+def _run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name in [name for name in os.environ if name.startswith("CARELOOP_") and name != "CARELOOP_SHARED"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "store"))
+    monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(cli.main, [str(argument) for argument in arguments], prog_name="careloop")
+    return run
+
+
+@pytest.fixture(name="message")
+def _message(tmp_path: Path) -> Path:
+    path = tmp_path / "adt.hl7"
+    path.write_text(MESSAGE, newline="")
+    return path
+
+
+def _refusals(result: Result) -> list[tuple[str, int, str]]:
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert all({"file", "message", "code", "place", "next_step"} <= line.keys() for line in lines)
+    return [(Path(line["file"]).name, line["message"], line["code"]) for line in lines]
+
+
+def test_every_command_is_there(run: Run) -> None:
+    for command in ("serve", "convert", "send", "load", "gaps", "cases", "check", "queue", "doctor"):
+        assert command in run("--help").output
+        assert run(command, "--help").exit_code == 0
+    assert run("--version").output.startswith("careloop, version ")
+    assert run("--help").exit_code == 0
+    assert run("no-such-command").exit_code == 2
+
+
+def test_convert_writes_a_bundle_a_line(run: Run, message: Path) -> None:
+    message.write_text(MESSAGE + MESSAGE.replace("CTRL-1", "CTRL-2"), newline="")
+    result = run("convert", message)
+    assert result.exit_code == 0
+    bundles = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [bundle["type"] for bundle in bundles] == ["transaction", "transaction"]
+    assert result.stderr == ""
+
+
+def test_convert_names_files_by_place_of_the_message(run: Run, tmp_path: Path, message: Path) -> None:
+    broken, third = MESSAGE.replace("|P|2.5.1", "|P|9.9"), MESSAGE.replace("CTRL-1", "CTRL-3")
+    message.write_text(MESSAGE + broken + third, newline="")
+    result = run("convert", message, "--out", "out", "--loss", "--explain")
+    assert result.exit_code == 1
+    assert _refusals(result) == [("adt.hl7", 2, "unknown-version")]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "adt-3.explain.json", "adt-3.json", "adt-3.loss.json", "adt.explain.json", "adt.json", "adt.loss.json"]
+    assert json.loads((tmp_path / "out/adt.json").read_text())["resourceType"] == "Bundle"
+    assert CANARY not in (tmp_path / "out/adt.loss.json").read_text()
+
+
+def test_convert_takes_directories(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in/below").mkdir(parents=True)
+    (tmp_path / "in/one.hl7").write_text(MESSAGE, newline="")
+    (tmp_path / "in/below/two.txt").write_text(MESSAGE.replace("\r", "\n"))
+    (tmp_path / "in/below/members.csv").write_text(MEMBERS)
+    (tmp_path / "in/readme.md").write_text("not a message")
+    result = run("convert", tmp_path / "in", "--out", tmp_path / "out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["members.json", "one.json", "two.json"]
+
+
+def test_convert_goes_on_after_a_refusal(run: Run, tmp_path: Path, message: Path) -> None:
+    (tmp_path / "a-bad.hl7").write_text("")
+    (tmp_path / "b-bad.hl7").write_bytes(b"\x00\x01\x02")
+    (tmp_path / "members.csv").write_text(MEMBERS + "M2,Made,Up,1980-13-45\n")
+    (tmp_path / "unknown.csv").write_text("a,b\n1,2\n")
+    result = run("convert", *sorted(tmp_path.glob("*.hl7")), tmp_path / "members.csv", tmp_path / "unknown.csv")
+    assert result.exit_code == 1
+    assert _refusals(result) == [("a-bad.hl7", 1, "empty"), ("b-bad.hl7", 1, "binary"), ("members.csv", 3, "csv-date"),
+                                 ("unknown.csv", 0, "unknown-feed")]
+    assert len(result.stdout.splitlines()) == 2
+    assert CANARY not in result.stderr
+
+
+def test_convert_wrong_usage(run: Run, tmp_path: Path, message: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/adt.txt").write_text(MESSAGE)
+    (tmp_path / "none").mkdir()
+    assert run("convert").exit_code == 2
+    assert run("convert", "no-such-file").exit_code == 2
+    assert run("convert", message, "--feed", "bananas").exit_code == 2
+    assert run("convert", tmp_path / "none").exit_code == 2
+    clash = run("convert", message, tmp_path / "other", "--out", tmp_path / "out")
+    assert clash.exit_code == 2
+    assert "adt.json" in clash.stderr
+
+
+def test_a_wrong_setting_is_usage(run: Run, monkeypatch: pytest.MonkeyPatch, message: Path) -> None:
+    monkeypatch.setenv("CARELOOP_AUTH", "strong")
+    result = run("convert", message)
+    assert result.exit_code == 2
+    assert "CARELOOP_AUTH" in result.stderr
+
+
+def test_an_unforeseen_failure_shows_no_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError(CANARY)
+
+    monkeypatch.setattr("adapter.commands.operations.queued", fail)
+    result = run("queue")
+    assert result.exit_code == 1
+    assert "ValueError" in result.stderr
+    assert CANARY not in result.output
+
+
+def test_load_then_gaps(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "members.csv"
+    file.write_text("member_id,first_name,last_name,birth_date,program,enrollment_status,enrollment_date,"
+                    "attributed_org,attributed_org_name\n"
+                    "M1,Made,Up,1980-01-02,care-coordination,enrolled,2026-01-01,O1,Made-up House\n"
+                    "M2,Made,Down,1980-13-45,care-coordination,enrolled,2026-01-01,O1,Made-up House\n")
+    loaded = run("load", "members", file)
+    assert loaded.exit_code == 1
+    assert _refusals(loaded) == [("members.csv", 3, "csv-date")]
+    assert "2 rows, 1 accepted, 1 refused" in loaded.stdout
+    assert "loaded before" in run("load", "members", file).stdout
+
+    rows = json.loads(run("gaps", "--member", "M1", "--format", "json").stdout)
+    assert {row["rule"]: row["state"] for row in rows}["G01"] == "open"
+    assert json.loads(run("gaps", "--all", "--rule", "G01", "--format", "json").stdout) == [
+        row for row in rows if row["rule"] == "G01"]
+    assert run("gaps", "--organization", "O1", "--format", "csv").stdout.startswith("rule,title,member")
+    assert json.loads(run("gaps", "--format", "fhir", "--as-of", "2026-02-01").stdout)["resourceType"] == "Bundle"
+    early = json.loads(run("gaps", "--rule", "G01", "--as-of", "2025-12-01", "--format", "json").stdout)
+    assert [row["state"] for row in early] == ["not-applicable"]
+    table = run("gaps")
+    assert table.exit_code == 0
+    assert "G01" in table.stdout
+
+
+def test_gaps_wrong_usage(run: Run) -> None:
+    assert run("gaps", "--all", "--member", "M1").exit_code == 2
+    assert run("gaps", "--as-of", "yesterday").exit_code == 2
+    assert run("gaps", "--member", "nobody").exit_code == 1
+    assert run("gaps", "--rule", "G99").exit_code == 1
+
+
+def test_queue_lists_what_stopped(run: Run, tmp_path: Path) -> None:
+    assert "nothing waits" in run("queue").stdout
+    gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32))
+    gateway.accept([(b"not a message", "http"), (MESSAGE.encode(), "http")])
+    gateway.close()
+    rows = [json.loads(line) for line in run("queue", "--format", "json").stdout.splitlines()]
+    assert [(row["state"], row["code"]) for row in rows] == [("waiting", ""), ("refused", "not-hl7")]
+    assert "not-hl7" in run("queue").stdout
+
+
+@pytest.fixture(name="listener")
+def _listener(tmp_path: Path) -> Iterator[int]:
+    gateway = Gateway(Settings(data_dir=tmp_path / "other", key="00" * 32))
+    handle = run_in_thread(MllpListener("127.0.0.1", 0, gateway.accept))
+    yield handle.port
+    handle.stop()
+    gateway.close()
+
+
+def test_send_prints_each_acknowledgement(run: Run, listener: int, message: Path) -> None:
+    result = run("send", f"127.0.0.1:{listener}", message)
+    assert result.exit_code == 0
+    assert "MSA|AA|CTRL-1" in result.stdout
+    message.write_text(MESSAGE.replace("ADT^A01^ADT_A01", "ORU^R01"))
+    refused = run("send", f"127.0.0.1:{listener}", message)
+    assert refused.exit_code == 1
+    assert "MSA|AR|CTRL-1" in refused.stdout
+
+
+def test_send_to_nobody(run: Run, message: Path) -> None:
+    assert run("send", "127.0.0.1", message).exit_code == 2
+    result = run("send", "127.0.0.1:1", message)
+    assert result.exit_code == 1
+    assert "receiver-unavailable" in result.stderr
+
+
+def test_serve_refuses_other_addresses(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARELOOP_HTTP", "0.0.0.0:8000")
+    result = run("serve")
+    assert result.exit_code == 2
+    assert "CARELOOP_HTTP" in result.stderr
+
+
+def test_doctor_is_sound_and_says_what_is_not(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARELOOP_HTTP", "127.0.0.1:0")
+    monkeypatch.setenv("CARELOOP_MLLP", "127.0.0.1:0")
+    sound = run("doctor")
+    assert sound.exit_code == 0, sound.output
+    monkeypatch.setenv("CARELOOP_FHIR_URL", "http://127.0.0.1:1/fhir")
+    monkeypatch.setenv("CARELOOP_HTTP", "0.0.0.0:8000")
+    unsound = run("doctor")
+    assert unsound.exit_code == 1
+    assert "FHIR server" in unsound.stdout
+    assert "set CARELOOP_HTTP to 127.0.0.1:8000" in unsound.stdout
+
+
+def test_check_and_cases(run: Run) -> None:
+    assert run("check").exit_code == 0
+    assert run("cases", "bananas").exit_code == 2
