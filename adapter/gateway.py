@@ -19,6 +19,7 @@ from adapter.deliver.read_back import map_written, read_written
 from adapter.engine.local import apply
 from adapter.errors import Defect, Rejected
 from adapter.fhirserver.embedded import EmbeddedServer
+from adapter.fhirserver.http import new_session
 from adapter.fhirserver.port import FhirServer, Write
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
@@ -56,7 +57,8 @@ class Gateway:
         self.feeds: Feeds = open_feeds(settings.mappings)
         self.key = settings.installation_key()
         self.embedded = EmbeddedServer(self.engine, self._accept_writes)
-        self.upstream: UpstreamServer | None = UpstreamServer(settings.fhir_url) if settings.fhir_url else None
+        self.upstream: UpstreamServer | None = (
+            UpstreamServer(settings.fhir_url, new_session()) if settings.fhir_url else None)
         self._mapped: OrderedDict[str, Mapped] = OrderedDict()
         self._composing = threading.Lock()
         self._rng = random.Random()

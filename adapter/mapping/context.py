@@ -114,13 +114,16 @@ class MapContext:
         own = self.feed.codes.get(table)
         if own and code in own:
             code = own[code]
+            if "|" in code:
+                return _coding(code)
         return self.terminology.code(table, code)
 
     def system(self, namespace: str, universal_id: str = "", universal_type: str = "", kind: str = "") -> str:
         """The URI of an assigning authority, never ''; see functions.registry.Context."""
         authorities = self.feed.authorities
         if authorities:
-            found = authorities.get(namespace) or authorities.get(universal_id)
+            found = (authorities.get(f"{namespace}/{kind}") if kind else None) or authorities.get(namespace) \
+                or authorities.get(universal_id)
             if found:
                 return found
         if kind in KNOWN_KINDS:
@@ -165,6 +168,13 @@ class MapContext:
             else:
                 builder.snapshot[slot] = value
         return f"{resource_type}?{key}"
+
+
+@lru_cache(maxsize=4096)
+def _coding(text: str) -> Json:
+    """`system|code` of a feed's own codes as Coding."""
+    system, _, code = text.rpartition("|")
+    return {"system": system, "code": code}
 
 
 @lru_cache(maxsize=4096)

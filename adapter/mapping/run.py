@@ -24,6 +24,9 @@ class Step:
     produced: bool
 
 
+NOT_A_VISIT = "N"
+"""PV1-2 of a message that has a PV1 only because its structure asks for one (HL7 table 0004)."""
+
 Trace = Callable[[Step], None]
 
 
@@ -80,7 +83,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
 
 
 def _take_back(one: Map, snapshot: Json, columns: frozenset[str], doubted: set[str]) -> None:
-    """Null for each slot of a CSV row's map that its columns leave empty; not where a cell was there and not understood."""
+    """Null for each slot of a CSV row's map that its columns leave empty, not where a cell was not understood."""
     for row in (*one.always, *(r for rows in one.by_field.values() for r in rows)):
         read_here = row.function.parts.keys() if row.whole and row.function else {str(row.place)}
         understood = not any(place.endswith(f", {column}") for place in doubted for column in read_here)
@@ -103,7 +106,7 @@ def _key(one: Map, source: Source, ctx: MapContext) -> str | None:
         if not text:
             if _optional(part):
                 continue
-            if part == "visit" and one.resource == "Encounter":
+            if part == "visit" and source.name == "PV1" and source.first(2).get(1) != NOT_A_VISIT:
                 ctx.row = None
                 ctx.issues.append(Issue(code="no-visit-number", place=source.name))
             return None

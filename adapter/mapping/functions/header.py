@@ -104,11 +104,21 @@ def evn_recorded(segment: Any, ctx: Any) -> str:
     return instant or datetime.fromtimestamp(ctx.order.stated / 1_000_000, UTC).isoformat(timespec="seconds")
 
 
+@function("own_organization", {})
+def own_organization(segment: Any, ctx: Any) -> Json:
+    """The sender's own Organization: the one that feed.yaml names (`organization: system|value`), else by MSH-4."""
+    key = ctx.feed.options.get("organization", "")
+    system, _, value = key.rpartition("|") if key else (ctx.local, "", ctx.facility or ctx.source)
+    body: Json = {"active": True, "identifier#sender": [{"system": system, "value": value}]}
+    if not key:
+        body["name"] = value
+    return {"reference": ctx.emit("Organization", key or f"{ctx.local}|sender", body)}
+
+
 @function("evn_agents", {f"5.{n}": "who(Practitioner)" for n in range(1, 24)} | {"5": "who(Practitioner)"})
 def evn_agents(segment: Any, ctx: Any) -> list[Json]:
     """Provenance.agent: who entered the event (EVN-5), and the sending facility as author."""
-    facility: Json = {"reference": ctx.emit("Organization", f"{ctx.local}|sender", {
-        "active": True, "name": ctx.facility or ctx.source, "identifier#sender": [{"system": ctx.local, "value": ctx.facility or ctx.source}]})}
+    facility = own_organization(segment, ctx)
     agents: list[Json] = [{"type": {"coding": [{"system": AGENT_TYPES, "code": "author"}]}, "who": facility}]
     for rep in segment.reps(5):
         who = FUNCTIONS["xcn_practitioner"].call(rep, ctx)
