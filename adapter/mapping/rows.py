@@ -50,8 +50,8 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
             ledger: Ledger | None = None, columns: Iterable[str] = ()) -> Mapped:
     """The contributions of one row. Raises Rejected (no-patient) where the feed's patient column is empty.
 
-    cells: column to text, empty ones left out. columns: all that the file has; one of them that is empty in this row takes
-    back what an earlier row said in it, while a column that the file lacks says nothing.
+    cells: column to text, empty ones left out. columns: all that the file has; one of them that is empty in this row
+    takes back what an earlier row said in it, while a column that the file lacks says nothing.
     """
     feed = compiled.feed
     options = feed.options

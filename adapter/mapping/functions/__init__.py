@@ -14,8 +14,9 @@ from adapter.mapping.functions import (
     quantities,
     rows,
     visit,
+    whole_rows,
 )
 from adapter.mapping.functions.registry import FUNCTIONS, Function, function
 
 __all__ = ["FUNCTIONS", "Function", "codes", "contacts", "function", "header", "identifiers", "locations", "names",
-           "organizations", "patient", "practitioners", "primitives", "quantities", "rows", "visit"]
+           "organizations", "patient", "practitioners", "primitives", "quantities", "rows", "visit", "whole_rows"]

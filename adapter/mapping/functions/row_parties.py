@@ -1,4 +1,4 @@
-"""Who a CSV row names, stated as shared resources: organizations by id, practitioners by NPI, natural supports by name."""
+"""Who a CSV row names: organizations by id, practitioners by NPI, natural supports by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def organization(value: str, name: str, ctx: Any) -> Json:
 
 
 def practitioner(row: Any, ctx: Any) -> Json | None:
-    """State the Practitioner a row names by npi, else by organization_id and name; a reference, None where nobody is named."""
+    """State the Practitioner a row names, by npi, else by organization_id and name; a reference, None for nobody."""
     npi, given, family = (row.first(c).plain() for c in ("npi", "first_name", "last_name"))
     body: Json = {"identifier#npi": [{"system": NPI, "value": npi}]} if npi else {}
     if given or family:
