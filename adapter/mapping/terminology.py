@@ -31,7 +31,8 @@ class Terminology:
         for table, resource in maps.items():
             codes = self._maps[table] = _codings(resource)
             self._folded[table] = _folded(codes)
-            self.sources[table] = resource["group"][0].get("source", "")
+            groups: list[Json] = resource["group"]
+            self.sources[table] = groups[0].get("source", "") if groups else ""
 
     def code(self, table: str, code: str) -> Json | None:
         """The Coding that a table gives for a code, letter case ignored where that is unambiguous; None without one.
@@ -63,7 +64,8 @@ def load_terminology(paths: Iterable[Path]) -> Terminology:
         try:
             resource: Any = orjson.loads(path.read_bytes())
             maps[path.stem] = resource
-            _codings(resource)
+            if not _codings(resource):
+                raise KeyError("group")
         except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
             where = f"{path.parent.parent.name}/conceptmaps/{path.name}"
             raise Defect("mapping-failed", where, "not a ConceptMap with groups, elements and targets") from error

@@ -5,7 +5,9 @@ Source: v2-to-FHIR maps XAD[Address], SAD[Address], XTN[ContactPoint]; extension
 
 from __future__ import annotations
 
-from adapter.mapping.functions.names import put_validity, texts
+from adapter.mapping.functions.names import validity
+from adapter.mapping.functions.primitives import period
+from adapter.mapping.functions.reading import components, words
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
@@ -14,7 +16,7 @@ _CORE = "http://hl7.org/fhir/StructureDefinition/"
 _NO_HOME = "drop: neither FHIR nor the guide has a place for it"
 
 
-def _words(rep: Rep, n: int) -> str:
+def _told(rep: Rep, n: int) -> str:
     """The text of component n, a CWE of which the element holds the words: original text, else text, else code."""
     if n > len(rep.parts) or not rep.parts[n - 1]:
         return ""
@@ -30,25 +32,18 @@ def _words(rep: Rep, n: int) -> str:
     "23": _NO_HOME})
 def xad_address(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XAD as Address. use: where neither XAD.7, .16, .17 nor .18 gives one."""
-    count = len(rep.parts)
-    lines = texts(rep.get(1), rep.sub(1, 2), rep.sub(1, 3)) if rep.d.sub in rep.parts[0] else texts(rep.get(1))
+    part = components(rep, 19)
+    street = (part[1], rep.sub(1, 2), rep.sub(1, 3)) if rep.d.sub in rep.parts[0] else (part[1],)
+    lines = words(*street, part[2])
     address: Json = {}
-    if count > 1:
-        other = rep.get(2)
-        if other:
-            lines.append(other)
-    if count > 6:
-        _put_kind(rep, ctx, address)
-        if count > 7:
-            _put_rest(rep, ctx, address, lines)
+    _put_kind(part, ctx, address)
+    if len(rep.parts) > 7:
+        _put_rest(rep, part, ctx, address, lines)
     if lines:
         address["line"] = lines
     for n, element in ((3, "city"), (4, "state"), (5, "postalCode"), (6, "country")):
-        if n > count:
-            break
-        text = rep.get(n)
-        if text:
-            address[element] = text
+        if part[n]:
+            address[element] = part[n]
     if use and address and "use" not in address:
         address["use"] = use
     return address if address.keys() - _ABOUT else None
@@ -58,38 +53,40 @@ _ABOUT = frozenset(("use", "type", "period", "extension"))
 """Elements that say something about an address and are none by themselves."""
 
 
-def _put_kind(rep: Rep, ctx: Context, address: Json) -> None:
+def _put_kind(part: list[str], ctx: Context, address: Json) -> None:
     """Address type, usage and the indicators of a temporary or bad address, as use and type (tables 0190, 0617)."""
-    kind = rep.get(7)
+    kind = part[7]
     use = ctx.code("address-use", kind) if kind else None
     sort = ctx.code("address-type", kind) if kind else None
     extra = ctx.code("address-use-entity", kind) if kind else None
     if kind and not (use or sort or extra) and kind not in V2_TABLES["0190"]:
         ctx.issue("unknown-code", "address-use")
-    if rep.get(17) == "Y":
+    if part[17] == "Y":
         address["use"] = "old"
-    elif rep.get(16) == "Y":
+    elif part[16] == "Y":
         address["use"] = "temp"
     elif use:
         address["use"] = use["code"]
     if sort:
         address["type"] = sort["code"]
-    elif rep.get(18) == "M":
+    elif part[18] == "M":
         address["type"] = "postal"
-    elif rep.get(18) == "V":
+    elif part[18] == "V":
         address["type"] = "physical"
     if extra:
         address["extension"] = [{"url": _CORE + "iso21090-AD-use", "valueCode": extra["code"]}]
 
 
-def _put_rest(rep: Rep, ctx: Context, address: Json, lines: list[str]) -> None:
+def _put_rest(rep: Rep, part: list[str], ctx: Context, address: Json, lines: list[str]) -> None:
     """Components 8 to 19: geography, validity, addressee."""
-    precinct, district, tract, addressee = rep.get(8), _words(rep, 9), _words(rep, 10), rep.get(19)
+    precinct, district, tract, addressee = part[8], _told(rep, 9), _told(rep, 10), part[19]
     if precinct:
         address.setdefault("extension", []).append({"url": _CORE + "iso21090-ADXP-precinct", "valueString": precinct})
     if district:
         address["district"] = district
-    put_validity(rep, (12, 13, 14), ctx, address)
+    valid = validity(rep, 12, part[13], part[14], ctx)
+    if valid:
+        address["period"] = valid
     if addressee:
         lines.append(addressee)
     if tract:
@@ -111,55 +108,61 @@ def xtn_contact_point(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XTN as ContactPoint, its system always named. use: where XTN.2 gives none.
 
     value: the address of an Internet point (XTN.4); else the unformatted number (XTN.12), the number of its parts
-    (XTN.5 to 8), or the old formatted one (XTN.1). A second, different value stands beside it as a comment.
+    (XTN.5 to 8, which stand in extensions too), or the old formatted one (XTN.1). A second, different value stands
+    beside it as a comment.
     """
-    count = len(rep.parts)
-    equipment = rep.get(3) if count > 2 else ""
-    address = rep.get(4) if count > 3 else ""
-    numbers = _numbers(rep) if count > 4 else texts(rep.get(1))
-    internet = equipment in ("Internet", "X.400") or (not equipment and (rep.get(2) == "NET" or "@" in address))
-    values = texts(address, *numbers) if internet else [*numbers, *texts(address)]
+    part = components(rep, 18)
+    use_code, equipment, address = part[2], part[3], part[4]
+    built = _built(part)
+    numbers = _different(words(part[12], built, part[1]))
+    internet = equipment in ("Internet", "X.400") or (not equipment and (use_code == "NET" or "@" in address))
+    values = words(address, *numbers) if internet else words(*numbers, address)
     if not values:
         return None
     point: Json = {}
-    extension = _number_extensions(rep) if count > 4 else []
-    remarks = [*values[1:], *texts(rep.get(9))] if count > 8 else values[1:]
-    extension += [{"url": _COMMENT, "valueString": text} for text in remarks]
+    extension: list[Json] = [{"url": url, "valueString": part[n]} for n, url in _NUMBER_PARTS if part[n]]
+    extension += [{"url": _COMMENT, "valueString": text} for text in words(*values[1:], part[9]) if text != built]
     if extension:
         point["extension"] = extension
-    point["system"] = _system(rep.get(2), equipment, internet, values[0], ctx)
+    point["system"] = _system(use_code, equipment, internet, values[0], ctx)
     point["value"] = values[0]
-    _put_use(rep.get(2), equipment, use, ctx, point)
-    if count > 12:
-        put_validity(rep, (99, 13, 14), ctx, point)
-        rank = rep.get(18)
-        if rank:
-            if rank.isascii() and rank.isdigit() and int(rank) > 0:
-                point["rank"] = int(rank)
-            else:
-                ctx.issue("bad-number")
+    _put_use(use_code, equipment, use, ctx, point)
+    valid = period(part[13], part[14], ctx)
+    if valid:
+        point["period"] = valid
+    if part[18]:
+        _put_rank(part[18], ctx, point)
     return point
 
 
-def _numbers(rep: Rep) -> list[str]:
-    """The number in each of the ways it is written, the best first, none twice."""
-    country, area, local, extension = rep.get(5), rep.get(6), rep.get(7), rep.get(8)
-    built = " ".join(texts(f"+{country.lstrip('+')}" if country else "", area, local)) if local else ""
-    if built and extension:
-        built = f"{built} X{extension}"
-    found: list[str] = []
-    for number in (rep.get(12), built, rep.get(1)):
-        if number and _digits(number) not in [_digits(f) for f in found]:
-            found.append(number)
-    return found
+def _put_rank(rank: str, ctx: Context, point: Json) -> None:
+    """Preference order as ContactPoint.rank."""
+    if rank.isascii() and rank.isdigit() and int(rank) > 0:
+        point["rank"] = int(rank)
+    else:
+        ctx.issue("bad-number")
+
+
+def _built(part: list[str]) -> str:
+    """The number of its parts: country, area, local number, extension; '' without a local number."""
+    if not part[7]:
+        return ""
+    number = " ".join(words("+" + part[5].lstrip("+") if part[5] else "", part[6], part[7]))
+    return f"{number} X{part[8]}" if part[8] else number
+
+
+def _different(written: list[str]) -> list[str]:
+    """Numbers in their order, without those that differ from an earlier one in punctuation only."""
+    if len(written) < 2:
+        return written
+    first: dict[str, str] = {}
+    for number in written:
+        first.setdefault(_digits(number), number)
+    return list(first.values())
 
 
 def _digits(number: str) -> str:
-    return "".join(c for c in number if c.isalnum())
-
-
-def _number_extensions(rep: Rep) -> list[Json]:
-    return [{"url": url, "valueString": text} for n, url in _NUMBER_PARTS if (text := rep.get(n))]
+    return "".join(filter(str.isalnum, number))
 
 
 def _system(use: str, equipment: str, internet: bool, value: str, ctx: Context) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from adapter.mapping.functions.codes import cwe_codeable_concept
+from adapter.mapping.functions.reading import components
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.mapping.functions.systems import V2
 from adapter.mapping.tables import V2_TABLES
@@ -119,20 +120,14 @@ _CX_NO_HOME = "drop: neither FHIR nor the guide has a place for it"
     "7": "period.start", "8": "period.end", "9": _CX_NO_HOME, "10": _CX_NO_HOME, "11": _CX_NO_HOME, "12": _CX_NO_HOME})
 def cx_identifier(rep: Rep, ctx: Context, kind: str = "", use: str = "") -> Json | None:
     """A CX as Identifier. kind: type code where CX.5 is empty; use: Identifier.use. None without CX.1."""
-    value = rep.get(1)
-    if not value:
+    part = components(rep, 8)
+    if not part[1]:
         return None
-    count = len(rep.parts)
-    if count < 2:
-        authority = facility = ("", "", "")
-        code = kind
-    else:
-        authority, facility, code = hd_parts(rep, 4), hd_parts(rep, 6), rep.get(5) or kind
+    authority, facility, code = hd_parts(rep, 4), hd_parts(rep, 6), part[5] or kind
     system = ctx.system(*authority, code)
-    start, end = rep.get(7) if count > 6 else "", rep.get(8) if count > 7 else ""
-    found = identifier(value, system, code, extension=check_digit(rep.get(2), rep.get(3)) if count > 1 else None,
-                       start=ctx.moment(start) if start else None, end=ctx.moment(end) if end else None,
-                       by=assigner(authority, facility, system) if count > 3 else None)
+    found = identifier(part[1], system, code, extension=check_digit(part[2], part[3]),
+                       start=ctx.moment(part[7]) if part[7] else None, end=ctx.moment(part[8]) if part[8] else None,
+                       by=assigner(authority, facility, system))
     return {"use": use, **found} if use else found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from adapter.mapping.functions.primitives import period
+from adapter.mapping.functions.reading import components, words
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
@@ -59,15 +60,10 @@ def put_codes(kind: str, representation: str, order: str, ctx: Context, name: Js
             name["extension"] = list(extension)
 
 
-def texts(*values: str) -> list[str]:
-    """Those that are not empty."""
-    return [v for v in values if v]
-
-
 def shown(name: Json) -> str:
     """A HumanName in one line, for Reference.display."""
-    words = [*name.get("prefix", ()), *name.get("given", ()), *texts(name.get("family", "")), *name.get("suffix", ())]
-    return " ".join(words)
+    return " ".join([*name.get("prefix", ()), *name.get("given", ()), *words(name.get("family", "")),
+                     *name.get("suffix", ())])
 
 
 @function("xpn_human_name", {
@@ -82,20 +78,18 @@ def xpn_human_name(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XPN as HumanName. use: where XPN.7 gives none. A name that a person is called by is a given name marked CL."""
     name: Json = {}
     put_family(rep, 1, name)
-    count = len(rep.parts)
-    given = texts(rep.get(2), rep.get(3))
-    suffix = texts(rep.get(4), rep.get(6))
-    prefix = rep.get(5)
-    if count > 6:
-        put_codes(rep.get(7), rep.get(8), rep.get(11), ctx, name)
-        if count > 9:
-            put_validity(rep, (10, 12, 13), ctx, name)
-        if count > 13:
-            suffix += texts(rep.get(14))
-            called = rep.get(15)
-            if called:
-                name["_given"] = [*[None] * len(given), {"extension": _CALLED_BY}]
-                given.append(called)
+    part = components(rep, 15)
+    given = words(part[2], part[3])
+    suffix = words(part[4], part[6], part[14])
+    prefix = part[5]
+    if part[7] or part[8] or part[11]:
+        put_codes(part[7], part[8], part[11], ctx, name)
+    valid = validity(rep, 10, part[12], part[13], ctx)
+    if valid:
+        name["period"] = valid
+    if part[15]:
+        name["_given"] = [*[None] * len(given), {"extension": _CALLED_BY}]
+        given.append(part[15])
     for element, values in (("given", given), ("suffix", suffix), ("prefix", [prefix] if prefix else None)):
         if values:
             name[element] = values
@@ -104,15 +98,13 @@ def xpn_human_name(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     return name if "family" in name or given or suffix or prefix or "_family" in name else None
 
 
-def put_validity(rep: Rep, at: tuple[int, int, int], ctx: Context, element: Json) -> None:
-    """Effective and expiration date, else the older validity range (a DR), as period. at: range, start and end."""
-    start, end = rep.get(at[1]), rep.get(at[2])
-    if not start and not end and at[0] <= len(rep.parts):
-        start, end = rep.sub(at[0], 1), rep.sub(at[0], 2)
-    if start or end:
-        validity = period(start, end, ctx)
-        if validity:
-            element["period"] = validity
+def validity(rep: Rep, at: int, start: str, end: str, ctx: Context) -> Json | None:
+    """Effective and expiration date, else the older validity range (a DR, component `at`), as Period."""
+    if not start and not end:
+        if at > len(rep.parts) or not rep.parts[at - 1]:
+            return None
+        start, end = rep.sub(at, 1), rep.sub(at, 2)
+    return period(start, end, ctx)
 
 
 @function("xpn_string", {"*": ""})

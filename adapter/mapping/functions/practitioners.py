@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from adapter.mapping.functions.identifiers import assigner, check_digit, hd_parts, identifier
-from adapter.mapping.functions.names import put_codes, put_family, put_validity, shown, texts
+from adapter.mapping.functions.names import put_codes, put_family, shown, validity
 from adapter.mapping.functions.primitives import period
+from adapter.mapping.functions.reading import components, words
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.mapping.functions.systems import V2
 from adapter.model import Json
@@ -54,22 +55,18 @@ def _qualification(degree: str) -> Json:
 @function("xcn_practitioner", XCN_PARTS)
 def xcn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     """An XCN as Reference to a Practitioner that is stated too; without XCN.1 a Reference with display alone."""
-    count = len(rep.parts)
-    name = _xcn_name(rep, count, ctx)
+    part = components(rep, 25)
+    name = _xcn_name(rep, part, ctx)
     line = shown(name) if name else ""
-    value = rep.get(1)
+    value, degree = part[1], part[7]
     if not value:
-        degree = rep.get(7)
         return {"display": f"{line}, {degree}" if degree else line} if line else None
-    authority, facility, kind = (hd_parts(rep, 9), hd_parts(rep, 14), rep.get(13)) if count > 8 else (
-        ("", "", ""), ("", "", ""), "")
+    authority, facility, kind = hd_parts(rep, 9), hd_parts(rep, 14), part[13]
     system = ctx.system(*authority, kind)
-    body: Json = {"identifier#XCN": [identifier(
-        value, system, kind, extension=check_digit(rep.get(11), rep.get(12)) if count > 10 else None,
-        by=assigner(authority, facility, system) if count > 8 else None)]}
+    body: Json = {"identifier#XCN": [identifier(value, system, kind, extension=check_digit(part[11], part[12]),
+                                                by=assigner(authority, facility, system))]}
     if name:
         body["name#XCN"] = [name]
-    degree = rep.get(7) if count > 6 else ""
     if degree:
         body["qualification#XCN"] = [_qualification(degree)]
     reference: Json = {"reference": ctx.emit("Practitioner", f"{system}|{value}", body)}
@@ -78,21 +75,20 @@ def xcn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     return reference
 
 
-def _xcn_name(rep: Rep, count: int, ctx: Context) -> Json | None:
-    """XCN.2 to 6, 10, 15 and 17 to 21 as HumanName."""
-    if count < 2:
-        return None
+def _xcn_name(rep: Rep, part: list[str], ctx: Context) -> Json | None:
+    """XCN.2 to 6, 10, 15 and 17 to 21 as HumanName. part: the components."""
     name: Json = {}
-    put_family(rep, 2, name)
-    suffix = texts(rep.get(5), rep.get(21)) if count > 4 else []
-    given, prefix = texts(rep.get(3), rep.get(4)), texts(rep.get(6))
-    for element, values in (("given", given), ("suffix", suffix), ("prefix", prefix)):
+    if len(rep.parts) > 1:
+        put_family(rep, 2, name)
+    for element, values in (("given", words(part[3], part[4])), ("suffix", words(part[5], part[21])),
+                            ("prefix", words(part[6]))):
         if values:
             name[element] = values
-    if name and count > 9:
-        put_codes(rep.get(10), rep.get(15), rep.get(18), ctx, name)
-        if count > 16:
-            put_validity(rep, (17, 19, 20), ctx, name)
+    if name and (part[10] or part[15] or part[18]):
+        put_codes(part[10], part[15], part[18], ctx, name)
+    valid = validity(rep, 17, part[19], part[20], ctx) if name else None
+    if valid:
+        name["period"] = valid
     return name or None
 
 
@@ -116,7 +112,7 @@ def xcn_participant(rep: Rep, ctx: Context, type: str = "PART") -> Json | None:
 @function("xcn_string", {"*": ""})
 def xcn_string(rep: Rep, ctx: Context) -> str | None:
     """The name of an XCN in one line, else its identifier."""
-    name = _xcn_name(rep, len(rep.parts), ctx)
+    name = _xcn_name(rep, components(rep, 25), ctx)
     return (shown(name) if name else "") or rep.get(1) or None
 
 
@@ -134,8 +130,8 @@ def cnn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     name: Json = {}
     if rep.get(2):
         name["family"] = rep.get(2)
-    for element, values in (("given", texts(rep.get(3), rep.get(4))), ("suffix", texts(rep.get(5))),
-                            ("prefix", texts(rep.get(6)))):
+    for element, values in (("given", words(rep.get(3), rep.get(4))), ("suffix", words(rep.get(5))),
+                            ("prefix", words(rep.get(6)))):
         if values:
             name[element] = values
     value, degree = rep.get(1), rep.get(7)
