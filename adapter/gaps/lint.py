@@ -90,6 +90,9 @@ class _Linter:
             qualify(whole, schema=schema, dialect=WRITTEN_IN, quote_identifiers=False)
         except SqlglotError as error:
             yield str(error).splitlines()[0]
+        except Defect as defect:  # a shared table that is wrong is told at its own place
+            if defect.issue.place == place:
+                yield defect.issue.detail
 
 def _outside(tree: exp.Query) -> Iterator[str]:
     for node in tree.walk():

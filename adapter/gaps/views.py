@@ -58,8 +58,8 @@ def compile_view(definition: Json, zone: str = ZONE) -> View:
     compiler = _Compiler(name, _constants(definition), zone)
     columns, rows = compiler.selects(_list(definition, "select", name, needed=True))
     names = [column.name for column in columns]
-    if len(set(names)) != len(names):
-        raise Defect("view-invalid", name, "two columns have one name")
+    if not names or len(set(names)) != len(names):
+        raise Defect("view-invalid", name, "two columns have one name" if names else "there is no column")
     conditions = [(str(w.get("path")), compiler.path(w.get("path"))) for w in _list(definition, "where", name)]
 
     def rows_of(node: Json) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Small made-up networks for the gap tests, drawn evenly (a seed, not a shrinking tree) around the rules' boundaries."""
+"""Small made-up networks for the gap tests, drawn evenly (a seed, no shrinking) around the rules' boundaries."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ class _Person:
         return self.mostly(self.org(), self.person(), share=0.6)
 
     def program(self) -> Any:
-        return self.mostly([_coded(N + "program", "care-coordination")], [_coded(N + "program", "other")], None, share=0.9)
+        return self.mostly([_coded(N + "program", "care-coordination")], [_coded(N + "program", "other")], None,
+                           share=0.9)
 
     def several(self, least: int, most: int) -> range:
         return range(self.random.randint(least, most))
@@ -100,18 +101,23 @@ class _Person:
             if value is not None and not (name.endswith("_") and self.random.random() < 1 / 15):
                 body[name.rstrip("_")] = value
         letters = "".join(c for c in kind if c.isupper())
-        return {"resourceType": kind, "id": f"{letters}{number}-{self.member}", element: _to("Patient", self.member), **body}
+        return {"resourceType": kind, "id": f"{letters}{number}-{self.member}",
+                element: _to("Patient", self.member), **body}
 
     # --- what is drawn
     def resources(self) -> list[Resource]:
         out: list[Resource] = [{"resourceType": "Patient", "id": self.member}]
-        out += [self.make("EpisodeOfCare", n, "patient", status=self.mostly("active", "finished", "planned", "cancelled"),
-                          type=self.program(), managingOrganization_=self.org(), period=self.mostly(None, self.period()))
+        out += [self.make("EpisodeOfCare", n, "patient", status=self.mostly("active", "finished", "planned",
+                                                                            "cancelled"),
+                          type=self.program(), managingOrganization_=self.org(),
+                          period=self.mostly(None, self.period()))
                 for n in self.several(1, 2)]
-        teams = [self.make("CareTeam", n, "subject", status=self.mostly("active", "inactive", share=0.95), category=self.program(),
+        teams = [self.make("CareTeam", n, "subject", status=self.mostly("active", "inactive", share=0.95),
+                           category=self.program(),
                            participant=self.seats(), period=self.mostly(None, self.period()))
                  for n in self.several(1, 2 if self.subject == "plan" else 1)]
-        about = {"lead": self.about_lead, "plan": self.about_plan, "handover": self.about_handover, "consent": self.about_consent}
+        about = {"lead": self.about_lead, "plan": self.about_plan, "handover": self.about_handover,
+                 "consent": self.about_consent}
         return out + teams + about[self.subject]([team["id"] for team in teams])
 
     def seats(self) -> list[Resource]:
@@ -125,10 +131,12 @@ class _Person:
 
     def seat(self) -> Resource:
         lead, snomed = _coded(N + "care-team-role", "lead-coordinator"), _coded("http://snomed.info/sct", "768820003")
-        others = [[_coded(N + "care-team-role", "care-coordinator"), snomed], [_coded(N + "care-team-role", "specialist")]]
+        others = [[_coded(N + "care-team-role", "care-coordinator"), snomed],
+                  [_coded(N + "care-team-role", "specialist")]]
         leads = [[lead, snomed], [lead], [snomed]]
         of_lead = self.subject == "lead"
-        seat: Resource = {"role": self.random.choice(leads if self.random.random() < (0.9 if of_lead else 0.25) else others)}
+        seat: Resource = {"role": self.random.choice(leads if self.random.random() < (0.9 if of_lead else 0.25)
+                                                     else others)}
         seat["member"] = self.mostly(self.person(), self.org(), _to("RelatedPerson", "kin"), None, share=0.9)
         seat["onBehalfOf"] = self.mostly(self.org(), None)
         seat["period"] = self.period(0.9, 0.6) if of_lead else self.mostly(None, self.period())
@@ -138,11 +146,13 @@ class _Person:
         return [self.contact(n, [["telephone", "warm-handoff"], ["face-to-face"]], 0.9) for n in self.several(1, 3)]
 
     def about_plan(self, teams: list[str]) -> list[Resource]:
-        goals = [self.make("Goal", n, "subject", lifecycleStatus=self.mostly("active", "cancelled", "rejected", share=0.7))
+        goals = [self.make("Goal", n, "subject", lifecycleStatus=self.mostly("active", "cancelled", "rejected",
+                                                                             share=0.7))
                  for n in self.several(0, 2)]
         named = [goal["id"] for goal in goals] or ["none"]
         return goals + [self.make(
-            "CarePlan", n, "subject", status=self.mostly("active", "completed", "draft", share=0.7), category=self.program(),
+            "CarePlan", n, "subject", status=self.mostly("active", "completed", "draft", share=0.7),
+            category=self.program(),
             period=self.period(), created=self.mostly(None, self.at()), author_=self.acting(),
             careTeam=[_to("CareTeam", self.mostly(self.random.choice(teams), "none")) for _ in self.several(1, 2)],
             goal=[_to("Goal", self.random.choice(named)) for _ in self.several(1, 2)],
@@ -150,11 +160,13 @@ class _Person:
 
     def about_handover(self, _teams: list[str]) -> list[Resource]:
         referrals = [self.make(
-            "ServiceRequest", n, "subject", status=self.mostly("active", "revoked", "completed", "draft"), authoredOn_=self.at(),
+            "ServiceRequest", n, "subject", status=self.mostly("active", "revoked", "completed", "draft"),
+            authoredOn_=self.at(),
             intent=self.mostly("order", "plan"), performer_=[self.org() for _ in self.several(1, 2)],
             code=self.mostly(_coded(N + "service", "housing"), _coded("urn:other", "x"))) for n in self.several(0, 2)]
         named = [referral["id"] for referral in referrals] or ["none"]
-        tasks = [self.make("Task", n, "for", status=self.random.choice(("requested", "cancelled", "rejected", "failed")),
+        tasks = [self.make("Task", n, "for", status=self.random.choice(("requested", "cancelled", "rejected",
+                                                                        "failed")),
                            focus=_to("ServiceRequest", self.random.choice(named)), lastModified_=self.at(),
                            executionPeriod=self.mostly(None, self.period())) for n in self.several(0, 2)]
         stays = [self.make("Encounter", n, "subject", status=self.mostly("finished", "in-progress", "cancelled"),
@@ -183,7 +195,9 @@ class _Person:
     def contact(self, number: int, kinds: list[list[str]], share: float) -> Resource:
         kind = self.mostly(kinds[0], *kinds[1:], share=share)
         other = [{"url": N + "present-organization", "valueReference": self.org()}]
-        return self.make("Encounter", number, "subject", status=self.mostly("finished", "in-progress", "planned", "cancelled"),
+        return self.make("Encounter", number, "subject", status=self.mostly("finished", "in-progress", "planned",
+                                                                            "cancelled"),
                          type=[_coded(N + "contact-type", code) for code in kind], period={"start": self.at()},
                          serviceProvider_=self.org(), extension=self.mostly(other, None, share=0.6),
-                         participant=[{"individual": self.person()} for _ in self.several(0, 2)], **{"class": {"code": "AMB"}})
+                         participant=[{"individual": self.person()} for _ in self.several(0, 2)],
+                         **{"class": {"code": "AMB"}})

@@ -1,4 +1,4 @@
-"""The four rules once more, in plain Python over FHIR resources and datetimes: written from REQUIREMENTS 1, not from the SQL.
+"""The rules once more, in plain Python over FHIR resources and datetimes: written from the requirement, not the SQL.
 
 Nothing of the program is used, so that a misreading of a view, a statement or a dialect shows as a difference.
 """
@@ -125,13 +125,15 @@ class Oracle:
         practitioner = organization = None
         for reference in references:
             role = self.roles.get(key(reference, "PractitionerRole") or "", {})
-            practitioner = practitioner or key(reference, "Practitioner") or key(role.get("practitioner"), "Practitioner")
-            organization = organization or key(reference, "Organization") or key(role.get("organization"), "Organization")
+            for found in (reference, role.get("practitioner"), role.get("organization")):
+                practitioner = practitioner or key(found, "Practitioner")
+                organization = organization or key(found, "Organization")
         return practitioner, organization
 
     def seat(self, team: str, participant: Resource) -> Seat:
         own = codes(participant.get("role"), NETWORK + "care-team-role")
-        lead = "lead-coordinator" in own if own else "768820003" in codes(participant.get("role"), "http://snomed.info/sct")
+        snomed = codes(participant.get("role"), "http://snomed.info/sct")
+        lead = "lead-coordinator" in own if own else "768820003" in snomed
         practitioner, organization = self.acting(participant.get("onBehalfOf"), participant.get("member"))
         person = practitioner or (participant.get("member") or {}).get("reference")
         period = participant.get("period") or {}
@@ -146,7 +148,7 @@ class Oracle:
         return [self.g01(), self.g02(), *self.g07(), *self.g13()]
 
     # --- G01
-    def g01(self) -> Answer:
+    def g01(self) -> Answer:  # noqa: PLR0911 - one return for each answer that the requirement names
         who = {"organization": self.manager, "party": self.lead}
         if not self.enrollments:
             return self.answer("G01", "not-applicable", **who)
@@ -155,7 +157,8 @@ class Oracle:
             return self.answer("G01", "open", reason, **who)
         starts = [s.start for s in self.lead_seats if s.start]
         began = min(starts) if starts else None
-        former = [s for s in self.seats if s.lead and s.person and s.person not in self.leads and s.end and s.end.last < self.now
+        former = [s for s in self.seats
+                  if s.lead and s.person and s.person not in self.leads and s.end and s.end.last < self.now
                   and (began is None or s.start is None or s.start.first < began.first)]
         if not former:
             return self.answer("G01", "closed", **who)
@@ -177,7 +180,7 @@ class Oracle:
         if not warm or start is None or start.first > self.now or abs(start.first - began.first) > 7 * DAY:
             return False
         present = self.present(contact)
-        new = {p for s in self.lead_seats if s.person for p in (("p", self.min_of("practitioner")), ("o", self.min_of("organization")))}
+        new = {("p", self.min_of("practitioner")), ("o", self.min_of("organization"))}
         old = {p for s in former for p in (("p", s.practitioner), ("o", s.organization))}
         return any(p in present for p in new if p[1]) and any(p in present for p in old if p[1])
 
@@ -191,7 +194,8 @@ class Oracle:
     def present(self, contact: Resource) -> set[tuple[str, str | None]]:
         others = [e["valueReference"] for e in contact.get("extension", [])]
         found: set[tuple[str, str | None]] = set()
-        for reference in [contact.get("serviceProvider"), *others, *(p["individual"] for p in contact.get("participant", []))]:
+        for reference in [contact.get("serviceProvider"), *others,
+                          *(p["individual"] for p in contact.get("participant", []))]:
             practitioner, organization = self.acting(reference)
             found |= {("p", practitioner), ("o", organization)}
         return found
@@ -212,7 +216,9 @@ class Oracle:
     def plan_stands(self, plan: Resource) -> bool:
         period = plan.get("period") or {}
         start, end = span(period.get("start") or plan.get("created")), span(period.get("end"))
-        if not self.of_program(plan.get("category")) or (start and start.first > self.now) or (end and end.last < self.now):
+        if (start and start.first > self.now) or (end and end.last < self.now):
+            return False
+        if not self.of_program(plan.get("category")):
             return False
         return plan["status"] == "active" or (plan["status"] == "completed" and end is not None)
 
@@ -236,8 +242,7 @@ class Oracle:
                              *map(self.discharged, self.mine("Encounter", "subject"))] if a]
         if found:
             return found
-        party = self.lead if self.manager and self.lead_organization == self.manager else ""
-        return [self.answer("G07", "not-applicable", organization=self.manager, party=party)]
+        return [self.answer("G07", "not-applicable", **self.responsible(self.manager))]
 
     def faces(self) -> list[tuple[Resource, datetime]]:
         met: list[tuple[Resource, datetime]] = []
@@ -248,7 +253,7 @@ class Oracle:
                 met.append((contact, start.first))
         return met
 
-    def referred(self, referral: Resource) -> Answer | None:
+    def referred(self, referral: Resource) -> Answer | None:  # noqa: PLR0911 - as above
         if not codes(referral["code"], NETWORK + "service") or referral["intent"] in ("plan", "proposal") \
                 or referral["status"] in ("draft", "entered-in-error"):
             return None
@@ -308,7 +313,7 @@ class Oracle:
     # --- G13
     def g13(self) -> list[Answer]:
         organizations = {s.organization for s in self.taken} - {None}
-        who = {"organization": self.manager, "party": self.lead if self.manager and self.lead_organization == self.manager else ""}
+        who = self.responsible(self.manager)
         if len(organizations) < 2:
             who["party"] = ""
             return [self.answer("G13", "not-applicable", **who)]
@@ -324,7 +329,8 @@ class Oracle:
         force = [end.last if end else None for fault, _, end in given if fault == "none"]
         if force:
             return self.in_force(force, given, who)
-        for fault, reason in (("limits", "not-computable"), ("early", "date-out-of-range"), ("ended", "date-out-of-range"),
+        for fault, reason in (("limits", "not-computable"), ("early", "date-out-of-range"),
+                              ("ended", "date-out-of-range"),
                               ("class", "missing-element"), ("refused", "not-found")):
             if any(f == fault for f, _, _ in given):
                 return self.answer("G13", "open", reason, **who)
@@ -344,7 +350,8 @@ class Oracle:
     def names(self, consent: Resource, recipient: str) -> bool:
         recipients = [key(a["reference"], "Organization") for a in consent["provision"].get("actor", [])
                       if any(c["code"] == "IRCP" for c in a["role"]["coding"])]
-        return self.manager in [key(o, "Organization") for o in consent.get("organization", [])] and recipient in recipients
+        return self.manager in [key(o, "Organization") for o in consent.get("organization",
+                                                                            [])] and recipient in recipients
 
     def faults(self, consent: Resource) -> str:
         provision = consent["provision"]
@@ -353,7 +360,8 @@ class Oracle:
         classes = codes(provision.get("code"), NETWORK + "data-class")
         if consent["status"] == "rejected":
             return "refused"
-        if consent["status"] not in ("active", "inactive") or provision.get("type") != "permit" or (given and given.first > self.now):
+        signed = given is None or given.first <= self.now
+        if consent["status"] not in ("active", "inactive") or provision.get("type") != "permit" or not signed:
             return "nothing"
         if classes and not {"all", "general"} & set(classes):
             return "class"

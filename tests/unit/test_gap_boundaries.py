@@ -28,13 +28,15 @@ def db(tmp_path: Any) -> Iterator[Connection]:
     with engine.begin() as connection:
         tables.prepare(connection)
         put(connection, "Patient", "p", identifier=[{"system": N + "member", "value": "M1"}])
-        put(connection, "Organization", "hub", name="Hub", identifier=[{"system": N + "organization", "value": "ORG-HUB"}])
+        put(connection, "Organization", "hub", name="Hub", identifier=[{"system": N + "organization",
+                                                                        "value": "ORG-HUB"}])
         put(connection, "Organization", "clinic", name="=Clinic")
         yield connection
 
 
 def put(db: Connection, kind: str, resource_id: str, **body: Any) -> None:
-    tables.refresh(db, [Composed(resource_type=kind, id=resource_id, key="", person="", body=body, hash="", sources={})])
+    tables.refresh(db, [Composed(resource_type=kind, id=resource_id, key="", person="", body=body, hash="",
+                                 sources={})])
 
 
 def ref(kind: str, resource_id: str) -> dict[str, str]:
@@ -50,7 +52,8 @@ def at(moment: datetime) -> str:
 
 
 def enrol(db: Connection) -> None:
-    put(db, "EpisodeOfCare", "e", status="active", patient=ref("Patient", "p"), type=coded("program", "care-coordination"),
+    put(db, "EpisodeOfCare", "e", status="active", patient=ref("Patient", "p"),
+        type=coded("program", "care-coordination"),
         managingOrganization=ref("Organization", "hub"))
 
 
@@ -65,7 +68,8 @@ def team(db: Connection, *seats: dict[str, Any]) -> None:
 
 def contact(db: Connection, start: datetime, *kinds: str, organization: str = "clinic", present: str = "") -> None:
     extension = [{"url": N + "present-organization", "valueReference": ref("Organization", present)}] if present else []
-    put(db, "Encounter", f"c{start.timestamp()}", status="finished", type=coded("contact-type", *kinds), extension=extension,
+    put(db, "Encounter", f"c{start.timestamp()}", status="finished", type=coded("contact-type", *kinds),
+        extension=extension,
         subject=ref("Patient", "p"), period={"start": at(start)}, serviceProvider=ref("Organization", organization))
 
 
@@ -98,11 +102,13 @@ def test_g01_waits_for_the_hand_off_until_the_window_ends(db: Connection, late: 
 
 
 @pytest.mark.parametrize(("organization", "present", "verdict"), [
-    ("clinic", "hub", "handed-off"), ("hub", "clinic", "handed-off"), ("clinic", "", "no-handoff"), ("hub", "", "no-handoff")])
+    ("clinic", "hub", "handed-off"), ("hub", "clinic", "handed-off"), ("clinic", "", "no-handoff"),
+    ("hub", "", "no-handoff")])
 def test_g01_hand_off_needs_both_present(db: Connection, organization: str, present: str, verdict: str):
     enrol(db)
     team(db, seat("old", "clinic", end="2026-06-01"), seat("new", "hub", start="2026-06-02"))
-    contact(db, datetime(2026, 6, 1, 15, tzinfo=UTC), "face-to-face", "warm-handoff", organization=organization, present=present)
+    contact(db, datetime(2026, 6, 1, 15, tzinfo=UTC), "face-to-face", "warm-handoff", organization=organization,
+            present=present)
     assert only(db, "G01").verdict == verdict
 
 
@@ -116,7 +122,8 @@ def test_g01_one_person_on_two_seats_is_one_lead(db: Connection):
 def test_g02_counts_organizations_of_the_team_that_the_plan_names(db: Connection):
     enrol(db)
     team(db, seat("a", "hub"))
-    put(db, "CareTeam", "other", status="active", subject=ref("Patient", "p"), participant=[seat("b", "clinic", "specialist")])
+    put(db, "CareTeam", "other", status="active", subject=ref("Patient", "p"),
+        participant=[seat("b", "clinic", "specialist")])
     put(db, "Goal", "g", lifecycleStatus="active", subject=ref("Patient", "p"))
     plan: dict[str, Any] = {"status": "active", "subject": ref("Patient", "p"), "goal": [ref("Goal", "g")],
                             "author": ref("Organization", "hub"), "contributor": [ref("Organization", "clinic")]}
@@ -140,7 +147,8 @@ def test_g07_exactly_24_hours_is_in_time(db: Connection, after: timedelta, verdi
     assert only(db, "G07").verdict == verdict
 
 
-@pytest.mark.parametrize(("age", "state"), [(timedelta(0), "prospective"), (24 * H, "prospective"), (24 * H + SECOND, "missed")])
+@pytest.mark.parametrize(("age", "state"), [(timedelta(0), "prospective"), (24 * H, "prospective"),
+                                            (24 * H + SECOND, "missed")])
 def test_g07_is_prospective_until_the_deadline_has_passed(db: Connection, age: timedelta, state: str):
     refer(db, at(NOW - age))
     assert (only(db, "G07").state, only(db, "G07").due) == (state, NOW - age + 24 * H)
@@ -161,7 +169,8 @@ def test_g07_another_way_of_contact_or_another_organization_does_not_count(db: C
     assert only(db, "G07").verdict == "met"
 
 
-@pytest.mark.parametrize(("after", "state"), [(23 * H, "not-applicable"), (24 * H, "not-applicable"), (24 * H + SECOND, "missed")])
+@pytest.mark.parametrize(("after", "state"), [(23 * H, "not-applicable"), (24 * H, "not-applicable"),
+                                              (24 * H + SECOND, "missed")])
 def test_g07_a_referral_cancelled_before_its_deadline_is_outside(db: Connection, after: timedelta, state: str):
     refer(db, at(NOW - 5 * D))
     put(db, "Task", "k", status="cancelled", focus=ref("ServiceRequest", "r"), **{"for": ref("Patient", "p")},
@@ -173,14 +182,16 @@ def test_g07_a_referral_cancelled_before_its_deadline_is_outside(db: Connection,
     (timedelta(0), "met"), (SECOND, "not-met"), (-2 * D, "met"), (-2 * D - SECOND, "not-met")])
 def test_g07_a_discharge_needs_a_contact_within_the_stay(db: Connection, offset: timedelta, verdict: str):
     end = NOW - D
-    put(db, "Encounter", "s", status="finished", subject=ref("Patient", "p"), period={"start": at(end - 2 * D), "end": at(end)},
+    put(db, "Encounter", "s", status="finished", subject=ref("Patient", "p"),
+        period={"start": at(end - 2 * D), "end": at(end)},
         **{"class": {"code": "IMP"}})
     contact(db, end + offset, "face-to-face")
     assert (only(db, "G07").verdict, only(db, "G07").item) == (verdict, "Encounter/s")
 
 
 def test_g07_as_of_before_the_discharge_there_is_nothing_to_hand_over(db: Connection):
-    put(db, "Encounter", "s", status="finished", subject=ref("Patient", "p"), period={"start": at(NOW), "end": at(NOW + D)},
+    put(db, "Encounter", "s", status="finished", subject=ref("Patient", "p"),
+        period={"start": at(NOW), "end": at(NOW + D)},
         **{"class": {"code": "IMP"}})
     assert only(db, "G07").state == "not-applicable"
     assert only(db, "G07", NOW + D).state == "missed"
@@ -188,7 +199,8 @@ def test_g07_as_of_before_the_discharge_there_is_nothing_to_hand_over(db: Connec
 
 # --- G13
 def consent(db: Connection, name: str = "k", status: str = "active", data_class: str = "all", **period: str) -> None:
-    put(db, "Consent", name, status=status, patient=ref("Patient", "p"), organization=[ref("Organization", "hub")], provision={
+    put(db, "Consent", name, status=status, patient=ref("Patient", "p"), organization=[ref("Organization", "hub")],
+        provision={
         "type": "permit", "period": period, "code": coded("data-class", data_class),
         "actor": [{"role": {"coding": [{"code": "IRCP"}]}, "reference": ref("Organization", "clinic")}]})
 

@@ -1,4 +1,4 @@
-"""The four rules on made-up networks against the plain-Python oracle: population and member engine, SQLite and PostgreSQL."""
+"""The rules on made-up networks against the plain-Python oracle, for all and for each member, on both databases."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, Heal
 
 
 def composed(resource: Resource, deleted: bool = False) -> Composed:
-    return Composed(resource_type=resource["resourceType"], id=resource["id"], key=resource["id"], person="", body=resource,
+    return Composed(resource_type=resource["resourceType"], id=resource["id"], key=resource["id"], person="",
+                    body=resource,
                     hash="", sources={}, deleted=deleted)
 
 
 def answer(gap: Gap) -> Answer:
-    return Answer(gap.rule, gap.member_id, gap.item, gap.state, gap.reason, gap.due, gap.responsible_org, gap.responsible_party)
+    return Answer(gap.rule, gap.member_id, gap.item, gap.state, gap.reason, gap.due, gap.responsible_org,
+                  gap.responsible_party)
 
 
 def store(url: str) -> Engine:
@@ -69,7 +71,7 @@ def agree(engine: Engine, now: datetime, resources: list[Resource]) -> None:
 
 
 @given(networks())
-@settings(SLOW, max_examples=300)
+@settings(SLOW, max_examples=500)
 def test_the_rules_say_what_the_oracle_says(sqlite: Engine, network: tuple[datetime, list[Resource]]):
     agree(sqlite, *network)
 

@@ -34,13 +34,15 @@ def engine(request: Any, tmp_path_factory: Any) -> Engine:
 
 
 def composed(resource: Resource, deleted: bool = False) -> Composed:
-    return Composed(resource_type=resource["resourceType"], id=resource["id"], key="", person="", body=resource, hash="",
+    return Composed(resource_type=resource["resourceType"], id=resource["id"], key="", person="", body=resource,
+                    hash="",
                     sources={}, deleted=deleted)
 
 
 def store(connection: Connection, resources: list[Resource]) -> None:
     connection.execute(delete(RESOURCE))
-    rows = [{"resource_type": r["resourceType"], "id": r["id"], "key": "", "person": "", "version": 1, "hash": "", "deleted": 0,
+    rows = [{"resource_type": r["resourceType"], "id": r["id"], "key": "", "person": "", "version": 1, "hash": "",
+             "deleted": 0,
              "updated": 0, "body": orjson.dumps(r).decode(), "sources": "{}"} for r in resources]
     if rows:
         connection.execute(insert(RESOURCE), rows)
@@ -48,7 +50,8 @@ def store(connection: Connection, resources: list[Resource]) -> None:
 
 def content(connection: Connection) -> dict[str, list[str]]:
     names = sorted(open_catalog().views)
-    return {name: sorted(map(repr, connection.exec_driver_sql(f"SELECT * FROM {tables.PREFIX}{name}").all())) for name in names}
+    return {name: sorted(map(repr, connection.exec_driver_sql(f"SELECT * FROM {tables.PREFIX}{name}").all()))
+            for name in names}
 
 
 @given(networks(), st.integers(0, 1000))
