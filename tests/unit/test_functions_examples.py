@@ -72,7 +72,8 @@ def test_all_three_codings_versions_and_original_text() -> None:
 @pytest.mark.parametrize(("name", "code", "system"), [
     ("LN", "8867-4", "http://loinc.org"), ("SNOMED", "1", "http://snomed.info/sct"),
     ("I9", "1", "http://hl7.org/fhir/sid/icd-9-cm"),
-    ("I10C", "1", "http://hl7.org/fhir/sid/icd-10-cm"), ("hl70001", "F", V2 + "0001"), ("HL70001", "Q", "urn:sender:HL70001"),
+    ("I10C", "1", "http://hl7.org/fhir/sid/icd-10-cm"), ("hl70001", "F", V2 + "0001"),
+    ("HL70001", "Q", "urn:sender:HL70001"),
     ("HL7283", "P", V2 + "0283"), ("HL7nnnn", "X", "urn:sender:HL7nnnn"), ("HL72017", "X", "urn:sender:HL72017"),
     ("HL70005", "2106-3", V2 + "0005"), ("ISO3166_1", "US", "urn:iso:std:iso:3166"),
     ("ISO3166_1", "XX", "urn:sender:ISO3166_1"), ("HL70399", "USA", "urn:iso:std:iso:3166"),
@@ -180,7 +181,8 @@ def test_a_name_type_that_fhir_has_no_use_for_is_an_extension() -> None:
     value, notes = call("xpn_human_name", "Star^Morning^^^^^T")
     assert value["extension"] == [{"url": CORE + "iso21090-EN-use", "valueCode": "I"}]
     assert "use" not in value
-    assert call("xpn_human_name", "Star^^^^^^ZZ")[1].issues == [("unknown-code", "name-use")]
+    assert call("xpn_human_name", "Star^^^^^^ZZ^Q^^^X")[1].issues == [
+        ("unknown-code", "name-use"), ("unknown-code", "name-assembly"), ("unknown-code", "name-representation")]
     assert call("xpn_human_name", "Star", use="maiden")[0]["use"] == "maiden"
     assert notes.issues == []
 

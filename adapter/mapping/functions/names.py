@@ -51,13 +51,18 @@ def put_codes(kind: str, representation: str, order: str, ctx: Context, name: Js
             if not entity and kind not in V2_TABLES["0200"]:
                 ctx.issue("unknown-code", "name-use")
     if extra or representation or order:
-        written = ctx.code("name-representation", representation) if representation else None
-        assembly = ctx.code("name-assembly", order) if order else None
-        if (order and not assembly) or (representation and not written):
-            ctx.issue("unknown-code", "name-assembly or name-representation")
-        extension = _extensions(assembly["code"] if assembly else "", written["code"] if written else "", extra)
+        extension = _extensions(_mapped("name-assembly", order, ctx), _mapped("name-representation", representation, ctx),
+                                extra)
         if extension:
             name["extension"] = list(extension)
+
+
+def _mapped(table: str, code: str, ctx: Context) -> str:
+    """The code that a concept map gives, '' and the issue unknown-code where it has none."""
+    coding = ctx.code(table, code) if code else None
+    if code and coding is None:
+        ctx.issue("unknown-code", table)
+    return coding["code"] if coding else ""
 
 
 def shown(name: Json) -> str:
