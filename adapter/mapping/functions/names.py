@@ -51,8 +51,8 @@ def put_codes(kind: str, representation: str, order: str, ctx: Context, name: Js
             if not entity and kind not in V2_TABLES["0200"]:
                 ctx.issue("unknown-code", "name-use")
     if extra or representation or order:
-        extension = _extensions(_mapped("name-assembly", order, ctx), _mapped("name-representation", representation, ctx),
-                                extra)
+        extension = _extensions(_mapped("name-assembly", order, ctx),
+                                _mapped("name-representation", representation, ctx), extra)
         if extension:
             name["extension"] = list(extension)
 
