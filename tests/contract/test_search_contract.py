@@ -69,6 +69,11 @@ Encounter patient=~-ana,~-bo&date=2024-03 -> stay call
 Encounter patient=~-ana,~-bo&date=ge2024-03-04T15:00:00Z -> stay call open
 Encounter patient=~-ana,~-bo&date=gt2024-03-05 -> call open
 Encounter patient=~-ana,~-bo&date=lt2024-03-05 -> stay
+Encounter patient=~-ana,~-bo&date=gt2024-03-02 -> stay call open
+Encounter patient=~-ana,~-bo&date=lt2024-03-02 -> stay
+Encounter patient=~-ana,~-bo&date=le2024-03-02 -> stay
+Encounter patient=~-ana,~-bo&date=ge2024-03-04 -> stay call open
+Encounter patient=~-ana,~-bo&date=ne2024-03 -> open
 Encounter patient=~-ana,~-bo&date=ge2024-03-05&date=lt2024-05-01 -> call
 Encounter patient=~-ana,~-bo&date=sa2024-05-01 -> open
 Encounter patient=~-ana,~-bo&date=eb2024-03-05 -> stay

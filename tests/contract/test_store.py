@@ -158,7 +158,7 @@ def test_another_database_is_refused() -> None:
 
 
 def test_errors_show_no_values(store: Engine) -> None:
-    row = {"identity": "i", "kind": "hl7v2", "feed": "f", "source": "s", "arrival": 1, "raw": b"CANARY",
+    row = {"identity": "i", "kind": "hl7v2", "feed": "f", "source": "CANARY", "arrival": 1, "raw": b"",
            "state": "done"}
     with pytest.raises(IntegrityError) as error, writing(store) as connection:
         connection.execute(JOURNAL.insert(), [row, row])

@@ -92,7 +92,7 @@ def test_try_again(stand_in: StandIn, call: Callable[[UpstreamServer], object], 
     (301, "server-refused"), (302, "server-refused"), (400, "server-refused"), (401, "server-refused"),
     (403, "server-refused"), (422, "server-refused"), (409, "version-conflict"), (412, "version-conflict")])
 def test_no_use(stand_in: StandIn, call: Callable[[UpstreamServer], object], status: int, code: str) -> None:
-    stand_in.answer = (status, {"Location": "http://169.254.169.254/"}, OUTCOME)
+    stand_in.answer = (status, {"Location": f"{stand_in.url}/elsewhere"}, OUTCOME)
     with pytest.raises(Rejected) as refusal:
         call(upstream(stand_in))
     assert refusal.value.issue.code == code
@@ -187,7 +187,7 @@ def test_a_search_puts_no_value_into_the_address(stand_in: StandIn) -> None:
 
 
 @pytest.mark.parametrize("link", [
-    "http://169.254.169.254/base/fhir?page=2", "https://127.0.0.1/base/fhir?page=2", "//elsewhere/base/fhir?page=2",
+    "http://192.0.2.1/base/fhir?page=2", "https://127.0.0.1/base/fhir?page=2", "//elsewhere/base/fhir?page=2",
     "/other",
     "/base/fhirs?page=2", "/base/fhir/../../admin", "http://127.0.0.1:1/base/fhir", "file:///etc/passwd"])
 def test_a_next_page_elsewhere_is_refused(stand_in: StandIn, link: str) -> None:
