@@ -113,7 +113,7 @@ def _patient_statements(key: str, person: Person, statements: list[Statement]) -
         if record == key:
             kept.append(statement)
         elif key == person.main and record in person.merged:
-            old = {f"{slot}~{record}": replace(said, value=[{**i, "use": "old"} for i in said.value])
+            old = {f"identifier#~{record}~{slot.partition('#')[2]}": replace(said, value=[{**i, "use": "old"} for i in said.value])
                    for slot, said in statement.slots.items() if slot.startswith("identifier#") and said.value}
             kept.append(Statement(source=statement.source, slots=old, issues=statement.issues))
         elif key == person.main:

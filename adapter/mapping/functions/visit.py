@@ -16,8 +16,8 @@ COVERAGE_CLASS = "http://terminology.hl7.org/CodeSystem/coverage-class"
 
 @function("visit_identifier", {})
 def visit_identifier(segment: Any, ctx: Any) -> Json | None:
-    """The visit's key as identifier, where the feed takes it from elsewhere than PV1."""
-    if "PV1-19" in ctx.feed.visit[:1] or not ctx.visit:
+    """The visit's key as identifier, where it comes from elsewhere than PV1-19."""
+    if not ctx.visit or ("PV1-19" in ctx.feed.visit[:1] and segment.raw(19)):
         return None
     system, _, value = ctx.visit.rpartition("|")
     return {"system": system, "value": value}
