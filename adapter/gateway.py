@@ -148,10 +148,11 @@ class Gateway:
         if entry.kind == "fhir":
             return map_written(read_written(entry.raw), self.key, entry.arrival)
         compiled = self.feeds.named(entry.feed)
-        row = binding_of(compiled.feed, headers[entry.sender]).row(int(entry.control_id), entry.raw)
+        binding = binding_of(compiled.feed, headers[entry.sender])
+        row = binding.row(int(entry.control_id), entry.raw)
         if isinstance(row, RowError):
             raise Rejected(row.issues[0].code, row.issues[0].place, row.issues[0].detail)
-        return map_row(row.cells, row.number, entry.identity, compiled, entry.arrival)
+        return map_row(row.cells, row.number, entry.identity, compiled, entry.arrival, columns=binding.header.names)
 
     def _apply(self, connection: Connection, said: Sequence[Contribution]) -> None:
         apply(connection, said, self.feeds, self.key, self.now_us(), self.upstream.name if self.upstream else "")

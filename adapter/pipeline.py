@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,13 +21,15 @@ from adapter.errors import Rejected
 from adapter.identity.persons import Link, resolve
 from adapter.mapping.bundle import transaction
 from adapter.mapping.feed import Feed, load_feeds
+from adapter.mapping.functions.registry import MEMORY
 from adapter.mapping.header import read_sender
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
 from adapter.mapping.rules import compile_feed
+from adapter.mapping.rows import map_row
 from adapter.mapping.terminology import load_terminology
 from adapter.model import Composed, Contribution, Issue, Json, Mapped, Order, Received
-from adapter.parse.rows import Binding, bind
+from adapter.parse.rows import Binding, RowError, bind, open_csv
 from adapter.parse.rows_contract import Contract, load_contract
 from adapter.parse.rows_options import CsvOptions, csv_options
 from adapter.validate.check import check
@@ -85,6 +89,13 @@ def open_feeds(mappings: Path) -> Feeds:
                            for name, feed in load_feeds(mappings).items()})
 
 
+def tune_memory() -> None:
+    """Let the cycle collector look seldom: what a message makes holds no cycles, and looking took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
     """One message on its own: its transaction Bundle, what was noticed, and (traced) where each value went and came from."""
@@ -117,6 +128,32 @@ def convert(received: Received, feeds: Feeds, key: bytes, trace: bool = False) -
     ledger = Ledger() if trace else None
     mapped = map_received(received, feeds, ledger)
     return finish(mapped, feeds, key, ledger)
+
+
+def convert_csv(raw: bytes, feed: str, feeds: Feeds, key: bytes, arrival: datetime, *,
+                trace: bool) -> tuple[Conversion | None, list[RowError]]:
+    """A CSV file on its own: what its good rows state together, None where none is good, and the rows refused.
+
+    Raises Rejected where the file as a whole cannot be read, or where nothing comes out of rows that are good.
+    """
+    compiled = feeds.named(feed)
+    file = open_csv(raw, *contract_and_options(compiled.feed))
+    identity = f"{feed}|{hashlib.sha256(raw).hexdigest()}"
+    ledger = Ledger() if trace else None
+    refused: list[RowError] = []
+    rows: list[Mapped] = []
+    for row in file.rows():
+        if isinstance(row, RowError):
+            refused.append(row)
+        else:
+            rows.append(map_row(row.cells, row.number, f"{identity}|{row.number}", compiled, microseconds(arrival),
+                                ledger, file.binding.header.names))
+    if refused and not rows:
+        return None, refused
+    mapped = Mapped(identity=identity, feed=feed, source=feed, event="", control_id="", test=compiled.feed.test,
+                    contributions=tuple(c for row in rows for c in row.contributions),
+                    issues=(*file.issues, *(i for row in rows for i in row.issues)))
+    return finish(mapped, feeds, key, ledger), refused
 
 
 def finish(mapped: Mapped, feeds: Feeds, key: bytes, ledger: Ledger | None) -> Conversion:
@@ -159,11 +196,27 @@ def composed_of(target: Target, said: Sequence[Contribution], network: Network) 
     c = said[0]
     if len(said) > 1 or c.scope != "reference" or c.kind != "snapshot":
         return compose(target, said, network)
-    kept = _shared(network.key, c.resource_type, c.key, orjson.dumps(c.body))
+    kept = _shared(network.key, c.resource_type, c.key, _text(c.body))
     by = (c.source, c.message)
     return Composed(resource_type=kept.resource_type, id=kept.id, key=kept.key, person="", body=kept.body, hash=kept.hash,
                     sources=dict.fromkeys(kept.sources, by), references=kept.references, issues=kept.issues,
                     deleted=kept.deleted)
+
+
+_TEXTS: dict[int, tuple[Json, bytes]] = {}
+"""JSON text of bodies that shared functions keep, by identity of the object (which stays alive here)."""
+
+
+def _text(body: Json) -> bytes:
+    """The JSON text of a body that is never changed any more."""
+    kept = _TEXTS.get(id(body))
+    if kept is not None and kept[0] is body:
+        return kept[1]
+    if len(_TEXTS) >= MEMORY:
+        _TEXTS.clear()
+    text = orjson.dumps(body)
+    _TEXTS[id(body)] = (body, text)
+    return text
 
 
 @lru_cache(maxsize=20_000)

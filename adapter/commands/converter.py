@@ -59,7 +59,7 @@ class Converter:
         try:
             feed = self.feed or self._feed_of(path)
             conversion, errors = pipeline.convert_csv(path.read_bytes(), feed, self.feeds, self.key, datetime.now(UTC),
-                                                      self.trace)
+                                                      trace=self.trace)
         except Exception as error:
             return Outcome(file=path, number=1, conversion=None, refusals=((0, _issue(error)),))
         refusals = tuple((row.number, issue) for row in errors for issue in row.issues)
