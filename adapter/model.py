@@ -67,8 +67,9 @@ class Order:
     def _key(self, moment: int) -> tuple[int, int, int, int]:
         if self.by == "sequence":
             return (self.sequence, moment, self.rank, self.arrival)
-        return (0 if self.by == "arrival" else moment, 0 if self.by == "arrival" else self.sequence,
-                0 if self.by == "arrival" else self.rank, self.arrival)
+        if self.by == "arrival":
+            return (self.arrival, 0, 0, self.arrival)
+        return (moment, self.sequence, self.rank, self.arrival)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,16 +83,17 @@ def _overlay(statement: Statement, c: Contribution, order: Key, ties: set[str], 
 def _live(effects: Sequence[Contribution], cancels: Sequence[Contribution], issues: list[Issue]) -> list[Contribution]:
     """Effects that no cancel retracts. A cancel with EVN-6 pairs by the time of what it cancels, else with the latest."""
     live = list(effects)
+    seen: set[tuple[str, tuple[int, ...], int | None]] = set()
     for cancel in cancels:
-        before = [e for e in live if e.event in cancel.cancels and e.order.of_snapshot()[:3] <= cancel.order.of_snapshot()[:3]]
-        if cancel.order.occurred_given:
-            gone = [e for e in before if e.order.occurred == cancel.order.occurred]
-        else:
-            last = max(before, key=lambda e: e.order.of_snapshot(), default=None)
-            gone = [e for e in before if last is not None and e.order.occurred == last.order.occurred]
-        if not gone:
-            if not any(e.event in cancel.cancels for e in effects):
-                issues.append(Issue(code="cancel-unmatched", place="MSH-9.2", detail=cancel.event))
+        at, of = cancel.order.of_snapshot()[:3], cancel.order.occurred if cancel.order.occurred_given else None
+        if (cancel.event, at, of) in seen:  # one cancel, sent again
             continue
-        live = [e for e in live if e not in gone]
+        seen.add((cancel.event, at, of))
+        pairs = [e for e in effects if e.event in cancel.cancels and e.order.of_snapshot()[:3] <= at and of in (None, e.order.occurred)]
+        if not pairs:
+            issues.append(Issue(code="cancel-unmatched", place="MSH-9.2", detail=cancel.event))
+        standing = [e for e in pairs if e in live]
+        if standing:
+            last = max(standing, key=lambda e: e.order.of_snapshot()).order.occurred
+            live = [e for e in live if not (e in standing and e.order.occurred == last)]
     return live
