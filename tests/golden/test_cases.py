@@ -32,7 +32,12 @@ def test_case(folder: Path) -> None:
 
 
 def test_each_event_and_segment_in_scope_has_a_case() -> None:
-    lines = [line for f in FOLDERS for path in f.glob("input.hl7") for line in path.read_bytes().decode("latin-1").splitlines()]
+    lines = [
+        line
+        for f in FOLDERS
+        for path in f.glob("input.hl7")
+        for line in path.read_bytes().decode("latin-1").splitlines()
+    ]
     assert {line[:3] for line in lines} >= SEGMENTS
     assert {line.split("|")[8].removeprefix("ADT^")[:3] for line in lines if line.startswith("MSH")} >= EVENTS
 
@@ -64,7 +69,9 @@ def test_accept_writes_what_came_out(tmp_path: Path) -> None:
     folder = _copy(tmp_path)
     (folder / "expected.json").unlink()
     assert run_case(_feeds(), folder, accept=True).ok
-    assert (folder / "expected.json").read_bytes() == (MAPPINGS / "common" / "cases" / "resend" / "expected.json").read_bytes()
+    assert (folder / "expected.json").read_bytes() == (
+        MAPPINGS / "common" / "cases" / "resend" / "expected.json"
+    ).read_bytes()
 
 
 def test_an_issue_that_nobody_expects_and_one_that_does_not_come_fail_a_case(tmp_path: Path) -> None:
