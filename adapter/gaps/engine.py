@@ -5,7 +5,8 @@ The as-of instant is a valid time: what was so then, by what is known now. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,13 +60,24 @@ def evaluate(connection: Connection, *, now: datetime, member: str | None = None
     target = Target(dialect=_DIALECTS[connection.dialect.name], one_member=member is not None, states=wanted,
                     one_organization=organization is not None)
     gaps: list[Gap] = []
-    for one in chosen:
-        if set(denied) & set(one.data_classes):
-            if wanted is None or "withheld" in wanted:
+    with _planned(connection, everybody=member is None):
+        for one in chosen:
+            if not set(denied) & set(one.data_classes):
+                gaps += _gaps(one, connection.exec_driver_sql(compile_rule(rules, catalog, one, target), binds))
+            elif wanted is None or "withheld" in wanted:
                 gaps += _withheld(connection, one, member)
-            continue
-        gaps += _gaps(one, connection.exec_driver_sql(compile_rule(rules, catalog, one, target), binds))
     return sorted(gaps, key=lambda gap: (gap.member_id, gap.rule, gap.item))
+
+
+@contextmanager
+def _planned(connection: Connection, everybody: bool) -> Generator[None]:
+    """PostgreSQL takes joins on member and resource for independent, expects a row and loops: not over everybody."""
+    if not everybody or connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+    yield
+    connection.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT")
 
 
 def find_member(connection: Connection, text: str) -> str:

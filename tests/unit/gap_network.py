@@ -33,10 +33,11 @@ OFFSETS = {  # seconds from the as-of instant, for each subject the boundaries t
 
 def networks() -> st.SearchStrategy[tuple[datetime, list[Resource]]]:
     """An as-of instant and the resources of one or two people; references may dangle."""
-    return st.randoms(use_true_random=True).map(_network)
+    return st.randoms(use_true_random=True).map(network)
 
 
-def _network(random: Random) -> tuple[datetime, list[Resource]]:
+def network(random: Random) -> tuple[datetime, list[Resource]]:
+    """One network out of a source of chance."""
     now = random.choice(NOWS)
     resources: list[Resource] = [{"resourceType": "Organization", "id": o, "name": o} for o in ORGS]
     for role, (person, organization) in ROLES.items():
@@ -194,7 +195,7 @@ class _Person:
 
     def contact(self, number: int, kinds: list[list[str]], share: float) -> Resource:
         kind = self.mostly(kinds[0], *kinds[1:], share=share)
-        other = [{"url": N + "present-organization", "valueReference": self.org()}]
+        other = [{"url": N + "organization-present", "valueReference": self.org()}]
         return self.make("Encounter", number, "subject", status=self.mostly("finished", "in-progress", "planned",
                                                                             "cancelled"),
                          type=[_coded(N + "contact-type", code) for code in kind], period={"start": self.at()},

@@ -67,7 +67,7 @@ def team(db: Connection, *seats: dict[str, Any]) -> None:
 
 
 def contact(db: Connection, start: datetime, *kinds: str, organization: str = "clinic", present: str = "") -> None:
-    extension = [{"url": N + "present-organization", "valueReference": ref("Organization", present)}] if present else []
+    extension = [{"url": N + "organization-present", "valueReference": ref("Organization", present)}] if present else []
     put(db, "Encounter", f"c{start.timestamp()}", status="finished", type=coded("contact-type", *kinds),
         extension=extension,
         subject=ref("Patient", "p"), period={"start": at(start)}, serviceProvider=ref("Organization", organization))

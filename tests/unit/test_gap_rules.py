@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,10 +13,11 @@ from sqlalchemy import Connection, Engine
 
 from adapter.gaps import tables
 from adapter.gaps.engine import Gap, evaluate
+from adapter.gaps.rules import open_rules
 from adapter.model import Composed
 from adapter.store.engine import migrate, open_engine
 from tests.servers import postgres_url
-from tests.unit.gap_network import Resource, networks
+from tests.unit.gap_network import Resource, network, networks
 from tests.unit.gap_oracle import Answer, expected
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -72,12 +74,23 @@ def agree(engine: Engine, now: datetime, resources: list[Resource]) -> None:
 
 @given(networks())
 @settings(SLOW, max_examples=500)
-def test_the_rules_say_what_the_oracle_says(sqlite: Engine, network: tuple[datetime, list[Resource]]):
-    agree(sqlite, *network)
+def test_the_rules_say_what_the_oracle_says(sqlite: Engine, drawn: tuple[datetime, list[Resource]]):
+    agree(sqlite, *drawn)
+
+
+def test_the_networks_bring_about_every_verdict(sqlite: Engine):
+    missing = {(rule.id, verdict) for rule in open_rules().rules.values() for verdict in rule.verdicts}
+    for seed in range(5000):
+        now, resources = network(Random(seed))
+        with holding(sqlite, resources) as connection:
+            missing -= {(gap.rule, gap.verdict) for gap in evaluate(connection, now=now)}
+        if not missing:
+            return
+    pytest.fail(f"never seen: {sorted(missing)}")
 
 
 @pytest.mark.postgres
 @given(networks())
 @settings(SLOW, max_examples=100)
-def test_the_rules_say_the_same_on_postgresql(postgres: Engine, network: tuple[datetime, list[Resource]]):
-    agree(postgres, *network)
+def test_the_rules_say_the_same_on_postgresql(postgres: Engine, drawn: tuple[datetime, list[Resource]]):
+    agree(postgres, *drawn)
