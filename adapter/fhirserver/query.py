@@ -68,7 +68,7 @@ def parse_query(resource_type: str, params: Sequence[tuple[str, str]], count: in
     summary = given.get("_summary", "false")
     if summary not in {"false", "count"}:
         raise Rejected("bad-search", "_summary", "only count and false are known")
-    size = _count(given["_count"]) if "_count" in given else min(count, LARGEST_PAGE)
+    size = _count(given["_count"]) if "_count" in given else max(0, min(count, LARGEST_PAGE))
     return Query(
         resource_type=resource_type, criteria=tuple(criteria), count=0 if summary == "count" else size,
         includes=tuple(_include(name, value) for name, value in results if "include" in name),

@@ -7,24 +7,21 @@ written in between, every resource comes exactly once.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from adapter.errors import Rejected
+from adapter.fhirserver.matching import all_match
 from adapter.fhirserver.port import Page
-from adapter.fhirserver.query import Criterion, Include, Query, parse_query, prefixed, token_parts, unescaped
+from adapter.fhirserver.query import Include, Query, parse_query
 from adapter.model import Json
 from adapter.store.resources import read_resources, with_meta
 from adapter.store.schema import RESOURCE, SEARCH_INDEX
-from adapter.store.search_index import EARLIEST, LATEST, LONGEST, fold, index_rows, string_value, token_value
-from adapter.store.search_params import PARAMS, SearchParam
+from adapter.store.search_index import EARLIEST, LATEST
 
-__all__ = ["first_page", "index_rows", "next_page"]
-
-_HIGHEST = "\U0010ffff"
 _R = RESOURCE.c
 _S = SEARCH_INDEX.c
 
@@ -48,8 +45,7 @@ def next_page(connection: Connection, token: str) -> Page:
 
 def _page(connection: Connection, query: Query, params: Sequence[tuple[str, str]],
           position: Sequence[Any] | None) -> Page:
-    matches = and_(_R.resource_type == query.resource_type, _R.deleted == 0,
-                   *(_matches(query.resource_type, criterion) for criterion in query.criteria))
+    matches = all_match(query)
     total = None
     if query.total:
         total = connection.execute(select(func.count()).select_from(RESOURCE).where(matches)).scalar_one()
@@ -70,7 +66,7 @@ def _token(query: Query, params: Sequence[tuple[str, str]], ended_at: list[Any])
 
 
 def _select(query: Query, matches: ColumnElement[bool], position: Sequence[Any] | None) -> Select[Any]:
-    keys = [(_sort_key(query.resource_type, name, descending), descending) for name, descending in query.sort]
+    keys = [(_sort_key(query, name, descending), descending) for name, descending in query.sort]
     named = (key.label(f"key{n}") for n, (key, _) in enumerate(keys))
     statement = select(_R.id, _R.version, _R.updated, _R.body, *named).where(matches)
     if position is not None:
@@ -78,13 +74,13 @@ def _select(query: Query, matches: ColumnElement[bool], position: Sequence[Any] 
     return statement.order_by(*(key.desc() if descending else key for key, descending in keys)).limit(query.count + 1)
 
 
-def _sort_key(resource_type: str, name: str, descending: bool) -> ColumnElement[Any]:
-    if name == "_lastUpdated":
-        return _R.updated
+def _sort_key(query: Query, name: str, descending: bool) -> ColumnElement[Any]:
+    if name == "_lastUpdated":  # where few match, they are to be sorted, not all resources read in the order of time
+        return _R.updated + 0 if query.criteria else _R.updated
     if name == "_id":
         return _R.id
     dates = select(func.max(_S.low) if descending else func.min(_S.low)).where(
-        _S.resource_type == resource_type, _S.id == _R.id, _S.param == name)
+        _S.resource_type == query.resource_type, _S.id == _R.id, _S.param.concat("") == name)
     return func.coalesce(dates.scalar_subquery(), EARLIEST if descending else LATEST)
 
 
@@ -96,76 +92,6 @@ def _after(keys: Sequence[tuple[ColumnElement[Any], bool]], position: Sequence[A
         equal = [earlier == value for (earlier, _), value in zip(keys[:n], position, strict=False)]
         ways.append(and_(*equal, key < position[n] if descending else key > position[n]))
     return and_(first <= start if first_descends else first >= start, or_(*ways))
-
-
-def _matches(resource_type: str, criterion: Criterion) -> ColumnElement[bool]:
-    param = criterion.param
-    if param.name == "_id":
-        return _R.id.in_([unescaped(value) for value in criterion.values])
-    if param.name == "_lastUpdated":
-        return or_(*(_date_matches(value, _R.updated, _R.updated) for value in criterion.values))
-    rows = select(_S.id).where(_S.resource_type == resource_type, _S.param == param.name)
-    if criterion.modifier == "missing":
-        return _R.id.not_in(rows) if criterion.values == ("true",) else _R.id.in_(rows)
-    return _R.id.in_(rows.where(or_(false(), *(_value_matches(criterion, value) for value in criterion.values))))
-
-
-def _value_matches(criterion: Criterion, escaped: str) -> ColumnElement[bool]:
-    value = unescaped(escaped)
-    match criterion.param.type:
-        case "token":
-            return _token_matches(escaped)
-        case "string":
-            return _string_matches(criterion.modifier, value)
-        case "date":
-            return _date_matches(value, _S.low, _S.high)
-        case "reference":
-            return _reference_matches(criterion.param, criterion.modifier, value)
-        case "uri":
-            return _S.value == value[:LONGEST]
-
-
-def _token_matches(value: str) -> ColumnElement[bool]:
-    system, code = token_parts(value)
-    if system is None:
-        return _begins(token_value(code))
-    if not code:
-        return _S.value.endswith("|" + system, autoescape=True)
-    return _S.value == token_value(code, system)
-
-
-def _string_matches(modifier: str, value: str) -> ColumnElement[bool]:
-    if modifier == "exact":
-        return _S.value == string_value(value)
-    if modifier == "contains":
-        return _S.value.contains(fold(value), autoescape=True)
-    return _begins(fold(value))
-
-
-def _begins(text: str) -> ColumnElement[bool]:
-    return and_(_S.value >= text, _S.value < text + _HIGHEST)
-
-
-def _date_matches(value: str, low: ColumnElement[Any], high: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Resource from low to high against the value's range; ge and le hold where they overlap, as HAPI has it."""
-    parsed = prefixed(value)
-    if parsed is None:
-        return false()
-    prefix, (first, last) = parsed
-    inside = and_(low >= first, high <= last)
-    ways: dict[str, ColumnElement[bool]] = {
-        "eq": inside, "ne": ~inside, "gt": high > last, "lt": low < first, "ge": high >= first, "le": low <= last,
-        "sa": low > last, "eb": high < first}
-    return ways[prefix]
-
-
-def _reference_matches(param: SearchParam, modifier: str, value: str) -> ColumnElement[bool]:
-    if modifier:
-        return _S.value == f"{modifier}/{value}"
-    if "/" in value or ":" in value:
-        return _S.value == value[:LONGEST]
-    targets: Iterable[str] = PARAMS if "*" in param.targets else param.targets
-    return _S.value.in_([f"{target}/{value}" for target in targets])
 
 
 def _included(connection: Connection, query: Query, shown: Sequence[Row[Any]]) -> tuple[Json, ...]:

@@ -245,7 +245,7 @@ def test_meta_of_the_version() -> None:
     assert without_meta(with_meta(bare, 1, 0)) == bare
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["male", "female", None])),
                                max_size=4),
                       max_size=6))

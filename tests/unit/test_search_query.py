@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
@@ -114,6 +116,24 @@ def test_what_hapi_cannot_by_default(connection: Connection, name: str, value: s
     assert [one["id"] for one in found] == expected.split()
 
 
+@pytest.mark.parametrize(("params", "expected"), [
+    ([("_id", "a,b,c"), ("name:missing", "true")], "c"), ([("name", "50"), ("birthdate:missing", "true")], "b"),
+    ([("name:missing", "false"), ("birthdate:missing", "false")], "a"),
+    ([("active", "true"), ("_lastUpdated", "lt1971")], "c"),
+    ([("active", "true"), ("_lastUpdated", "gt1971")], ""), ([("name", "van"), ("birthdate", "1980"),
+                                                              ("gender", "male")], "")])
+def test_criteria_all_hold(connection: Connection, params: list[tuple[str, str]], expected: str) -> None:
+    assert [one["id"] for one in first_page(connection, "Patient", params, 10).resources] == expected.split()
+
+
+def test_a_token_with_a_page_size_below_nothing(connection: Connection) -> None:
+    page = first_page(connection, "Patient", [], 1)
+    assert page.next is not None
+    parts = json.loads(base64.urlsafe_b64decode(page.next))
+    parts[2] = -5
+    assert next_page(connection, base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()).resources == ()
+
+
 def test_those_without_the_date_come_last_by_it_and_first_backwards(connection: Connection) -> None:
     def order(sort: str) -> list[str]:
         page = first_page(connection, "Patient", [("_sort", sort)], 2)
@@ -124,10 +144,8 @@ def test_those_without_the_date_come_last_by_it_and_first_backwards(connection: 
     assert order("-birthdate") == ["a", "b", "c"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=60))
-def test_a_page_token_of_nobody_is_refused(text: str) -> None:
-    engine = open_engine("sqlite://")
-    migrate(engine)
-    with writing(engine) as connection, pytest.raises(Rejected):
+def test_a_page_token_of_nobody_is_refused(connection: Connection, text: str) -> None:
+    with pytest.raises(Rejected):
         next_page(connection, text)
-    engine.dispose()
