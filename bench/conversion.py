@@ -18,7 +18,7 @@ from pathlib import Path
 import orjson
 
 from adapter.model import Received
-from adapter.pipeline import convert, open_feeds
+from adapter.pipeline import convert, open_feeds, tune_memory
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(os.environ.get("CARELOOP_SHARED", ROOT.parent / "shared")) / "samples" / "hl7v2"
@@ -34,6 +34,7 @@ def convert_all(raws: list[bytes]) -> Callable[[], int]:
     """The whole conversion, ready to be timed; returns bytes written."""
     feeds = open_feeds(ROOT / "mappings")
     received = [Received(raw=raw, arrival=datetime(2026, 1, 1, tzinfo=UTC)) for raw in raws]
+    tune_memory()
     return lambda: sum(len(orjson.dumps(convert(one, feeds, KEY).bundle)) for one in received)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -13,6 +14,9 @@ from adapter.model import Contribution, Json
 
 _NUMBERS = re.compile(r"(\d+)")
 
+WHOLE = "server"
+"""Group of list members that another client wrote: each in full, so that what it left out of a member is gone."""
+
 Sources = dict[str, tuple[str, str]]
 """FHIR element -> (source, message identity) that said it."""
 
@@ -21,10 +25,20 @@ def _coded(item: Json) -> str:
     return "/".join(sorted(f"{c.get('system', '')}|{c.get('code', '')}" for r in item.get("role", []) for c in r.get("coding", [])))
 
 
+_REPEATING = frozenset(f"http://hl7.org/fhir/StructureDefinition/patient-{name}" for name in ("citizenship", "disability", "nationality"))
+
+
+def _extension(item: Json) -> Any:
+    """An extension that may repeat goes by its content, every other by its url."""
+    if item.get("url") in _REPEATING:
+        return item
+    return item.get("url", ""), "complex" if "extension" in item else item.get("valueReference", {}).get("reference", "")
+
+
 IDENTITY: Mapping[str, Callable[[Any], Any]] = {
     "identifier": lambda i: (i.get("system", ""), i.get("value", "")),
     "telecom": lambda t: (t.get("system", ""), t.get("value", "")),
-    "extension": lambda e: (e.get("url", ""), "complex" if "extension" in e else e.get("valueReference", {}).get("reference", "")),
+    "extension": _extension,
     "CareTeam.participant": lambda p: (p.get("member", {}).get("reference", ""), _coded(p), p.get("period", {}).get("start", "")),
 }
 """What makes two list members the same one; every other list goes by content."""
@@ -63,8 +77,9 @@ def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> 
     body: Json = {}
     sources: Sources = {}
     for path in sorted(singles):
-        winner = _winner(_one_choice(path, singles), precedence)
-        if winner is not None and winner[1] == path and not any(r.order > winner[0].order for r in removed.get(path, ())):
+        standing = [s for s in _one_choice(path, singles) if not any(r.moment > s[0].moment for r in removed.get(s[2], ()))]
+        winner = _winner(standing, precedence)
+        if winner is not None and winner[1] == path:
             _set(body, path, winner[0].value)
             sources[path] = (winner[0].by.source, winner[0].by.message)
     for path in sorted(lists):
@@ -91,9 +106,9 @@ def alone_said(c: Contribution) -> tuple[Json, Sources]:
             sources[path] = said
     for path, groups in grouped.items():
         members: list[Any] = groups[0][1]
-        if len(groups) > 1 or len(members) > 1:
+        identity = identity_of(c.resource_type, path)
+        if len(groups) > 1 or (identity and len(members) > 1):
             groups.sort(key=lambda g: natural(g[0]))
-            identity = identity_of(c.resource_type, path)
             once: dict[str, Any] = {}
             for _, items in groups:
                 for item in items:
@@ -122,12 +137,13 @@ def _winner(said: list[tuple[Said, Statement, str]], precedence: Callable[[str],
     valued = [s for s in said if s[0].value is not None]
     if not valued:
         return None
-    best = min(valued, key=lambda s: (precedence(s[1].source), *(-n for n in s[0].order), s[1].source, s[2]))
+    best = min(valued, key=lambda s: (precedence(s[1].source), *(-n for n in s[0].moment), s[1].source, s[2]))
     return best[0], best[2]
 
 
+@lru_cache(maxsize=4096)
 def natural(text: str) -> list[tuple[int, str]]:
-    """A sort key in which PID-3 comes before PID-19."""
+    """A sort key in which PID-3 comes before PID-19; shared, never change it."""
     return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in _NUMBERS.split(text)]
 
 
@@ -141,17 +157,20 @@ def _members(path: str, groups: list[tuple[str, Said, Statement]], removed: list
     identity = identity_of(groups[0][1].by.resource_type, path)
     members: dict[str, Any] = {}
     standing: dict[str, Said] = {}
-    for _, said, _ in groups:
+    whole: dict[str, bool] = {}
+    for group, said, _ in groups:
         for item in said.value:
             key = member_identity(identity, item)
-            if any(r.order > said.order and key in r.value for r in removed):
+            if any(r.moment > said.moment and key in r.value for r in removed):
                 continue
             if key not in members:
-                members[key], standing[key] = item, said
+                members[key], standing[key], whole[key] = item, said, group == WHOLE
             elif members[key] != item:
-                newer, older = (item, members[key]) if said.order >= standing[key].order else (members[key], item)
-                members[key] = {**older, **newer}
-                standing[key] = max(said, standing[key], key=lambda s: s.order)
+                newest = said.moment >= standing[key].moment
+                newer, older = (item, members[key]) if newest else (members[key], item)
+                members[key] = newer if (group == WHOLE if newest else whole[key]) else {**older, **newer}
+                if newest:
+                    standing[key], whole[key] = said, group == WHOLE
     for n, key in enumerate(members):
         sources[f"{path}[{n}]"] = (standing[key].by.source, standing[key].by.message)
     return list(members.values())

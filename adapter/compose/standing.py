@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from adapter.compose.compose import sealed
 from adapter.compose.references import without
 from adapter.errors import kind_of
 from adapter.model import Composed, Issue, Json
 
-Exists = Callable[[set[str]], set[str]]
+Exists = Callable[[set[str]], Collection[str]]
 Claim = Callable[[Json], list[Issue]]
 _NONE = frozenset[str]()
 
@@ -20,30 +20,28 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
     exists: of some `Type/id`, those that stand outside this set. claim and check: validate.profiles and validate.check.
     One that is sealed already (it has a hash) stands as it is. A resource that fails takes its references out of the others, until nothing changes.
     """
-    alive = {f"{c.resource_type}/{c.id}" for c in composed if not c.deleted}
-    gone = {f"{c.resource_type}/{c.id}" for c in composed} - alive
-    wanted = {f"{c.resource_type}/{c.id}": c.references for c in composed if not c.deleted}
-    outside = set[str]().union(*wanted.values()) - alive - gone if wanted else set[str]()
-    known = exists(outside) if outside else set[str]()
-    done: dict[str, Composed] = {}
-    todo = list(composed)
+    names = [f"{c.resource_type}/{c.id}" for c in composed]
+    alive = {name for name, c in zip(names, composed, strict=True) if not c.deleted}
+    outside = set[str]().union(*(c.references for c in composed)) - alive
+    known = exists(outside - set(names)) if outside else _NONE
+    done = list(composed)
+    todo = range(len(done))
     while todo:
+        missing = outside - known
         failed: set[str] = set()
-        for c in todo:
-            name = f"{c.resource_type}/{c.id}"
-            result = _one(c, wanted.get(name, _NONE) - alive - known, claim, check)
-            done[name] = result
-            if result.deleted and name in alive:
-                failed.add(name)
+        for n in todo:
+            c = composed[n]
+            if not (c.hash and c.references.isdisjoint(missing)):
+                done[n] = _one(c, c.references & missing if missing else _NONE, claim, check)
+                if done[n].deleted and names[n] in alive:
+                    failed.add(names[n])
         alive -= failed
-        todo = [c for c in composed if failed & wanted.get(f"{c.resource_type}/{c.id}", _NONE)
-                and f"{c.resource_type}/{c.id}" in alive]
-    return [done[f"{c.resource_type}/{c.id}"] for c in composed]
+        outside |= failed
+        todo = [n for n, c in enumerate(composed) if names[n] in alive and not c.references.isdisjoint(failed)]
+    return done
 
 
 def _one(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Composed:
-    if c.hash and not missing:
-        return c
     if c.deleted:
         return sealed(c, {}, ())
     issues = [Issue(code="fhir-reference", place=c.resource_type, detail=m) for m in sorted(missing)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 
 
+@lru_cache(maxsize=100_000)
 def resource_id(key: bytes, resource_type: str, business_key: str) -> str:
     """The id of the resource of a business key: HMAC-SHA256 under the installation's key, 32 hex digits."""
     return hmac.digest(key, f"{resource_type}|{business_key}".encode(), "sha256").hex()[:32]

@@ -69,11 +69,11 @@ def slug(text: str) -> str:
 class MapContext:
     """The Context of one message; fulfils functions.registry.Context."""
 
-    __slots__ = ("account", "anchor", "builders", "event", "facility", "feed", "issues", "links", "local", "merged", "message", "order", "patient", "refs",
-                 "rep", "row", "segment", "source", "terminology", "visit")
+    __slots__ = ("account", "anchor", "builders", "event", "facility", "feed", "issues", "links", "local", "memory", "merged", "message", "order", "patient", "refs",
+                 "rep", "row", "segment", "shared", "source", "stated", "terminology", "visit")
 
     def __init__(self, feed: Feed, terminology: Terminology, *, source: str, local: str, event: str, message: str,
-                 order: Order, issues: list[Issue], facility: str = "") -> None:
+                 order: Order, issues: list[Issue], facility: str = "", memory: dict[Any, Any] | None = None) -> None:
         self.feed = feed
         self.terminology = terminology
         self.source = source
@@ -83,7 +83,10 @@ class MapContext:
         self.order = order
         self.issues = issues
         self.facility = facility
+        self.memory = memory
+        self.stated: list[tuple[str, str, Json]] | None = None
         self.builders: dict[tuple[str, str, str], Builder] = {}
+        self.shared: dict[tuple[str, str], Json] = {}
         self.patient = self.visit = self.account = self.merged = self.anchor = ""
         self.links: list[tuple[str, str, str]] = []
         self.refs: dict[str, str] = {}
@@ -156,18 +159,37 @@ class MapContext:
         builder = self.builders.get(at)
         if builder is None:
             builder = self.builders[at] = Builder(resource_type, key, scope, patient, self.visit if patient else "")
+            stated = self.shared.pop((resource_type, key), None) if scope == "reference" else None
+            builder.snapshot.update(stated or {})
         return builder
 
     def emit(self, resource_type: str, key: str, body: Json) -> str:
-        """State a shared resource; its symbolic reference."""
-        builder = self.build(resource_type, key, "reference")
-        for slot, value in body.items():
-            standing = builder.snapshot.get(slot)
-            if isinstance(value, list) and isinstance(standing, list):
-                standing.extend(v for v in value if v not in standing)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # FHIR JSON
+        """State a shared resource; its symbolic reference. The body is kept as it is: never change it afterwards."""
+        if self.stated is not None:
+            self.stated.append((resource_type, key, body))
+        at = (resource_type, key)
+        standing = self.shared.get(at)
+        if standing is None:
+            builder = self.builders.get((resource_type, key, ""))
+            if builder is None:
+                self.shared[at] = body
             else:
-                builder.snapshot[slot] = value
+                builder.snapshot = _joined(builder.snapshot, body)
+        elif standing is not body:
+            self.shared[at] = _joined(standing, body)
         return f"{resource_type}?{key}"
+
+
+def _joined(standing: Json, more: Json) -> Json:
+    """Two statements about one resource as one: lists put together, single values by the second."""
+    joined = dict(standing)
+    for slot, value in more.items():
+        before = joined.get(slot)
+        if isinstance(value, list) and isinstance(before, list):
+            joined[slot] = [*before, *(v for v in value if v not in before)]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+        else:
+            joined[slot] = value
+    return joined
 
 
 @lru_cache(maxsize=4096)

@@ -55,7 +55,7 @@ class Ledger:
     def _entry(self, source: Any, maps: tuple[Map, ...], ctx: Any, place: str, n: Any, rep: int, c: int, s: int) -> Json:
         best: Json = {"place": place, "status": "unmapped"}
         for one in maps:
-            for row in (*one.by_field.get(n, ()), *(r for r in one.always if r.whole)):
+            for row in (*one.by_field.get(n, ()), *one.drops.get(n, ()), *(r for r in one.always if r.whole)):
                 entry = self._by_row(source, one, row, ctx, n, rep, c, s)
                 if entry and _RANK[entry["status"]] < _RANK[best["status"]]:
                     best = {"place": place, **entry}

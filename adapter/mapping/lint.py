@@ -59,7 +59,7 @@ def _file(path: Path, feed: Feed, tables: frozenset[str] | None) -> Iterator[str
 
 def _rows(one: Map) -> Iterator[Row]:
     yield from one.always
-    for rows in one.by_field.values():
+    for rows in (*one.by_field.values(), *one.drops.values()):
         yield from rows
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from adapter.errors import Rejected
 from adapter.identity.persons import INFERRED
@@ -25,11 +26,12 @@ ANCHORS = frozenset({"PID", "PV1", "PR1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A feed ready to run: its rules and its terminology."""
+    """A feed ready to run: its rules, its terminology, and what its shared functions remember."""
 
     feed: Feed
     rules: Rules
     terminology: Terminology
+    memory: dict[Any, Any] = field(default_factory=dict[Any, Any])
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger 
     source = f"{feed.name}/{slug(header.facility or header.application or 'unnamed')}" if shared else feed.name
     ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{source.replace('/', ':')}",
                      event=header.event.code, message=header.identity, order=header.order, issues=issues,
-                     facility=header.facility or header.application)
+                     facility=header.facility or header.application, memory=compiled.memory)
     top, groups = _groups(message)
     if not groups:
         raise Rejected("no-patient", "PID-3")
@@ -159,6 +161,10 @@ def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
             found.append(_contribution(ctx, builder, mapping, "snapshot"))
         if builder.effect:
             found.append(_contribution(ctx, builder, mapping, "effect"))
+    found.extend(Contribution(source=ctx.source, resource_type=resource_type, key=key, scope="reference", patient="",
+                              kind="snapshot", event=ctx.event, order=ctx.order, body=body, message=ctx.message,
+                              mapping=mapping)
+                 for (resource_type, key), body in ctx.shared.items())
     found.extend(Contribution(source=ctx.source, resource_type="Link", key=patient, scope="own", patient=patient,
                               kind="link", event=kind, order=ctx.order, other=other, message=ctx.message, mapping=mapping)
                  for patient, other, kind in dict.fromkeys(ctx.links))

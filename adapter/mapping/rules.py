@@ -47,7 +47,8 @@ class Row:
     """One compiled decision. slot: where its value goes (`element#group` for lists), '' for a drop.
 
     wrap: names that wrap each value of a list item (`communication[].language` -> ("language",)).
-    whole: the function takes the whole segment or row; every: it takes all repetitions at once.
+    whole: the function takes the whole segment or row; every: it takes all repetitions at once. plain: it only passes each
+    repetition of a whole field through a function.
     """
 
     rule: str
@@ -69,6 +70,7 @@ class Row:
     whole: bool = False
     every: bool = False
     group: tuple[Place, ...] = ()
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class Map:
     when: tuple[Condition, ...]
     by_field: Mapping[int | str, tuple[Row, ...]]
     always: tuple[Row, ...]
+    drops: Mapping[int | str, tuple[Row, ...]]
     no_patient: bool = False
 
 
@@ -146,10 +149,13 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
     place_of = _column if segment == "ROW" else parse_place
     rows = [_row(r, segment, resource, place_of, f"{where}:{r.get(LINE, 0)}") for r in written["rows"]]
     by_field: dict[int | str, list[Row]] = {}
+    drops: dict[int | str, list[Row]] = {}
     always: list[Row] = []
     for row in rows:
         if row.place is None or row.whole:
             always.append(row)
+        elif row.drop:
+            drops.setdefault(row.place.field, []).append(row)
         else:
             by_field.setdefault(row.place.field, []).append(row)
     key = written.get("key", "patient")
@@ -159,6 +165,7 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
         key=tuple(_key_part(p, place_of) for p in key_parts),
         label=written.get("label", resource), system=written.get("system", ""), when=_conditions(written.get("when", {}), place_of),
         by_field={k: tuple(v) for k, v in by_field.items()}, always=tuple(always),
+        drops={k: tuple(v) for k, v in drops.items()},
         no_patient=written.get("scope") == "reference")
 
 
@@ -211,14 +218,15 @@ def _row(written: Mapping[str, Any], segment: str, resource: str, place_of: Call
     if "table" in written:
         options["table"] = written["table"]
     group = tuple(place_of(g) for g in written.get("group", []))
+    whole, every = place is not None and place.field in (0, "ROW"), bool(written.get("every"))
     origin = str(place) if place else written.get("label", "")
     return Row(
         rule=rule, place=place, target=target, slot=f"{element}#{origin}" if listed else element, listed=listed,
         wrap=tuple(inner.split(".")) if inner else (), function=function, options=options,
         constant=without_lines(written.get("const")), ref=written.get("ref", ""), url=written.get("url", ""),
         value=written.get("value", ""), default=without_lines(written.get("default")),
-        effect=frozenset(written.get("effect", [])), when=when, whole=place is not None and place.field == 0,
-        every=bool(written.get("every")), group=group)
+        effect=frozenset(written.get("effect", [])), when=when, whole=whole, every=every, group=group,
+        plain=function is not None and place is not None and not (when or whole or every or group or place.component))
 
 
 def _close(name: str, known: list[str]) -> str:

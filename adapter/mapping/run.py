@@ -62,6 +62,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
     """
     ctx.segment = source
     ctx.refs = {}
+    valued = None if source.name == "ROW" else [n for n, raw in enumerate(source.fields) if raw]
     for one in maps:
         if one.when and not holds(one.when, source, ctx):
             continue
@@ -75,9 +76,12 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         for row in one.always:
             _run(row, source, ctx, builder, trace)
         by_field = one.by_field
-        for field in (by_field if source.name == "ROW" else _valued(source, by_field)):
-            for row in by_field[field]:
-                _run(row, source, ctx, builder, trace)
+        for field in by_field if valued is None else valued:
+            for row in by_field.get(field, ()):
+                if row.plain and trace is None:
+                    _run_plain(row, source, ctx, builder)
+                else:
+                    _run(row, source, ctx, builder, trace)
         if columns and one.scope != "reference":
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
 
@@ -89,10 +93,6 @@ def _take_back(one: Map, snapshot: Json, columns: frozenset[str], doubted: set[s
         understood = not any(place.endswith(f", {column}") for place in doubted for column in read_here)
         if row.place is not None and row.slot and not row.group and understood and columns & read_here:
             snapshot.setdefault(row.slot, None)
-
-
-def _valued(source: Any, by_field: Any) -> list[int]:
-    return [n for n, raw in enumerate(source.fields) if raw and n in by_field]
 
 
 def _key(one: Map, source: Source, ctx: MapContext) -> str | None:
@@ -126,10 +126,35 @@ def _key_text(source: Source, place: Place) -> str:
     return source.first(place.field).plain()
 
 
+def _run_plain(row: Row, source: Source, ctx: MapContext, builder: Any) -> None:
+    """What `_run` does, for the many rows that only pass each repetition of a field through a function."""
+    place, function = row.place, row.function
+    assert place is not None, row.rule
+    assert function is not None, row.rule
+    ctx.row = row
+    body: Json = builder.effect if row.effect and ctx.event in row.effect else builder.snapshot
+    if source.raw(place.field) == NULL:
+        body.setdefault(row.slot, None)
+        return
+    reps = source.reps(place.field) if row.listed else (source.first(place.field),)
+    for n, rep in enumerate(reps, 1):
+        ctx.rep = n
+        if rep.text:
+            try:
+                value = function.call(rep, ctx, **row.options)
+            except Exception as error:  # a mapping that raises must not lose the rest of the message
+                ctx.issue("mapping-failed", f"{row.rule} {function.name}: {type(error).__name__}")
+                continue
+            if value is None or value == "":
+                value = row.default
+            if value is not None and value != {} and value != []:
+                _put(row, row.slot, value, body)
+
+
 def _run(row: Row, source: Source, ctx: MapContext, builder: Any, trace: Trace | None) -> None:
     ctx.row = row
     ctx.rep = 1
-    if row.drop or (row.when and not holds(row.when, source, ctx)):
+    if row.when and not holds(row.when, source, ctx):
         return
     body: Json = builder.effect if ctx.event in row.effect else builder.snapshot
     slot = row.slot

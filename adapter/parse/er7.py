@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from functools import lru_cache
 
 from adapter.errors import Rejected
 
@@ -268,5 +269,11 @@ def delimiters(text: str) -> Delimiters:
         raise Rejected("bad-delimiters", "MSH-2")
     if any(char.isalnum() or char.isspace() or not char.isprintable() or char == '"' for char in chars):
         raise Rejected("bad-delimiters", "MSH-2")
-    component, repetition, escape, sub, truncation = encoding.ljust(5, "\0")
+    return _delimiters(separator, encoding.ljust(5, "\0"))
+
+
+@lru_cache(maxsize=64)
+def _delimiters(separator: str, encoding: str) -> Delimiters:
+    """The same object for the same characters: what is kept by delimiters is found at once."""
+    component, repetition, escape, sub, truncation = encoding
     return Delimiters(separator, component, repetition, escape, sub, truncation)

@@ -94,7 +94,7 @@ def _translated(rep: Rep, ctx: Context, table: str) -> Json | None:
     return concept or None
 
 
-@function("cwe_codeable_concept", CWE_PARTS)
+@function("cwe_codeable_concept", CWE_PARTS, shared=True)
 def cwe_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Json | None:
     """A coded value as CodeableConcept: the mapped coding, then the sender's one to three, and the original text.
 
@@ -129,7 +129,7 @@ def cwe_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = 
 
 @function("cwe_coding", {**CWE_PARTS, "4": _ONE, "5": _ONE, "6": _ONE, "8": _ONE, "9": _ONE, "10": _ONE, "11": _ONE,
                          "12": _ONE, "13": _ONE, "17": _ONE, "20": _ONE,
-                         "1": "code", "2": "display", "3": "system", "7": "version", "14": "system"})
+                         "1": "code", "2": "display", "3": "system", "7": "version", "14": "system"}, shared=True)
 def cwe_coding(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Json | None:
     """A coded value as one Coding: the concept map's target, else the sender's own primary coding."""
     if table:
@@ -142,7 +142,7 @@ def cwe_coding(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Jso
 
 
 @function("cwe_code", {"1": "", **dict.fromkeys(
-    (str(n) for n in range(2, 23) if n not in (4, 10)), _CODE_ONLY), "4": "", "10": ""})
+    (str(n) for n in range(2, 23) if n not in (4, 10)), _CODE_ONLY), "4": "", "10": ""}, shared=True)
 def cwe_code(rep: Rep, ctx: Context, table: str = "", default: str = "") -> str | None:
     """A coded value as a bare code: the concept map's target, else `default` and the issue unknown-code.
 
@@ -174,7 +174,7 @@ for _name in ("is_code", "id_code"):
                                   "2": "drop: since when a class applies; its period is the coverage's"})
 def fc_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = "HL70064") -> Json | None:
     """Financial class (FC) as CodeableConcept; FC.1 is a CWE of its own since 2.7, its parts subcomponents."""
-    return cwe_codeable_concept(rep.component(1), ctx, table, source)
+    return cwe_codeable_concept(rep.component(1), ctx, table=table, source=source)
 
 
 @function("jcc_codeable_concept", {"1": "coding[0]", "2": "coding[1]", "3": "text"})

@@ -52,7 +52,7 @@ def _qualification(degree: str) -> Json:
     return {"code": {"coding": [{"system": V2 + "0360", "code": degree}], "text": degree}}
 
 
-@function("xcn_practitioner", XCN_PARTS)
+@function("xcn_practitioner", XCN_PARTS, shared=True)
 def xcn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     """An XCN as Reference to a Practitioner that is stated too; without XCN.1 a Reference with display alone."""
     part = components(rep, 25)
@@ -124,7 +124,7 @@ CNN_PARTS = {
     "11": "Practitioner.identifier.system"}
 
 
-@function("cnn_practitioner", CNN_PARTS)
+@function("cnn_practitioner", CNN_PARTS, shared=True)
 def cnn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     """A CNN as Reference to a Practitioner that is stated too; without CNN.1 a Reference with display alone."""
     name: Json = {}

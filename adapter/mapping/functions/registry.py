@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Protocol
 
 from adapter.model import Json
@@ -62,18 +63,54 @@ class Function:
 
 
 FUNCTIONS: dict[str, Function] = {}
+MEMORY = 50_000
+"""Texts of which a feed keeps what shared functions made of them."""
 
 
-def function(name: str, parts: Mapping[str, str] | None = None) -> Callable[[Mapper], Mapper]:
-    """Register a function `(rep: Rep, ctx: Context, **with) -> value or None` under the name mapping files use."""
+def function(name: str, parts: Mapping[str, str] | None = None, *, shared: bool = False) -> Callable[[Mapper], Mapper]:
+    """Register a function `(rep: Rep, ctx: Context, **with) -> value or None` under the name mapping files use.
+
+    shared: it reads a doctor, place, organization or code, which messages repeat; what it made of a text is kept and
+    made again without reading it. Its result is shared then: never change it.
+    """
 
     def register(call: Mapper) -> Mapper:
         if name in FUNCTIONS:
             raise ValueError(f"function {name} is registered twice")
-        FUNCTIONS[name] = Function(name, call, dict(parts or {"*": ""}))
-        return call
+        taken = _kept(name, call) if shared else call
+        FUNCTIONS[name] = Function(name, taken, dict(parts or {"*": ""}))
+        return taken
 
     return register
+
+
+def _kept(name: str, call: Mapper) -> Mapper:
+    """The function with what it made of each text kept in the feed's memory: value, and the resources it stated."""
+
+    @wraps(call)
+    def again(rep: Rep, ctx: Any, **options: Any) -> Any:
+        memory: dict[Any, Any] | None = getattr(ctx, "memory", None)
+        if memory is None:
+            return call(rep, ctx, **options)
+        key = (name, ctx.local, rep.text, rep.d, *options.items())
+        kept = memory.get(key)
+        if kept is not None:
+            for stated in kept[1]:
+                ctx.emit(*stated)
+            return kept[0]
+        outer, issues = ctx.stated, len(ctx.issues)
+        ctx.stated = stated = []
+        value = call(rep, ctx, **options)
+        ctx.stated = outer
+        if outer is not None:
+            outer.extend(stated)
+        if len(ctx.issues) == issues:
+            if len(memory) >= MEMORY:
+                memory.clear()
+            memory[key] = (value, stated)
+        return value
+
+    return again
 
 
 __all__ = ["FUNCTIONS", "Context", "Function", "Rep", "function"]
