@@ -97,6 +97,8 @@ def _told_apart() -> Generator[None]:
         yield
     except OperationalError as error:
         reason = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or "connection"
+        if reason == "SQLITE_ERROR":  # a wrong statement, which PostgreSQL's driver calls a ProgrammingError
+            raise
         raise Unavailable("store-unavailable", detail=str(reason)) from error
 
 

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, func, inspect, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from adapter.errors import Unavailable
 from adapter.fhirserver.port import Write
@@ -150,6 +150,28 @@ def test_no_database_is_unavailable(tmp_path: Path) -> None:
     for url in (f"sqlite:///{tmp_path}", f"postgresql://careloop@/none?host={tmp_path}"):
         with pytest.raises(Unavailable), reading(open_engine(url)):
             pass
+
+
+def test_a_wrong_statement_is_not_tried_again(store: Engine) -> None:
+    with pytest.raises(DBAPIError), reading(store) as connection:
+        connection.execute(text("SELECT nonsense FROM resource"))
+
+
+def test_a_full_disk_is_unavailable(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/s.db")
+    migrate(engine)
+
+    def fill() -> None:
+        with writing(engine) as connection:
+            connection.execute(text("PRAGMA max_page_count=1"))  # SQLite's own way to be full
+            write_resources(connection, [one(f"p{n}", gender="male") for n in range(2000)], 1)
+
+    with pytest.raises(Unavailable) as failure:
+        fill()
+    assert failure.value.issue.detail == "SQLITE_FULL"
+    engine.dispose()
+    with reading(engine) as connection:
+        assert list(history(connection)) == []
 
 
 def test_another_database_is_refused() -> None:
