@@ -114,8 +114,13 @@ def _fhir_server(settings: Settings) -> Iterator[Finding]:
     if not settings.fhir_url:
         yield _sound("FHIR server", "embedded, in the same database")
         return
-    with opened(settings) as gateway:
-        held = gateway.server.capabilities()
+    try:
+        with opened(settings) as gateway:
+            held = gateway.server.capabilities()
+    except (Unavailable, Rejected) as error:
+        told = message(error.issue).rpartition(" - ")[0]
+        yield _unsound("FHIR server", told, "start it, or correct CARELOOP_FHIR_URL")
+        return
     yield from _capabilities(held)
 
 

@@ -11,6 +11,7 @@ import orjson
 from adapter.commands.converter import Converter, Outcome
 from adapter.commands.files import found, told
 from adapter.commands.installation import settings
+from adapter.errors import kind_of, message
 from adapter.model import Json
 from adapter.pipeline import Conversion, open_feeds
 from adapter.settings import Settings
@@ -45,7 +46,9 @@ class Writer:
         else:
             self._file(outcome, f"{stem}.json", conversion.bundle)
         if self.loss:
-            self._file(outcome, f"{stem}.loss.json", conversion.loss)
+            noticed = [{"code": one.code, "severity": kind_of(one).severity, "place": one.place, "told": message(one)}
+                       for one in conversion.issues]
+            self._file(outcome, f"{stem}.loss.json", {**conversion.loss, "issues": noticed})
         if self.explain:
             self._file(outcome, f"{stem}.explain.json", conversion.explain)
 
@@ -65,7 +68,7 @@ def _clash(first: Path, second: Path, name: str) -> click.UsageError:
 @click.option("--feed", help="The feed to map by; without it the sender in MSH, or a CSV's file name, decides.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="Write DIR/<file>.json, <file>-2.json ...")
-@click.option("--loss", is_flag=True, help="Write <file>.loss.json: what became of each valued field.")
+@click.option("--loss", is_flag=True, help="Write <file>.loss.json: what became of each field, and issues.")
 @click.option("--explain", is_flag=True, help="Write <file>.explain.json: where each element came from.")
 def convert(paths: tuple[Path, ...], feed: str | None, out: Path | None, loss: bool, explain: bool) -> None:
     """Convert HL7 v2 and CSV files to FHIR transaction Bundles, each message on its own.

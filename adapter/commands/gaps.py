@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +19,7 @@ from adapter.gaps.present import as_bundle, as_csv, as_json, as_rows
 from adapter.store.engine import reading
 
 _STATES = ("open", "prospective", "missed", "closed", "not-applicable", "withheld")
-_SHOWN = ("rule", "title", "member", "item", "state", "finding", "due", "responsible_org", "closes")
+_SHOWN = ("rule", "member", "state", "finding", "due", "responsible_org")
 
 
 @click.command()
@@ -34,7 +35,8 @@ def gaps(*, member: str | None, organization: str | None, everyone: bool, rule: 
          as_of: datetime | None, form: str) -> None:
     """Show gaps: state, reason, what closes them, due date, who is responsible.
 
-    The table leaves out what does not apply, unless --state asks for it.
+    The table is short: it leaves out what does not apply, unless --state asks for it, and some columns that the other
+    formats have.
     """
     if sum((member is not None, organization is not None, everyone)) > 1:
         raise click.UsageError("--member, --organization and --all exclude each other")
@@ -58,7 +60,7 @@ def _print(connection: Connection, found: Sequence[Gap], everything: bool) -> No
     table = Table(*(name.replace("responsible_org", "responsible") for name in _SHOWN))
     for row in as_rows(shown, organization_names(connection)):
         table.add_row(*(row[name] for name in _SHOWN))
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=200)
     if shown:
         console.print(table, markup=False)
     counts = Counter(gap.state for gap in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -45,7 +46,7 @@ def _table(rows: Sequence[QueueRow], now: datetime) -> None:
     for row in rows:
         table.add_row(row.place, row.state, row.subject, row.lane, age((now - row.since).total_seconds()),
                       str(row.attempts), row.code)
-    Console().print(table, markup=False)
+    (Console() if sys.stdout.isatty() else Console(width=200)).print(table, markup=False)
 
 
 def age(seconds: float) -> str:

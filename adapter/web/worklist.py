@@ -16,9 +16,10 @@ _STATES = ("open", "prospective", "missed", "closed", "withheld", "not-applicabl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapRow:
-    """One gap as it is read. member: name. said: its row of present.py. due: UTC. evidence: (reference, name)."""
+    """One gap as it is read. member, about: names. said: row of present.py. due: UTC. evidence: (reference, name)."""
 
     member: str
+    about: str
     said: Mapping[str, str]
     due: datetime | None
     responsible: tuple[str, ...]
@@ -42,14 +43,27 @@ def _weight(gap: Gap, rules: Rules) -> tuple[int, int, float, str]:
 
 def _row(gap: Gap, said: Mapping[str, str], names: Mapping[str, str]) -> GapRow:
     responsible = (names.get(f"Organization/{gap.responsible_org}", ""), names.get(gap.responsible_party, ""))
-    return GapRow(member=names.get(f"Patient/{gap.member_id}", "no name"), said=said,
+    return GapRow(member=names.get(f"Patient/{gap.member_id}", "no name"), about=_about(gap, names), said=said,
                   due=gap.due, responsible=tuple(name for name in responsible if name),
                   evidence=tuple((one, names.get(one) or one.partition("/")[0]) for one in gap.evidence))
+
+
+def _about(gap: Gap, names: Mapping[str, str]) -> str:
+    """The gap's item in words: what it is about, or the pair of organizations."""
+    return " to ".join(names.get(one) or one.partition("/")[0] for one in _items(gap))
+
+
+def _items(gap: Gap) -> list[str]:
+    """The references in a gap's item: `Type/id`, or organization ids as `id>id`."""
+    if "/" in gap.item:
+        return [gap.item]
+    return [f"Organization/{one}" for one in gap.item.split(">") if one]
 
 
 def references(gaps: Sequence[Gap]) -> list[str]:
     """What the gaps point at, `Type/id`, each once."""
     found: dict[str, None] = {}
     for gap in gaps:
-        found |= dict.fromkeys((*gap.evidence, gap.responsible_party, f"Organization/{gap.responsible_org}"))
+        found |= dict.fromkeys((*gap.evidence, *_items(gap), gap.responsible_party))
+        found[f"Organization/{gap.responsible_org}"] = None
     return [reference for reference in found if reference.count("/") == 1 and not reference.endswith("/")]

@@ -26,23 +26,28 @@ def _server(app: Flask) -> WebServer:
 
 
 def test_stop_finishes_the_request_at_hand() -> None:
-    begun, finish = threading.Event(), threading.Event()
+    begun, stopping = threading.Event(), threading.Event()
     app = Flask("test")
 
     @app.get("/slow")
     def slow() -> str:
         begun.set()
-        assert finish.wait(20)
+        assert stopping.wait(20)
+        stopper.join(0.5)  # a stop that does not wait for us is over by now
         return "whole"
 
     server = _server(app)
+    stopper = threading.Thread(target=server.stop)
     answers: list[str] = []
-    asker = threading.Thread(target=lambda: answers.append(requests.get(f"http://127.0.0.1:{server.port}/slow").text))
+
+    def ask() -> None:
+        answers.append(requests.get(f"http://127.0.0.1:{server.port}/slow", timeout=30).text)
+
+    asker = threading.Thread(target=ask)
     asker.start()
     assert begun.wait(20)
-    stopper = threading.Thread(target=server.stop)
     stopper.start()
-    finish.set()
+    stopping.set()
     stopper.join(30)
     asker.join(30)
     assert answers == ["whole"]
