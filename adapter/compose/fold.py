@@ -26,6 +26,12 @@ class Said:
     by: Contribution
     effect: bool = False
 
+    @property
+    def moment(self) -> Key:
+        """Where it stands among what other sources say: by time first, also where its own source goes by MSH-13."""
+        first, second, rank, arrival = self.order
+        return (second, first, rank, arrival) if self.by.order.by == "sequence" else self.order
+
 
 @dataclass(slots=True, kw_only=True)
 class Statement:

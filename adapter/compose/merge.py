@@ -155,25 +155,22 @@ def _members(path: str, groups: list[tuple[str, Said, Statement]], removed: list
             ranks.setdefault(statement.source, len(ranks))
         groups = sorted(groups, key=lambda g: (ranks[g[2].source], natural(g[0])))
     identity = identity_of(groups[0][1].by.resource_type, path)
-    members: dict[str, Any] = {}
-    standing: dict[str, Said] = {}
-    whole: dict[str, bool] = {}
+    told: dict[str, list[tuple[Said, bool, Any]]] = {}
     for group, said, _ in groups:
         for item in said.value:
             key = member_identity(identity, item)
-            if any(r.moment > said.moment and key in r.value for r in removed):
-                continue
-            if key not in members:
-                members[key], standing[key], whole[key] = item, said, group == WHOLE
-            elif members[key] != item:
-                newest = said.moment >= standing[key].moment
-                newer, older = (item, members[key]) if newest else (members[key], item)
-                members[key] = newer if (group == WHOLE if newest else whole[key]) else {**older, **newer}
-                if newest:
-                    standing[key], whole[key] = said, group == WHOLE
-    for n, key in enumerate(members):
-        sources[f"{path}[{n}]"] = (standing[key].by.source, standing[key].by.message)
-    return list(members.values())
+            if not any(r.moment > said.moment and key in r.value for r in removed):
+                told.setdefault(key, []).append((said, group == WHOLE, item))
+    members: list[Any] = []
+    for n, versions in enumerate(told.values()):
+        versions.sort(key=lambda v: v[0].moment)
+        member: Any = versions[0][2]
+        for _, whole, item in versions[1:]:
+            member = item if whole or member == item else {**member, **item}
+        members.append(member)
+        last = versions[-1][0].by
+        sources[f"{path}[{n}]"] = (last.source, last.message)
+    return members
 
 
 def _set(body: Json, path: str, value: Any) -> None:
