@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 Json = dict[str, Any]
 """A FHIR resource, or a part of one, as plain JSON (the hot path holds no model classes)."""
+
+
+
+def is_object(value: Any) -> TypeGuard[Json]:
+    """Whether a piece of JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a piece of JSON is an array."""
+    return isinstance(value, list)
+
 
 Severity = Literal["information", "warning", "error"]
 OrderBy = Literal["event", "sequence", "arrival"]

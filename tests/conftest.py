@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,9 +39,8 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No CARELOOP_ variable of the caller's shell reaches a test."""
     for name in list(os.environ):
         if name.startswith("CARELOOP_") and name not in ("CARELOOP_SHARED", "CARELOOP_REQUIRE_ALL", "CARELOOP_TEST_HAPI"):
             monkeypatch.delenv(name)
-    yield

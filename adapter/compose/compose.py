@@ -135,7 +135,7 @@ def _link(body: Json, key: str, person: Person, network: Network, found: set[str
     links.extend((loser, "replaces") for loser, survivor in sorted(person.merged.items()) if survivor == key and loser in person.records)
     if links:
         body["link"] = [{"other": {"reference": network.literal(f"Patient!{other}")}, "type": kind} for other, kind in links]
-        found.update(link["other"]["reference"] for link in body["link"])
+        found.update(network.literal(f"Patient!{other}") for other, _ in links)
 
 
 def sealed(composed: Composed, body: Json, issues: Sequence[Issue], *, deleted: bool | None = None) -> Composed:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adapter.compose.merge import identity_of, member_identity
-from adapter.model import Json
+from adapter.model import Json, is_array, is_object
 
 OURS = frozenset({"resourceType", "id", "meta"})
 """Elements that are never taken over from another client."""
@@ -31,9 +31,9 @@ def _compare(resource_type: str, prefix: str, base: Json, theirs: Json, nested: 
         path, before, after = f"{prefix}{name}", base.get(name), theirs.get(name)
         if before == after:
             continue
-        if isinstance(before, list) or isinstance(after, list):
-            _lists(resource_type, path, before or [], after or [], slots)
-        elif isinstance(after if after is not None else before, dict) and nested(resource_type, path):
+        if is_array(before) or is_array(after):
+            _lists(resource_type, path, before if is_array(before) else [], after if is_array(after) else [], slots)
+        elif is_object(after if after is not None else before) and nested(resource_type, path):
             _compare(resource_type, f"{path}.", before or {}, after or {}, nested, slots)
         elif after is None:
             slots[f"{path}!"] = True

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from adapter.model import Json
+from adapter.model import Json, is_array, is_object
 
 Resolve = Callable[[str], str]
 _REFERENCE = re.compile(rb'"reference":("(?:[^"\\\\]|\\\\.)*")')
@@ -34,28 +34,25 @@ def resolved(body: Json, resolve: Resolve, found: set[str]) -> Json:
 
 def targets(value: Any, found: set[str]) -> set[str]:
     """Every relative literal reference (`Type/id`) below a value, added to `found`."""
-    if isinstance(value, dict):
-        for name, inner in value.items():  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+    if is_object(value):
+        for name, inner in value.items():
             if name == "reference" and isinstance(inner, str):
                 if "/" in inner and ":" not in inner:
                     found.add(inner)
-            elif isinstance(inner, (dict, list)):
+            else:
                 targets(inner, found)
-    elif isinstance(value, list):
-        for inner in value:  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
-            if isinstance(inner, (dict, list)):
-                targets(inner, found)
+    elif is_array(value):
+        for inner in value:
+            targets(inner, found)
     return found
 
 
 def without(value: Any, missing: Collection[str]) -> Any:
     """A copy without references to `missing` targets; what becomes empty goes too (a display or identifier stays)."""
-    if isinstance(value, dict):
-        if value.get("reference") in missing:  # pyright: ignore[reportUnknownMemberType]  # FHIR JSON
-            value = {k: v for k, v in value.items() if k not in ("reference", "type")}  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
-        kept = {k: without(v, missing) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+    if is_object(value):
+        dangling = value.get("reference") in missing
+        kept = {k: without(v, missing) for k, v in value.items() if not (dangling and k in ("reference", "type"))}
         return {k: v for k, v in kept.items() if v not in ({}, [])}
-    if isinstance(value, list):
-        kept_items = [without(v, missing) for v in value]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
-        return [v for v in kept_items if v not in ({}, [])]
+    if is_array(value):
+        return [v for v in (without(inner, missing) for inner in value) if v not in ({}, [])]
     return value

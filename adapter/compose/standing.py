@@ -23,7 +23,7 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
     names = [f"{c.resource_type}/{c.id}" for c in composed]
     alive = {name for name, c in zip(names, composed, strict=True) if not c.deleted}
     outside = set[str]().union(*(c.references for c in composed)) - alive
-    known = exists(outside - set(names)) if outside else _NONE
+    known = frozenset(exists(outside - set(names))) if outside else _NONE
     done = list(composed)
     todo = range(len(done))
     while todo:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 
 from adapter.errors import Defect, Rejected
 from adapter.intake.ack import acknowledge, code_for, control_id_of

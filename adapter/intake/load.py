@@ -38,8 +38,7 @@ class LoadReport:
 def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: datetime) -> LoadReport:
     """Journal every row of a file. Raises Rejected where the file as a whole cannot be read, Unavailable."""
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    stream.seek(0)
+    digest = _sha256(stream)
     contract, options = contract_and_options(feed)
     file = open_csv(stream, contract, options)
     with writing(engine) as connection:
@@ -53,6 +52,15 @@ def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: d
     with writing(engine) as connection:
         journal.save_csv_file(connection, feed.name, digest, accepted=rows - len(refused), refused=len(refused), complete=1)
     return LoadReport(rows=rows, accepted=rows - len(refused), refused=refused, issues=file.issues)
+
+
+def _sha256(stream: BinaryIO) -> str:
+    """Digest of a stream, which is at its beginning again afterwards."""
+    digest = hashlib.sha256()
+    while piece := stream.read(1 << 20):
+        digest.update(piece)
+    stream.seek(0)
+    return digest.hexdigest()
 
 
 def _journal_rows(engine: Engine, file: CsvFile, feed: str, digest: str, arrival: int, name: str) -> tuple[list[RowError], int]:

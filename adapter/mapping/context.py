@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from urllib.parse import quote
 from adapter.mapping.feed import Feed
 from adapter.mapping.terminology import Terminology
 from adapter.mapping.times import fhir_date, fhir_datetime
-from adapter.model import Issue, Json, Order
+from adapter.model import Issue, Json, Order, is_array
 from adapter.parse.er7 import Rep
 
 KNOWN_KINDS = {"SS": "http://hl7.org/fhir/sid/us-ssn", "SSN": "http://hl7.org/fhir/sid/us-ssn",
@@ -34,6 +35,10 @@ class Source(Protocol):
 
     def first(self, n: Any) -> Rep:
         """Its first repetition, empty where it is absent."""
+        ...
+
+    def valued(self) -> Sequence[Any]:
+        """The fields or columns that have a value."""
         ...
 
 
@@ -185,8 +190,8 @@ def _joined(standing: Json, more: Json) -> Json:
     joined = dict(standing)
     for slot, value in more.items():
         before = joined.get(slot)
-        if isinstance(value, list) and isinstance(before, list):
-            joined[slot] = [*before, *(v for v in value if v not in before)]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+        if is_array(value) and is_array(before):
+            joined[slot] = [*before, *(v for v in value if v not in before)]
         else:
             joined[slot] = value
     return joined

@@ -9,8 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adapter.errors import Defect
-from adapter.model import OrderBy
 from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
+from adapter.model import OrderBy
 
 MERGED = ("authorities", "codes", "systems")
 """Keys of feed.yaml that add to those of the feed it extends; every other key replaces."""

@@ -103,7 +103,7 @@ def _part(row: Row, n: Any, c: int, s: int) -> str | None:
 def _leaves(source: Any) -> Iterator[tuple[str, Any, int, int, int]]:
     """(place, field, repetition, component, subcomponent) of every valued leaf of a segment or row."""
     if source.name == "ROW":
-        for column in source.columns():
+        for column in source.valued():
             yield f"row {source.number}, {column}", column, 1, 1, 0
         return
     name = source.name if source.number == 1 else f"{source.name}[{source.number}]"

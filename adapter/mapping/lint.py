@@ -15,7 +15,6 @@ from adapter.mapping.functions import FUNCTIONS
 from adapter.mapping.header import load_events
 from adapter.mapping.rules import Map, Place, Row, compile_file
 from adapter.mapping.terminology import load_terminology
-from adapter.mapping.yaml_lines import load_yaml
 from adapter.validate.facts import field as fhir_field
 from adapter.validate.facts import resource_types
 
@@ -31,23 +30,25 @@ def lint(mappings: Path) -> list[str]:
             feed = load_feed(path.parent)
             if feed.file("events.yaml"):
                 load_events(feed.file("events.yaml") or path)
-            tables = load_terminology(feed.files("conceptmaps/*.json")).tables() if not load_yaml(path).get("abstract") else None
+            tables = _tables(feed)
         except Defect as error:
             found.append(message(error.issue))
             continue
         for file in sorted(path.parent.glob("*.map.yaml")):
-            found.extend(_file(file, feed, tables))
+            found.extend(_file(file, tables))
     return found
 
 
-def _file(path: Path, feed: Feed, tables: frozenset[str] | None) -> Iterator[str]:
+def _tables(feed: Feed) -> frozenset[str]:
+    return frozenset(load_terminology(feed.files("conceptmaps/*.json")).tables())
+
+
+def _file(path: Path, tables: frozenset[str]) -> Iterator[str]:
     try:
         maps = compile_file(path)
     except Defect as error:
         yield message(error.issue)
         return
-    if tables is None:
-        tables = load_terminology(feed.files("conceptmaps/*.json")).tables()
     for one in maps:
         if one.resource not in resource_types():
             yield f"{one.rule}: no resource type {one.resource}{_close(one.resource, resource_types())}"

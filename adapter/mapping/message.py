@@ -19,7 +19,6 @@ from adapter.model import Contribution, Issue, Mapped, Order
 from adapter.parse.charset import decode
 from adapter.parse.er7 import Message, Rep, Segment
 
-
 ANCHORS = frozenset({"PID", "PV1", "PR1"})
 """Segments after which ROL, PRT and ARV mean something else."""
 
@@ -146,7 +145,7 @@ def primary_identifier(reps: Sequence[Rep], ctx: MapContext) -> str | None:
 def _visit_key(name: str, group: Group, ctx: MapContext) -> str:
     place = parse_place(name)
     segment = group.find(place.segment)
-    return identifier_key(segment.first(place.field), ctx) if segment else ""
+    return identifier_key(segment.first(int(place.field)), ctx) if segment else ""
 
 
 def finished(ctx: MapContext, mapping: str) -> list[Contribution]:

@@ -28,7 +28,7 @@ class CsvRow:
         self.cells = cells
         self.number = number
 
-    def columns(self) -> list[str]:
+    def valued(self) -> list[str]:
         """The columns that have a value."""
         return [name for name, text in self.cells.items() if text]
 

@@ -13,10 +13,11 @@ import orjson
 from jsonschema import Draft202012Validator
 
 from adapter.errors import Defect
-from adapter.validate.facts import is_list
 from adapter.mapping.feed import Feed
 from adapter.mapping.functions import FUNCTIONS, Function
 from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
+from adapter.model import is_object
+from adapter.validate.facts import is_list
 
 _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:-(\d+)(?:\.(\d+)(?:\.(\d+))?)?)?")
 SCHEMA = Path(__file__).resolve().parents[2] / "profiles" / "mapping.schema.json"
@@ -135,12 +136,10 @@ def compile_file(path: Path) -> list[Map]:
 def _line_of(written: Any, path: list[Any]) -> int:
     line = 1
     for step in path:
-        if isinstance(written, dict):
-            line = written.get(LINE, line)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # YAML is untyped
+        if is_object(written):
+            line = written.get(LINE, line)
         written = written[step]
-    if isinstance(written, dict):
-        line = written.get(LINE, line)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # YAML is untyped
-    return int(line)  # pyright: ignore[reportUnknownArgumentType]  # YAML is untyped
+    return int(written.get(LINE, line) if is_object(written) else line)
 
 
 def _map(written: Mapping[str, Any], where: str) -> Map:

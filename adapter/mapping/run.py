@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter.mapping.context import MapContext, Source, symbol
 from adapter.mapping.rules import Condition, Map, Place, Row
-from adapter.model import Issue, Json
+from adapter.model import Issue, Json, is_array
 from adapter.parse.er7 import NULL, Rep
 
 
@@ -62,7 +62,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
     """
     ctx.segment = source
     ctx.refs = {}
-    valued = None if source.name == "ROW" else [n for n, raw in enumerate(source.fields) if raw]
+    valued = source.valued()
     for one in maps:
         if one.when and not holds(one.when, source, ctx):
             continue
@@ -76,7 +76,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         for row in one.always:
             _run(row, source, ctx, builder, trace)
         by_field = one.by_field
-        for field in by_field if valued is None else valued:
+        for field in valued:
             for row in by_field.get(field, ()):
                 if row.plain and trace is None:
                     _run_plain(row, source, ctx, builder)
@@ -244,17 +244,17 @@ def _reference(name: str, ctx: MapContext) -> Json | None:
 
 
 def _put(row: Row, slot: str, value: Any, body: Json) -> None:
-    values = value if isinstance(value, list) and row.listed else [value]  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
-    for one in values:  # pyright: ignore[reportUnknownVariableType]  # FHIR JSON
+    for one in value if is_array(value) and row.listed else (value,):
+        wrapped = one
         for name in reversed(row.wrap):
-            one = {name: one}  # noqa: PLW2901  # wrapped from the inside out
+            wrapped = {name: wrapped}
         if row.url:
-            one = {"url": row.url, row.value: one}  # noqa: PLW2901  # an extension around the value
-        if row.listed:
-            standing = body.get(slot)
-            if standing is None:
-                body[slot] = [one]
-            elif one not in standing:
-                standing.append(one)
-        else:
-            body[slot] = one
+            wrapped = {"url": row.url, row.value: wrapped}
+        if not row.listed:
+            body[slot] = wrapped
+            continue
+        standing = body.get(slot)
+        if standing is None:
+            body[slot] = [wrapped]
+        elif wrapped not in standing:
+            standing.append(wrapped)

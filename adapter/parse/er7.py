@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from functools import lru_cache
 
 from adapter.errors import Rejected
 
@@ -175,6 +174,10 @@ class Segment:
                 fields.insert(1, self.d.field)
             self._fields = fields
         return fields
+
+    def valued(self) -> list[int]:
+        """The numbers of the fields that have a value."""
+        return [n for n, text in enumerate(self.fields) if text]
 
     def raw(self, n: int) -> str:
         """Field n as it stands, '' where absent."""

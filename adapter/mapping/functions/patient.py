@@ -34,8 +34,8 @@ def _omb(reps: list[Rep], ctx: Any, table: str, known: frozenset[str], profile: 
     texts: list[str] = []
     for rep in reps:
         code = rep.get(1)
-        mapped = ctx.code(table, code) if code else None
-        found = code if code in known else (mapped or {}).get("code", "")
+        mapped: Json = (ctx.code(table, code) if code else None) or {}
+        found = code if code in known else str(mapped.get("code", ""))
         if found in known and found not in categories and (many or not categories):
             categories.append(found)
         elif code and found not in known:
