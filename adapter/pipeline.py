@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import gc
+import re
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,8 +26,8 @@ from adapter.mapping.functions.registry import MEMORY
 from adapter.mapping.header import read_sender
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
-from adapter.mapping.rules import compile_feed
 from adapter.mapping.rows import map_row
+from adapter.mapping.rules import compile_feed
 from adapter.mapping.terminology import load_terminology
 from adapter.model import Composed, Contribution, Issue, Json, Mapped, Order, Received
 from adapter.parse.rows import Binding, RowError, bind, open_csv
@@ -35,6 +36,9 @@ from adapter.parse.rows_options import CsvOptions, csv_options
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
 
+_PLAIN = rb"[ -%'-\[\]_-{}]*"
+_HEAD = re.compile(rb"MSH\|\^[^|\r\n]{1,4}\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|")
+"""The beginning of a message with the usual delimiters, MSH-3.1 and MSH-4.1 in ASCII without any other delimiter."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MEMBER_SYSTEM = "urn:x-careloop:member"
 """Identifiers of the network's own members: a person's main Patient is the one that has it."""
@@ -112,9 +116,16 @@ def feed_of(received: Received, feeds: Feeds) -> Compiled:
     """The feed that was named, or that of the message's sender. Raises Rejected."""
     if received.feed:
         return feeds.named(received.feed)
-    default = next(iter(feeds.compiled.values()))
-    application, facility, _ = read_sender(read_message(received.raw, default.feed, []))
-    return feeds.of_sender(application, facility)
+    return feeds.of_sender(*sender_of(received.raw, next(iter(feeds.compiled.values())).feed))
+
+
+def sender_of(raw: bytes, feed: Feed) -> tuple[str, str]:
+    """MSH-3.1 and MSH-4.1; from the header's ASCII bytes alone where that will do. Raises Rejected."""
+    head = _HEAD.match(raw)
+    if head is not None:
+        return head[1].decode("ascii").strip(), head[2].decode("ascii").strip()
+    application, facility, _ = read_sender(read_message(raw, feed, []))
+    return application, facility
 
 
 def map_received(received: Received, feeds: Feeds, ledger: Ledger | None = None) -> Mapped:

@@ -74,7 +74,7 @@ def compose(target: Target, contributions: Sequence[Contribution], network: Netw
     patient = key if is_patient else next((c.patient for c in contributions if c.patient), "")
     person = network.person(patient) if patient else None
     issues: tuple[Issue, ...] = ()
-    if len(contributions) == 1 and first.kind == "snapshot" and not is_patient:
+    if len(contributions) == 1 and first.kind == "snapshot" and (not is_patient or first.key == key):
         united, sources = alone_said(first)
     else:
         statements = _statements(key, person, contributions) if is_patient and person else _folded(contributions)

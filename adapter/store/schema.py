@@ -120,7 +120,7 @@ SEARCH_INDEX = Table(
     Column("resource_type", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("param", Text, nullable=False),
-    Column("value", Text, nullable=False, default=""),  # token `system|code`, string folded to lower case, reference `Type/id`
+    Column("value", Text, nullable=False, default=""),  # token `code|system`, string folded to lower case, reference `Type/id`
     Column("low", BigInteger),  # dates: first microsecond
     Column("high", BigInteger),  # dates: last microsecond
 )
