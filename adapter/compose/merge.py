@@ -14,8 +14,8 @@ from adapter.model import Contribution, Json
 
 _NUMBERS = re.compile(r"(\d+)")
 
-WHOLE = "server"
-"""Group of list members that another client wrote: each in full, so that what it left out of a member is gone."""
+WHOLE = "server "
+"""How groups begin of list members that another client wrote: each in full, so that what it left out of a member is gone."""
 
 Sources = dict[str, tuple[str, str]]
 """FHIR element -> (source, message identity) that said it."""
@@ -67,8 +67,8 @@ def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> 
     for statement in ordered:
         for slot, said in statement.slots.items():
             path, hash_mark, group = slot.partition("#")
-            if path.endswith("!"):
-                removed.setdefault(path[:-1], []).append(said)
+            if "!" in path:
+                removed.setdefault(path.partition("!")[0], []).append(said)
             elif hash_mark:
                 if said.value is not None:
                     lists.setdefault(path, []).append((group, said, statement))
@@ -101,7 +101,7 @@ def alone_said(c: Contribution) -> tuple[Json, Sources]:
         path, hash_mark, group = slot.partition("#")
         if hash_mark:
             grouped.setdefault(path, []).append((group, value))
-        elif not path.endswith("!"):
+        elif "!" not in path:
             _set(body, path, value)
             sources[path] = said
     for path, groups in grouped.items():
@@ -160,7 +160,7 @@ def _members(path: str, groups: list[tuple[str, Said, Statement]], removed: list
         for item in said.value:
             key = member_identity(identity, item)
             if not any(r.moment > said.moment and key in r.value for r in removed):
-                told.setdefault(key, []).append((said, group == WHOLE, item))
+                told.setdefault(key, []).append((said, group.startswith(WHOLE), item))
     members: list[Any] = []
     for n, versions in enumerate(told.values()):
         versions.sort(key=lambda v: v[0].moment)

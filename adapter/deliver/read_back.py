@@ -68,7 +68,7 @@ def map_written(w: Written, key: bytes, arrival_us: int) -> Mapped:
     source = f"server:{w.server}"
     order = Order(occurred=w.moment, stated=w.moment, sequence=0, rank=0, arrival=arrival_us)
     business_key, scope, patient = _about(w, key)
-    body = difference(w.resource_type, w.base, w.body, _nested) if w.body is not None else {}
+    body = difference(w.resource_type, w.base, w.body, _nested, w.version) if w.body is not None else {}
     contributions: list[Contribution] = []
     if body or w.body is None:
         contributions.append(Contribution(
