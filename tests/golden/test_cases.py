@@ -46,7 +46,8 @@ def test_each_event_and_segment_in_scope_has_a_case() -> None:
 def test_a_case_is_complete(folder: Path) -> None:
     assert {p.stem for p in folder.iterdir()} == {"case", "expected", "input"}
     case = load_yaml(folder / "case.yaml")
-    assert case["why"].strip() and case["clock"]
+    assert case["why"].strip()
+    assert case["clock"]
     assert orjson.loads((folder / "expected.json").read_bytes())["entry"]
 
 
@@ -62,7 +63,8 @@ def test_a_changed_expectation_is_told_by_line(tmp_path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace('"in-progress"', '"finished"'), encoding="utf-8")
     result = run_case(_feeds(), folder, accept=False)
     assert not result.ok
-    assert '-        "status": "finished"' in result.diff and '+        "status": "in-progress"' in result.diff
+    assert '-        "status": "finished"' in result.diff
+    assert '+        "status": "in-progress"' in result.diff
 
 
 def test_accept_writes_what_came_out(tmp_path: Path) -> None:
@@ -79,4 +81,5 @@ def test_an_issue_that_nobody_expects_and_one_that_does_not_come_fail_a_case(tmp
     path = folder / "case.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("[order-tied]", "[time-ahead]"), encoding="utf-8")
     diff = run_case(_feeds(), folder, accept=False).diff
-    assert "unexpected issue order-tied" in diff and "expected issue time-ahead did not come" in diff
+    assert "unexpected issue order-tied" in diff
+    assert "expected issue time-ahead did not come" in diff
