@@ -25,7 +25,8 @@ def _coded(item: Json) -> str:
     return "/".join(sorted(f"{c.get('system', '')}|{c.get('code', '')}" for r in item.get("role", []) for c in r.get("coding", [])))
 
 
-_REPEATING = frozenset(f"http://hl7.org/fhir/StructureDefinition/patient-{name}" for name in ("citizenship", "disability", "nationality"))
+_REPEATING = frozenset(f"http://hl7.org/fhir/StructureDefinition/patient-{name}"
+                       for name in ("citizenship", "disability", "nationality"))
 
 
 def _extension(item: Json) -> Any:
