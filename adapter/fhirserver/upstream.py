@@ -103,9 +103,8 @@ class UpstreamServer:
                         yield version
 
     def _spool_history(self, since: datetime | None, spool: IO[bytes]) -> Iterator[tuple[int, int]]:
-        params = {"_count": str(_HISTORY_PAGE)}
-        if since is not None:
-            params["_since"] = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        begin = (since or _EPOCH).astimezone(UTC)  # never without: HAPI then cuts off what came in the last minute
+        params = {"_count": str(_HISTORY_PAGE), "_since": begin.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
         answer, content = call(self._session, "GET", f"{self._base}/_history", place="_history", params=params)
         while True:
             yield spool.tell(), spool.write(content)
