@@ -143,8 +143,9 @@ class Gateway:
     def _map(self, entry: Entry, headers: dict[str, list[str]]) -> Mapped:
         if entry.kind == "hl7v2":
             kept = self._mapped.pop(entry.identity, None)
-            arrival = _EPOCH + timedelta(microseconds=entry.arrival)
-            return kept or map_received(Received(raw=entry.raw, arrival=arrival, feed=entry.feed, origin=entry.origin), self.feeds)
+            again = Received(raw=entry.raw, arrival=_EPOCH + timedelta(microseconds=entry.arrival), feed=entry.feed,
+                             origin=entry.origin)
+            return kept or map_received(again, self.feeds)
         if entry.kind == "fhir":
             return map_written(read_written(entry.raw), self.key, entry.arrival)
         compiled = self.feeds.named(entry.feed)

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import gc
-import re
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -89,8 +89,9 @@ def _fit(feed: Feed, application: str, facility: str) -> int:
 
 def open_feeds(mappings: Path) -> Feeds:
     """Read and compile every feed. Raises Defect (mapping-failed) with file and line."""
-    return Feeds(compiled={name: Compiled(feed=feed, rules=compile_feed(feed), terminology=load_terminology(feed.files("conceptmaps/*.json")))
-                           for name, feed in load_feeds(mappings).items()})
+    return Feeds(compiled={
+        name: Compiled(feed=feed, rules=compile_feed(feed), terminology=load_terminology(feed.files("conceptmaps/*.json")))
+        for name, feed in load_feeds(mappings).items()})
 
 
 def tune_memory() -> None:

@@ -113,7 +113,8 @@ def _patient_statements(key: str, person: Person, statements: list[Statement]) -
         if record == key:
             kept.append(statement)
         elif key == person.main and record in person.merged:
-            old = {f"identifier#~{record}~{slot.partition('#')[2]}": replace(said, value=[{**i, "use": "old"} for i in said.value])
+            old = {f"identifier#~{record}~{slot.partition('#')[2]}":
+                   replace(said, value=[{**i, "use": "old"} for i in said.value])
                    for slot, said in statement.slots.items() if slot.startswith("identifier#") and said.value}
             kept.append(Statement(source=statement.source, slots=old, issues=statement.issues))
         elif key == person.main:
@@ -132,7 +133,8 @@ def _link(body: Json, key: str, person: Person, network: Network, found: set[str
             links.append((person.main, "refer"))
     else:
         links.extend((m, "seealso") for m in sorted(person.records) if m != key and m not in person.merged)
-    links.extend((loser, "replaces") for loser, survivor in sorted(person.merged.items()) if survivor == key and loser in person.records)
+    links.extend((loser, "replaces") for loser, survivor in sorted(person.merged.items())
+                 if survivor == key and loser in person.records)
     if links:
         body["link"] = [{"other": {"reference": network.literal(f"Patient!{other}")}, "type": kind} for other, kind in links]
         found.update(network.literal(f"Patient!{other}") for other, _ in links)

@@ -95,7 +95,8 @@ def _live(effects: Sequence[Contribution], cancels: Sequence[Contribution], issu
         if (cancel.event, at, of) in seen:  # one cancel, sent again
             continue
         seen.add((cancel.event, at, of))
-        pairs = [e for e in effects if e.event in cancel.cancels and e.order.of_snapshot()[:3] <= at and of in (None, e.order.occurred)]
+        pairs = [e for e in effects if e.event in cancel.cancels and e.order.of_snapshot()[:3] <= at
+                 and of in (None, e.order.occurred)]
         if not pairs:
             issues.append(Issue(code="cancel-unmatched", place="MSH-9.2", detail=cancel.event))
         standing = [e for e in pairs if e in live]

@@ -21,12 +21,31 @@ Sources = dict[str, tuple[str, str]]
 """FHIR element -> (source, message identity) that said it."""
 
 
-def _coded(item: Json) -> str:
-    return "/".join(sorted(f"{c.get('system', '')}|{c.get('code', '')}" for r in item.get("role", []) for c in r.get("coding", [])))
+def _codes(concepts: Sequence[Json]) -> str:
+    return "/".join(sorted(f"{c.get('system', '')}|{c.get('code', '')}" for one in concepts for c in one.get("coding", [])))
 
 
-_REPEATING = frozenset(f"http://hl7.org/fhir/StructureDefinition/patient-{name}"
-                       for name in ("citizenship", "disability", "nationality"))
+def _seat(participant: Json) -> Any:
+    """A place on a care team: who, as what, since when."""
+    return (participant.get("member", {}).get("reference", ""), _codes(participant.get("role", [])),
+            participant.get("period", {}).get("start", ""))
+
+
+def _telecom(contact: Json) -> Any:
+    """A telephone number goes by its digits, however it is written."""
+    system, value = contact.get("system", ""), str(contact.get("value", ""))
+    digits = "".join(c for c in value if c.isdigit())
+    return system, digits if digits and system in ("phone", "fax", "sms", "pager") else value
+
+
+def _language(communication: Json) -> Any:
+    """A language goes by its BCP 47 code, whatever else is said of it."""
+    codings: list[Json] = communication.get("language", {}).get("coding", [])
+    return next((c.get("code") for c in codings if c.get("system") == "urn:ietf:bcp:47"), communication)
+
+
+_REPEATING = frozenset(
+    f"http://hl7.org/fhir/StructureDefinition/patient-{name}" for name in ("citizenship", "disability", "nationality"))
 
 
 def _extension(item: Json) -> Any:
@@ -38,9 +57,10 @@ def _extension(item: Json) -> Any:
 
 IDENTITY: Mapping[str, Callable[[Any], Any]] = {
     "identifier": lambda i: (i.get("system", ""), i.get("value", "")),
-    "telecom": lambda t: (t.get("system", ""), t.get("value", "")),
+    "telecom": _telecom,
+    "communication": _language,
     "extension": _extension,
-    "CareTeam.participant": lambda p: (p.get("member", {}).get("reference", ""), _coded(p), p.get("period", {}).get("start", "")),
+    "CareTeam.participant": _seat,
 }
 """What makes two list members the same one; every other list goes by content."""
 

@@ -18,7 +18,8 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
     """Each resource as it may be stored: profile claimed, checked, sealed; what cannot stand is `deleted`, with its issues.
 
     exists: of some `Type/id`, those that stand outside this set. claim and check: validate.profiles and validate.check.
-    One that is sealed already (it has a hash) stands as it is. A resource that fails takes its references out of the others, until nothing changes.
+    One that is sealed already (it has a hash) stands as it is. A resource that fails takes its references out of the
+    others, until nothing changes.
     """
     names = [f"{c.resource_type}/{c.id}" for c in composed]
     alive = {name for name, c in zip(names, composed, strict=True) if not c.deleted}

@@ -44,7 +44,8 @@ def alone(patient: str) -> Person:
     return Person(main=patient, members=frozenset((patient,)), records=frozenset((patient,)))
 
 
-def resolve(patients: Collection[str], links: Sequence[Link], records: Collection[str], priority: Sequence[str]) -> dict[str, Person]:
+def resolve(patients: Collection[str], links: Sequence[Link], records: Collection[str],
+            priority: Sequence[str]) -> dict[str, Person]:
     """The person of each identifier. records: identifiers that have a Patient record; priority: systems, first wins.
 
     Source: COMPOSE, identity. Inferred links that alone would join two values of one system are dropped, all of that part.

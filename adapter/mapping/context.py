@@ -74,8 +74,9 @@ def slug(text: str) -> str:
 class MapContext:
     """The Context of one message; fulfils functions.registry.Context."""
 
-    __slots__ = ("account", "anchor", "builders", "event", "facility", "feed", "issues", "links", "local", "memory", "merged", "message", "order", "patient", "refs",
-                 "rep", "row", "segment", "shared", "source", "stated", "terminology", "visit")
+    __slots__ = ("account", "anchor", "builders", "event", "facility", "feed", "issues", "links", "local", "memory", "merged",
+                 "message", "order", "patient", "refs", "rep", "row", "segment", "shared", "source", "stated", "terminology",
+                 "visit")
 
     def __init__(self, feed: Feed, terminology: Terminology, *, source: str, local: str, event: str, message: str,
                  order: Order, issues: list[Issue], facility: str = "", memory: dict[Any, Any] | None = None) -> None:

@@ -15,8 +15,9 @@ from adapter.mapping.yaml_lines import load_yaml, without_lines
 from adapter.model import Issue, Order
 from adapter.parse.er7 import Message
 
-VERSIONS = frozenset(
-    ["2.0", "2.0D", "2.1", "2.2", "2.3", "2.3.1", "2.3.2", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2", "2.9", "2.9.1"])
+VERSIONS = frozenset((
+    "2.0", "2.0D", "2.1", "2.2", "2.3", "2.3.1", "2.3.2", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2",
+    "2.9", "2.9.1"))
 """Versions of MSH-12 that are read (HL7 table 0104, up to 2.9)."""
 
 DAY_AHEAD = 24 * 3600 * 1_000_000
@@ -27,7 +28,8 @@ DAY_AHEAD = 24 * 3600 * 1_000_000
 class Event:
     """One trigger event by events.yaml: its rank among equal times, what it cancels, at which level it merges.
 
-    alone: the status that a cancel leaves where no other event is known. built: False where the event's effect on status, merge or deletion is not built (its segments are kept).
+    alone: the status that a cancel leaves where no other event is known. built: False where the event's effect on status,
+    merge or deletion is not built (its segments are kept).
     """
 
     code: str

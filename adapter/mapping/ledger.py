@@ -62,26 +62,28 @@ class Ledger:
         return best
 
     def _by_row(self, source: Any, one: Map, row: Row, ctx: Any, n: Any, rep: int, c: int, s: int) -> Json | None:
+        """What one row did with a leaf; None where it has nothing to do with it."""
         place = row.place
         assert place is not None
         if (place.component and place.component != c) or (place.sub and place.sub != (s or 1)):
             return None
         if row.drop:
-            return {"status": "dropped", "reason": row.drop} if holds(row.when, source, ctx) else None
-        step = self._steps.get((id(source), id(row), 1 if row.whole else rep))
+            return _dropped(row.drop) if holds(row.when, source, ctx) else None
         part = _part(row, n, c, s)
-        if part is None:
+        step = self._steps.get((id(source), id(row), 1 if row.whole or row.every else rep))
+        if part is None or (step is None and (rep == 1 or (id(source), id(row), 1) not in self._steps)):
             return None
         if part.startswith("drop: "):
-            return {"status": "dropped", "reason": part[6:]} if step else None
-        if step is None:
-            first = self._steps.get((id(source), id(row), 1))
-            return {"status": "dropped", "reason": f"{one.resource}.{row.target} holds one value; the first repetition was taken"} \
-                if first and rep > 1 else None
-        if not step.produced:
-            return {"status": "dropped", "reason": "nothing usable; see the issues of this place"}
+            return _dropped(part[6:])
+        if step is None or not step.produced:
+            return _dropped("nothing usable; see the issues of this place" if step else
+                            f"{one.resource}.{row.target} holds one value; the first repetition was taken")
         target = f"{one.resource}.{row.target}" + (f".{part}" if part else "")
         return {"status": "mapped", "element": part if part[:1].isupper() else target, "rule": row.rule}
+
+
+def _dropped(reason: str) -> Json:
+    return {"status": "dropped", "reason": reason}
 
 
 def _part(row: Row, n: Any, c: int, s: int) -> str | None:

@@ -57,7 +57,8 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     options = feed.options
     filled = {**{k: v for k, v in options.get("defaults", {}).items() if k not in cells}, **cells}
     issues: list[Issue] = []
-    ctx = MapContext(feed, compiled.terminology, source=feed.name, local=f"urn:x-careloop:{feed.name}", event="", message=identity,
+    ctx = MapContext(feed, compiled.terminology, source=feed.name, local=f"urn:x-careloop:{feed.name}", event="",
+                     message=identity,
                      order=order_of_row(_moment(filled.get(options.get("stated", "updated_at"), "")), arrival_us, feed),
                      issues=issues)
     column = options.get("patient", "")

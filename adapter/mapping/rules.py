@@ -146,7 +146,7 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
     segment: str = written.get("segment", "ROW")
     resource: str = written["resource"]
     place_of = _column if segment == "ROW" else parse_place
-    rows = [_row(r, segment, resource, place_of, f"{where}:{r.get(LINE, 0)}") for r in written["rows"]]
+    rows = [_row(r, resource, place_of, f"{where}:{r.get(LINE, 0)}") for r in written["rows"]]
     by_field: dict[int | str, list[Row]] = {}
     drops: dict[int | str, list[Row]] = {}
     always: list[Row] = []
@@ -162,7 +162,8 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
     return Map(
         rule=f"{where}:{written.get(LINE, 1)}", segment=segment, resource=resource, scope=written.get("scope", "own"),
         key=tuple(_key_part(p, place_of) for p in key_parts),
-        label=written.get("label", resource), system=written.get("system", ""), when=_conditions(written.get("when", {}), place_of),
+        label=written.get("label", resource), system=written.get("system", ""),
+        when=_conditions(written.get("when", {}), place_of),
         by_field={k: tuple(v) for k, v in by_field.items()}, always=tuple(always),
         drops={k: tuple(v) for k, v in drops.items()},
         no_patient=written.get("scope") == "reference")
@@ -198,7 +199,7 @@ def _conditions(written: Mapping[str, Any], place_of: Callable[[str], Place]) ->
         for name, want in written.items() if name != LINE)
 
 
-def _row(written: Mapping[str, Any], segment: str, resource: str, place_of: Callable[[str], Place], rule: str) -> Row:
+def _row(written: Mapping[str, Any], resource: str, place_of: Callable[[str], Place], rule: str) -> Row:
     place = place_of(written["from"]) if "from" in written else None
     when = _conditions(written.get("when", {}), place_of)
     if "drop" in written:

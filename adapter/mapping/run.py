@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +147,7 @@ def _run_plain(row: Row, source: Source, ctx: MapContext, builder: Any) -> None:
                 continue
             if value is None or value == "":
                 value = row.default
-            if value is not None and value != {} and value != []:
+            if value is not None and value not in ({}, []):
                 _put(row, row.slot, value, body)
 
 
@@ -160,37 +160,35 @@ def _run(row: Row, source: Source, ctx: MapContext, builder: Any, trace: Trace |
     slot = row.slot
     if row.group:
         slot = f"{slot.split('#')[0]}#" + "/".join(read(source, p) for p in row.group)
-    if row.place is None or row.whole:
-        value = _computed(row, source, ctx)
-        if value is not None:
-            _put(row, slot, value, body)
-        if trace:
-            trace(Step(source=source, row=row, rep=1, symbol=builder.symbol, slot=slot, produced=value is not None))
-        return
-    raw = source.raw(row.place.field)
-    if not raw:
-        return
-    if raw == NULL:
-        body.setdefault(slot, None)
-        if trace:
-            trace(Step(source=source, row=row, rep=1, symbol=builder.symbol, slot=slot, produced=True))
-        return
-    reps = source.reps(row.place.field)
-    if row.every:
-        value = _call(row, reps, ctx)
-        if value is not None:
-            _put(row, slot, value, body)
-        if trace:
-            for n in range(1, len(reps) + 1):
-                trace(Step(source=source, row=row, rep=n, symbol=builder.symbol, slot=slot, produced=value is not None))
-        return
-    for n, rep in enumerate(reps if row.listed else reps[:1], 1):
-        ctx.rep = n
-        value = _one(row, rep, ctx)
-        if value is not None:
+    for n, value in _values(row, source, ctx):
+        if value is _DELETED:
+            body.setdefault(slot, None)
+        elif value is not None:
             _put(row, slot, value, body)
         if trace:
             trace(Step(source=source, row=row, rep=n, symbol=builder.symbol, slot=slot, produced=value is not None))
+
+
+_DELETED = object()
+"""The value of a field that holds the null value: this source deletes what it said."""
+
+
+def _values(row: Row, source: Source, ctx: MapContext) -> Iterator[tuple[int, Any]]:
+    """(repetition, value) of everything a row makes of its segment; None where nothing came of it."""
+    place = row.place
+    if place is None or row.whole:
+        yield 1, _computed(row, source, ctx)
+        return
+    raw = source.raw(place.field)
+    if raw == NULL:
+        yield 1, _DELETED
+    elif raw and row.every:
+        yield 1, _call(row, source.reps(place.field), ctx)
+    elif raw:
+        reps = source.reps(place.field)
+        for n, rep in enumerate(reps if row.listed else reps[:1], 1):
+            ctx.rep = n
+            yield n, _one(row, rep, ctx)
 
 
 def _one(row: Row, rep: Rep, ctx: MapContext) -> Any:

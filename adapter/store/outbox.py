@@ -100,7 +100,8 @@ def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delive
             tuple_(OUTBOX.c.resource_type, OUTBOX.c.id, OUTBOX.c.hash).in_([(d.resource_type, d.id, d.hash) for d, _ in chunk])))
 
 
-def note_version(connection: Connection, target: str, resource_type: str, resource_id: str, version: str, body: Json | None) -> None:
+def note_version(connection: Connection, target: str, resource_type: str, resource_id: str, version: str,
+                 body: Json | None) -> None:
     """Another client's version stands on the server now: the next push must build on it."""
     connection.execute(update(PUSHED).where(PUSHED.c.target == target, PUSHED.c.resource_type == resource_type,
                                             PUSHED.c.id == resource_id).values(

@@ -179,7 +179,7 @@ def _write_rows(connection: Connection, changed: Sequence[Composed], standing: d
     for one in changed:
         old = standing.get((one.resource_type, one.id))
         version = old.version + 1 if old else 1
-        body = "" if one.deleted else orjson.dumps(without_meta(one.body)).decode()
+        body = "" if one.deleted else orjson.dumps(without_meta(one.body), option=orjson.OPT_SORT_KEYS).decode()
         row = {"key": one.key, "person": one.person, "version": version, "hash": one.hash, "deleted": int(one.deleted),
                "updated": updated, "body": body, "sources": orjson.dumps(one.sources).decode()}
         if old:

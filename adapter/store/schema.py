@@ -14,7 +14,8 @@ _Serial = BigInteger().with_variant(Integer, "sqlite")
 JOURNAL = Table(
     "journal", METADATA,
     Column("id", _Serial, primary_key=True, autoincrement=True),
-    Column("identity", Text, nullable=False, unique=True),  # MSH-3|MSH-4|MSH-10|sha256, feed|file|row, server:name|type|id|version
+    # MSH-3|MSH-4|MSH-10|sha256, feed|file|row, server:name|type/id|version
+    Column("identity", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),  # hl7v2, csv, fhir
     Column("feed", Text, nullable=False),
     Column("source", Text, nullable=False),

@@ -99,10 +99,8 @@ def _moment_range(text: str) -> tuple[int, int]:
     moment = datetime.fromisoformat(text)
     low = microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     clock = text[11:].replace("Z", "").replace("-", "+").partition("+")[0]
-    if "." in clock:
-        width = 10 ** max(0, 6 - len(clock.partition(".")[2]))
-    else:
-        width = _SECOND if clock.count(":") == 2 else 60 * _SECOND
+    whole = _SECOND if clock.count(":") == 2 else 60 * _SECOND
+    width = 10 ** max(0, 6 - len(clock.partition(".")[2])) if "." in clock else whole
     return low, low + width - 1
 
 

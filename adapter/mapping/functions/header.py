@@ -31,7 +31,8 @@ def hd_endpoint(rep: Rep, ctx: Any) -> str:
     return ctx.system(rep.get(1), universal, rep.get(3))
 
 
-@function("hd_organization", {"1": "Organization.name", "2": "Organization.identifier.value", "3": "Organization.identifier.type"}, shared=True)
+@function("hd_organization", {"1": "Organization.name", "2": "Organization.identifier.value",
+                              "3": "Organization.identifier.type"}, shared=True)
 def hd_organization(rep: Rep, ctx: Any) -> Json | None:
     """The facility that an HD names, stated as Organization."""
     name, universal = rep.get(1), rep.get(2)

@@ -14,7 +14,9 @@ US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
 OMB = "urn:oid:2.16.840.1.113883.6.238"
 RACES = frozenset({"1002-5", "2028-9", "2054-5", "2076-8", "2106-3"})
 ETHNICITIES = frozenset({"2135-2", "2186-5"})
-UNKNOWN = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
+BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
+CODED = {"1": "code", "2": "code.text", "3": "code.system", "4": "code", "5": "code", "6": "code", "9": "code.text"}
+"""What becomes of the parts of a CWE in an extension that holds one CodeableConcept under `code`."""
 
 
 @function("us_core_race", {"1": "ombCategory", "2": "text", "3": "ombCategory", "9": "text"})
@@ -68,7 +70,7 @@ def birth_time(rep: Rep, ctx: Any) -> Json | None:
     if len(text) <= 8 or not text[8].isdigit():
         return None
     moment = ctx.moment(text)
-    return {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/patient-birthTime", "valueDateTime": moment}]} if moment else None
+    return {"extension": [{"url": BIRTH_TIME, "valueDateTime": moment}]} if moment else None
 
 
 @function("county_address")
@@ -83,13 +85,13 @@ def st_address_text(rep: Rep, ctx: Any) -> Json | None:
     return {"text": rep.plain()} if rep.plain() else None
 
 
-@function("citizenship", {"1": "code", "2": "code.text", "3": "code.system", "4": "code", "5": "code", "6": "code", "9": "code.text"})
+@function("citizenship", CODED)
 def citizenship(rep: Rep, ctx: Any) -> Json | None:
     """PID-26 as the patient-citizenship extension."""
     return _coded_extension(rep, ctx, "patient-citizenship")
 
 
-@function("nationality", {"1": "code", "2": "code.text", "3": "code.system", "4": "code", "5": "code", "6": "code", "9": "code.text"})
+@function("nationality", CODED)
 def nationality(rep: Rep, ctx: Any) -> Json | None:
     """PID-28 as the patient-nationality extension."""
     return _coded_extension(rep, ctx, "patient-nationality")
@@ -117,7 +119,8 @@ def nk1_contact(segment: Any, ctx: Any) -> Json | None:
             found[name] = value
     relationship = [call["cwe_codeable_concept"].call(segment.first(n), ctx, table=t)
                     for n, t in ((3, "relationship"), (7, "contact-role")) if segment.raw(n)]
-    telecom = [call["xtn_contact_point"].call(rep, ctx, use=use) for n, use in ((5, "home"), (6, "work")) for rep in segment.reps(n)]
+    telecom = [call["xtn_contact_point"].call(rep, ctx, use=use)
+               for n, use in ((5, "home"), (6, "work")) for rep in segment.reps(n)]
     period = {part: ctx.moment(segment.first(n).get(1)) for n, part in ((8, "start"), (9, "end")) if segment.first(n).get(1)}
     for name, values in (("relationship", relationship), ("telecom", telecom)):
         kept = [v for v in values if v]

@@ -47,7 +47,8 @@ def pl_encounter_location(rep: Rep, ctx: Any, status: str = "") -> Json | None:
     return {"location": place, "status": status} if status else {"location": place}
 
 
-@function("dld_location", {"1": "Location.name", "1.1": "Location.name", "1.2": "Location.name", "2": "drop: the discharge time stands in period.end"})
+@function("dld_location", {"1": "Location.name", "1.1": "Location.name", "1.2": "Location.name",
+                           "2": "drop: the discharge time stands in period.end"})
 def dld_location(rep: Rep, ctx: Any) -> Json | None:
     """Where the person was discharged to (DLD), stated as Location."""
     name = rep.sub(1, 2) or rep.get(1)
@@ -82,7 +83,8 @@ def st_concept_text(rep: Rep, ctx: Any) -> Json | None:
 
 
 def _period(segment: Any, ctx: Any, start: int, end: int) -> Json:
-    period = {name: ctx.moment(segment.first(n).get(1)) for name, n in (("start", start), ("end", end)) if segment.first(n).get(1)}
+    period = {name: ctx.moment(segment.first(n).get(1))
+              for name, n in (("start", start), ("end", end)) if segment.first(n).get(1)}
     kept = {k: v for k, v in period.items() if v}
     return {"period": kept} if kept else {}
 
@@ -171,7 +173,8 @@ def in1_payor(segment: Any, ctx: Any) -> Json | None:
     return {"reference": ctx.emit("Organization", key, body)}
 
 
-@function("in1_classes", {"2": "plan", "2.1": "plan.value", "2.2": "plan.name", "8": "group.value", "8.1": "group.value", "9": "group.name", "9.1": "group.name"})
+@function("in1_classes", {"2": "plan", "2.1": "plan.value", "2.2": "plan.name", "8": "group.value", "8.1": "group.value",
+                          "9": "group.name", "9.1": "group.name"})
 def in1_classes(segment: Any, ctx: Any) -> list[Json]:
     """Coverage.class: the plan (IN1-2) and the group (IN1-8, named by IN1-9)."""
     found: list[Json] = []
