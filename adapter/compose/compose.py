@@ -19,6 +19,8 @@ from adapter.model import Composed, Contribution, Issue, Json
 SERVER_KEY = "urn:x-careloop:fhir-id"
 """System of keys that name a resource by the id another client gave it: `urn:x-careloop:fhir-id|Type/id`."""
 
+_SERVER = "server:"
+
 Target = tuple[str, str, str]
 """Resource type, business key, and the person's main key for resources that each person has one of ('' otherwise)."""
 
@@ -79,6 +81,8 @@ def compose(target: Target, contributions: Sequence[Contribution], network: Netw
     else:
         statements = _statements(key, person, contributions) if is_patient and person else _folded(contributions)
         issues = tuple(i for s in statements for i in s.issues)
+        if any(s.source.startswith(_SERVER) for s in statements):
+            statements = [_literal(s, network) for s in statements]
         united, sources = unite([s for s in statements if s.slots], network.precedence)
     identifier = target_id(target, network)
     if not united:
@@ -99,6 +103,13 @@ def _folded(contributions: Sequence[Contribution]) -> list[Statement]:
     for c in contributions:
         by_source.setdefault((c.source, c.key if c.resource_type == "Patient" else ""), []).append(c)
     return [fold(by_source[k]) for k in sorted(by_source)]
+
+
+def _literal(statement: Statement, network: Network) -> Statement:
+    """A statement with its references resolved: other clients name what they mean by id, and members are told apart by it."""
+    slots = {slot: replace(said, value=resolved({"value": said.value}, network.literal, set())["value"])
+             for slot, said in statement.slots.items()}
+    return Statement(source=statement.source, slots=slots, issues=statement.issues)
 
 
 def _statements(key: str, person: Person, contributions: Sequence[Contribution]) -> list[Statement]:
