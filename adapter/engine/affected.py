@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from adapter.compose.compose import Network, Target, target_id, target_of
-from adapter.identity.persons import Person, resolve
+from adapter.identity.persons import Link, Person, linked, resolve
 from adapter.model import Contribution
 from adapter.pipeline import MEMBER_SYSTEM, Feeds
 from adapter.store import contributions as stored
@@ -28,12 +28,12 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
              key: bytes, more: Collection[tuple[str, str]] = ()) -> Affected:
     """Read what composing needs. fresh: contributions not seen before; touched: all of the batch; more: (type, key) to
     compose beside them. A person is composed anew as a whole where links or records have changed."""
-    persons = _persons(connection, {c.patient for c in touched if c.patient})
-    anew = _anew(fresh, persons)
+    persons, links = _persons(connection, {c.patient for c in touched if c.patient})
+    anew = _anew(fresh, persons, links)
     said = _read(connection, touched, persons, anew, more)
     others = {c.patient for c in said if c.patient} - persons.keys()
     if others:
-        persons.update(_persons(connection, others))
+        persons.update(_persons(connection, others)[0])
     network = Network(key=key, persons=persons, precedence=feeds.precedence)
     by_target: dict[Target, list[Contribution]] = {}
     for c in said:
@@ -48,20 +48,16 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     return Affected(network=network, by_target=by_target, vanished=_vanished(connection, members, by_target, network))
 
 
-def _persons(connection: Connection, patients: set[str]) -> dict[str, Person]:
+def _persons(connection: Connection, patients: set[str]) -> tuple[dict[str, Person], list[Link]]:
     links = stored.links_around(connection, patients)
     everyone = patients.union(*((n.patient, n.other) for n in links)) if links else patients
-    return resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,))
+    return resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,)), links
 
 
-def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person]) -> list[Person]:
-    """Persons whose links, or whose records among several, have changed."""
-    found: dict[str, Person] = {}
-    for c in fresh:
-        person = persons.get(c.patient)
-        if person is not None and len(person.members) > 1 and (c.kind == "link" or c.resource_type == "Patient"):
-            found[person.main] = person
-    return list(found.values())
+def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person], links: Sequence[Link]) -> list[Person]:
+    """Persons whose links, or whose records among several, have changed: a new link may also part those it does not name."""
+    changed = linked({c.patient for c in fresh if c.kind == "link" or c.resource_type == "Patient"}, links) if links else set[str]()
+    return list({persons[n].main: persons[n] for n in sorted(changed)}.values())
 
 
 def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapping[str, Person], anew: Sequence[Person],
@@ -81,7 +77,8 @@ def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapp
             own.add((c.resource_type, c.key))
     own.update((c.resource_type, c.key) for c in touched if c.scope == "reference")
     found = [*stored.by_patients(connection, whole)] if whole else []
-    found.extend(c for c in stored.by_keys(connection, own) if c.patient not in whole or not c.patient)
+    own.update((c.resource_type, c.key) for c in found if c.scope == "own")  # a visit or account may be others' too
+    found.extend(stored.by_keys(connection, own, besides=whole))
     found.extend(c for c in stored.by_person_keys(connection, shared) if c.patient not in whole)
     return found
 

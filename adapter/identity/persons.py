@@ -72,6 +72,12 @@ def resolve(patients: Collection[str], links: Sequence[Link], records: Collectio
     return found
 
 
+def linked(patients: Collection[str], links: Sequence[Link]) -> set[str]:
+    """These identifiers, where any link names them, and all that links of any kind connect with them, dropped ones too."""
+    parts = _parts({n for link in links for n in (link.patient, link.other)}, [(n.patient, n.other) for n in links])
+    return set[str]().union(*(parts[n] for n in patients if n in parts))
+
+
 def _merges(links: Sequence[Link]) -> tuple[dict[str, str], frozenset[str]]:
     """loser -> survivor by the latest statements, and the identifiers whose merges ran in a circle."""
     latest: dict[str, Link] = {}

@@ -88,11 +88,13 @@ def by_patients(connection: Connection, patients: Collection[str]) -> Iterator[C
             yield _contribution(row)
 
 
-def by_keys(connection: Connection, keys: Collection[tuple[str, str]]) -> Iterator[Contribution]:
-    """Every statement about these (resource type, key)."""
+def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: Collection[str] = ()) -> Iterator[Contribution]:
+    """Every statement about these (resource type, key), but not those that name one of the patients `besides`."""
     for chunk in chunks(keys, _CHUNK):
-        for row in connection.execute(select(T).where(tuple_(T.c.resource_type, T.c.key).in_(chunk))):
-            yield _contribution(row)
+        query = select(T).where(tuple_(T.c.resource_type, T.c.key).in_(chunk))
+        for row in connection.execute(query.where(T.c.patient.not_in(besides)) if 0 < len(besides) <= _CHUNK else query):
+            if row.patient not in besides:
+                yield _contribution(row)
 
 
 def by_person_keys(connection: Connection, keys: Collection[tuple[str, str, str]]) -> Iterator[Contribution]:
