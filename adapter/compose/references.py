@@ -24,7 +24,8 @@ def resolved(body: Json, resolve: Resolve, found: set[str]) -> Json:
         return body
 
     def replace(match: re.Match[bytes]) -> bytes:
-        literal = resolve(orjson.loads(match[1]))
+        quoted = match[1]
+        literal = resolve(orjson.loads(quoted) if b"\\" in quoted else quoted[1:-1].decode())
         if "/" in literal and ":" not in literal:
             found.add(literal)
         return b'"reference":' + orjson.dumps(literal)
@@ -50,7 +51,8 @@ def targets(value: Any, found: set[str]) -> set[str]:
 def without(value: Any, missing: Collection[str]) -> Any:
     """A copy without references to `missing` targets; what becomes empty goes too (a display or identifier stays)."""
     if is_object(value):
-        dangling = value.get("reference") in missing
+        reference = value.get("reference")  # of Consent.provision.actor it is a Reference, not its text
+        dangling = isinstance(reference, str) and reference in missing
         kept = {k: without(v, missing) for k, v in value.items() if not (dangling and k in ("reference", "type"))}
         return {k: v for k, v in kept.items() if v not in ({}, [])}
     if is_array(value):
