@@ -38,11 +38,15 @@ class Ledger:
 
     def explain(self, composed: Sequence[Composed]) -> Json:
         """For each resource its elements, with the places and rules they came from."""
-        names = {c.key: f"{c.resource_type}/{c.id}" for c in composed if not c.deleted}
+        names: dict[tuple[str, str], str] = {}
+        for c in composed:
+            if not c.deleted:
+                names[c.resource_type, c.key] = names[c.resource_type, f"{c.person}?{c.key}"] = f"{c.resource_type}/{c.id}"
         found: Json = {}
         for step in self._order:
-            resource_type, _, key = step.symbol.partition("?")
-            name = names.get(key, step.symbol if not key else resource_type.partition("@")[0])
+            head, _, key = step.symbol.partition("?")
+            resource_type, _, patient = head.partition("@")
+            name = names.get((resource_type, f"{patient}?{key}")) or names.get((resource_type, key), resource_type)
             if step.produced:
                 element = step.slot.split("#")[0]
                 place = str(step.row.place) if step.row.place else "(constant)"
