@@ -196,10 +196,10 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
         by_target.setdefault(target_of(c, network), []).append(c)
-    for (resource_type, record, _), said in list(by_target.items()):
-        person = network.person(record)
-        if resource_type == "Patient" and record != person.main:
-            by_target.setdefault(("Patient", person.main, ""), []).extend(c for c in said if c.key == record)
+    for record in records:
+        main = network.person(record).main
+        if main != record:
+            by_target.setdefault(("Patient", main, ""), []).extend(c for c in by_target["Patient", record, ""] if c.key == record)
     return stand([composed_of(t, by_target[t], network) for t in sorted(by_target)], exists, claim, check)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -27,11 +27,15 @@ Target = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What composition needs to know beside contributions: the ids' key, persons, precedence of sources."""
+    """What composition needs to know beside contributions: the ids' key, persons, precedence of sources.
+
+    literals: symbolic references that were resolved already.
+    """
 
     key: bytes
     persons: Mapping[str, Person]
     precedence: Callable[[str], int]
+    literals: dict[str, str] = field(default_factory=dict[str, str])
 
     def person(self, patient: str) -> Person:
         """The person of an identifier."""
@@ -39,6 +43,12 @@ class Network:
 
     def literal(self, symbolic: str) -> str:
         """`Type?key` (a Patient: the person's main one), `Type!key` (that very record) or `Type@patient?key` as Type/id."""
+        known = self.literals.get(symbolic)
+        if known is None:
+            known = self.literals[symbolic] = self._literal(symbolic)
+        return known
+
+    def _literal(self, symbolic: str) -> str:
         head, mark, key = symbolic.partition("?")
         if not mark:
             head, mark, key = symbolic.partition("!")

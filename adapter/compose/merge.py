@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from adapter.compose.fold import Said, Statement
-from adapter.model import Contribution, Json
+from adapter.model import Contribution, Json, is_object
 
 _NUMBERS = re.compile(r"(\d+)")
 
@@ -67,6 +67,10 @@ IDENTITY: Mapping[str, Callable[[Any], Any]] = {
 
 Identity = Callable[[Any], Any]
 
+_CHOICES = ("deceased", "multipleBirth", "onset", "abatement", "occurrence", "effective", "value", "performed")
+_CHOOSES = re.compile(rf"(?:{'|'.join(_CHOICES)})[A-Z]|[^#]*!")
+"""Slots that something must be chosen or taken out for: choices of a type, and removals."""
+
 
 def identity_of(resource_type: str, path: str) -> Identity | None:
     """What tells the members of a list element apart; None where their content does."""
@@ -81,6 +85,10 @@ def member_identity(identity: Identity | None, item: Any) -> str:
 
 def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> tuple[Json, Sources]:
     """The united body (nested, references still symbolic) and who said each element. Raises nothing."""
+    if len(statements) == 1 and statements[0].slots and not any(_CHOOSES.match(slot) for slot in statements[0].slots):
+        slots = statements[0].slots
+        return _assembled(next(iter(slots.values())).by.resource_type, [
+            (slot, said.value, (said.by.source, said.by.message), said.moment) for slot, said in slots.items()])
     ordered = sorted(statements, key=lambda s: (precedence(s.source), s.source))
     singles: dict[str, list[tuple[Said, Statement]]] = {}
     lists: dict[str, list[tuple[str, Said, Statement]]] = {}
@@ -112,41 +120,66 @@ def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> 
 
 def alone_said(c: Contribution) -> tuple[Json, Sources]:
     """The body of a resource of which one snapshot is all that is known: the same as `unite` gives, sooner."""
+    by = (c.source, c.message)
+    return _assembled(c.resource_type, [(slot, value, by, _NO_MOMENT) for slot, value in c.body.items()])
+
+
+Slot = tuple[str, Any, tuple[str, str], tuple[int, ...]]
+"""A slot, its value, who said it (source, message), and when."""
+_NO_MOMENT: tuple[int, ...] = ()
+
+
+def _assembled(resource_type: str, said: Sequence[Slot]) -> tuple[Json, Sources]:
+    """Slots of one source put together: nothing to choose between, list members once each."""
     body: Json = {}
     sources: Sources = {}
-    said = (c.source, c.message)
-    grouped: dict[str, list[tuple[str, list[Any]]]] = {}
-    for slot, value in c.body.items():
-        if value is None:
+    grouped: dict[str, list[Slot]] = {}
+    for slot in said:
+        if slot[1] is None:
             continue
-        path, hash_mark, group = slot.partition("#")
+        path, hash_mark, _ = slot[0].partition("#")
         if hash_mark:
-            grouped.setdefault(path, []).append((group, value))
+            grouped.setdefault(path, []).append(slot)
         elif "!" not in path:
-            _set(body, path, value)
-            sources[path] = said
-    for path, groups in grouped.items():
-        members: list[Any] = groups[0][1]
-        identity = identity_of(c.resource_type, path)
-        if len(groups) > 1 or (identity and len(members) > 1):
-            groups.sort(key=lambda g: natural(g[0]))
-            once: dict[str, Any] = {}
-            for _, items in groups:
-                for item in items:
-                    told = member_identity(identity, item)
-                    once[told] = {**once[told], **item} if told in once and isinstance(item, dict) else item
-            members = list(once.values())
+            _set(body, path, slot[1])
+            sources[path] = slot[2]
+    for path, slots in grouped.items():
+        identity = identity_of(resource_type, path)
+        if len(slots) == 1 and (not identity or len(slots[0][1]) == 1):
+            members = [(item, slots[0][2]) for item in slots[0][1]]
+        else:
+            members = _once_each(identity, sorted(slots, key=lambda s: natural(s[0])))
         if members:
-            _set(body, path, members)
-            for n in range(len(members)):
-                sources[f"{path}[{n}]"] = said
+            _set(body, path, [item for item, _ in members])
+            sources.update((f"{path}[{n}]", by) for n, (_, by) in enumerate(members))
     return body, sources
+
+
+def _once_each(identity: Identity | None, slots: Sequence[Slot]) -> list[tuple[Any, tuple[str, str]]]:
+    """List members of several slots, each once: of two with one identity the later completes the earlier."""
+    told: dict[Any, list[tuple[tuple[int, ...], Any, tuple[str, str]]]] = {}
+    for _, items, by, moment in slots:
+        for item in items:
+            told.setdefault(_key(identity, item), []).append((moment, item, by))
+    members: list[tuple[Any, tuple[str, str]]] = []
+    for versions in told.values():
+        versions.sort(key=lambda v: v[0])
+        member: Any = versions[0][1]
+        for _, item, _ in versions[1:]:
+            member = {**member, **item} if is_object(item) and is_object(member) else item
+        members.append((member, versions[-1][2]))
+    return members
+
+
+def _key(identity: Identity | None, item: Any) -> Any:
+    """The identity of a list member as something to look it up by."""
+    told = identity(item) if identity and isinstance(item, dict) else None
+    return told if told.__class__ is tuple else orjson.dumps(told or item, option=orjson.OPT_SORT_KEYS)
 
 
 def _one_choice(path: str, singles: Mapping[str, list[tuple[Said, Statement]]]) -> list[tuple[Said, Statement, str]]:
     """All that was said of an element; a choice (deceased[x]) is one element whatever type each source gave it."""
-    stem = next((s for s in ("deceased", "multipleBirth", "onset", "abatement", "occurrence", "effective", "value", "performed")
-                 if path.startswith(s) and path != s and path[len(s)].isupper()), "")
+    stem = next((s for s in _CHOICES if path.startswith(s) and path != s and path[len(s)].isupper()), "")
     if not stem:
         return [(said, statement, path) for said, statement in singles[path]]
     return [(said, statement, p) for p, all_said in singles.items() if p.startswith(stem) and p[len(stem):len(stem) + 1].isupper()

@@ -94,7 +94,7 @@ def _translated(rep: Rep, ctx: Context, table: str) -> Json | None:
     return concept or None
 
 
-@function("cwe_codeable_concept", CWE_PARTS, shared=True)
+@function("cwe_codeable_concept", CWE_PARTS, kept=True)
 def cwe_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Json | None:
     """A coded value as CodeableConcept: the mapped coding, then the sender's one to three, and the original text.
 
@@ -129,7 +129,7 @@ def cwe_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = 
 
 @function("cwe_coding", {**CWE_PARTS, "4": _ONE, "5": _ONE, "6": _ONE, "8": _ONE, "9": _ONE, "10": _ONE, "11": _ONE,
                          "12": _ONE, "13": _ONE, "17": _ONE, "20": _ONE,
-                         "1": "code", "2": "display", "3": "system", "7": "version", "14": "system"}, shared=True)
+                         "1": "code", "2": "display", "3": "system", "7": "version", "14": "system"}, kept=True)
 def cwe_coding(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Json | None:
     """A coded value as one Coding: the concept map's target, else the sender's own primary coding."""
     if table:
@@ -142,7 +142,7 @@ def cwe_coding(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Jso
 
 
 @function("cwe_code", {"1": "", **dict.fromkeys(
-    (str(n) for n in range(2, 23) if n not in (4, 10)), _CODE_ONLY), "4": "", "10": ""}, shared=True)
+    (str(n) for n in range(2, 23) if n not in (4, 10)), _CODE_ONLY), "4": "", "10": ""}, kept=True)
 def cwe_code(rep: Rep, ctx: Context, table: str = "", default: str = "") -> str | None:
     """A coded value as a bare code: the concept map's target, else `default` and the issue unknown-code.
 

@@ -29,7 +29,7 @@ def _told(rep: Rep, n: int) -> str:
     "10": "line[0].extension(iso21090-ADXP-censusTract)", "11": _NO_HOME, "12": "period", "12.1": "period.start",
     "12.2": "period.end", "13": "period.start", "14": "period.end", "15": _NO_HOME,
     "16": "use", "17": "use", "18": "type", "19": "line[4]", "20": _NO_HOME, "21": _NO_HOME, "22": _NO_HOME,
-    "23": _NO_HOME})
+    "23": _NO_HOME}, kept=True)
 def xad_address(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XAD as Address. use: where neither XAD.7, .16, .17 nor .18 gives one."""
     part = components(rep, 19)
@@ -103,7 +103,7 @@ _NUMBER_PARTS = ((5, _CORE + "contactpoint-country"), (6, _CORE + "contactpoint-
     "1": "value", "2": "use", "3": "system", "4": "value", "5": "extension(contactpoint-country)",
     "6": "extension(contactpoint-area)", "7": "extension(contactpoint-local)", "8": "extension(contactpoint-extension)",
     "9": "extension(contactpoint-comment)", "10": _NO_HOME, "11": _NO_HOME, "12": "value", "13": "period.start",
-    "14": "period.end", "15": _NO_HOME, "16": _NO_HOME, "17": _NO_HOME, "18": "rank"})
+    "14": "period.end", "15": _NO_HOME, "16": _NO_HOME, "17": _NO_HOME, "18": "rank"}, kept=True)
 def xtn_contact_point(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XTN as ContactPoint, its system always named. use: where XTN.2 gives none.
 

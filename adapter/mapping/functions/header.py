@@ -32,7 +32,7 @@ def hd_endpoint(rep: Rep, ctx: Any) -> str:
 
 
 @function("hd_organization", {"1": "Organization.name", "2": "Organization.identifier.value",
-                              "3": "Organization.identifier.type"}, shared=True)
+                              "3": "Organization.identifier.type"}, kept=True)
 def hd_organization(rep: Rep, ctx: Any) -> Json | None:
     """The facility that an HD names, stated as Organization."""
     name, universal = rep.get(1), rep.get(2)
@@ -46,7 +46,7 @@ def hd_organization(rep: Rep, ctx: Any) -> Json | None:
     return {"reference": ctx.emit("Organization", f"{system}|facility", body)}
 
 
-@function("hd_location", {"1": "Location.name", "2": "Location.identifier.value", "3": "Location.identifier.type"}, shared=True)
+@function("hd_location", {"1": "Location.name", "2": "Location.identifier.value", "3": "Location.identifier.type"}, kept=True)
 def hd_location(rep: Rep, ctx: Any) -> Json | None:
     """The facility that an HD names, stated as Location."""
     name, universal = rep.get(1), rep.get(2)

@@ -117,7 +117,7 @@ _CX_NO_HOME = "drop: neither FHIR nor the guide has a place for it"
     "1": "value", "2": "extension(identifier-checkDigit)", "3": "extension(namingsystem-checkDigit)",
     "4": "system", "4.1": "assigner.display", "4.2": "system", "4.3": "system", "5": "type",
     "6": "assigner", "6.1": "assigner.display", "6.2": "assigner.identifier.value", "6.3": "assigner.identifier.type",
-    "7": "period.start", "8": "period.end", "9": _CX_NO_HOME, "10": _CX_NO_HOME, "11": _CX_NO_HOME, "12": _CX_NO_HOME})
+    "7": "period.start", "8": "period.end", "9": _CX_NO_HOME, "10": _CX_NO_HOME, "11": _CX_NO_HOME, "12": _CX_NO_HOME}, kept=True)
 def cx_identifier(rep: Rep, ctx: Context, kind: str = "", use: str = "") -> Json | None:
     """A CX as Identifier. kind: type code where CX.5 is empty; use: Identifier.use. None without CX.1."""
     part = components(rep, 8)
@@ -137,7 +137,7 @@ def cx_string(rep: Rep, _ctx: Context) -> str | None:
     return rep.get(1) or None
 
 
-@function("ei_identifier", {"1": "value", "2": "assigner.display", "3": "system", "4": "system"})
+@function("ei_identifier", {"1": "value", "2": "assigner.display", "3": "system", "4": "system"}, kept=True)
 def ei_identifier(rep: Rep, ctx: Context, kind: str = "") -> Json | None:
     """An EI as Identifier; without EI.1 its universal id is the value. kind: type code (table 0203)."""
     value, namespace, universal, scheme = rep.get(1), rep.get(2), rep.get(3), rep.get(4)
@@ -162,7 +162,7 @@ def hd_identifier(rep: Rep, ctx: Context) -> Json | None:
         identifier(rep.get(1), ctx.system("")) if rep.get(1) else None)
 
 
-@function("dln_identifier", {"1": "value", "2": "assigner.display", "3": "period.end"})
+@function("dln_identifier", {"1": "value", "2": "assigner.display", "3": "period.end"}, kept=True)
 def dln_identifier(rep: Rep, ctx: Context) -> Json | None:
     """A driver's licence (DLN) as Identifier of type DL in its issuer's system."""
     value, issuer, end = rep.get(1), rep.get(2), rep.get(3)
@@ -185,7 +185,7 @@ def pln_identifier(rep: Rep, ctx: Context) -> Json | None:
     return {"type": concept, **found} if concept else found
 
 
-@function("ssn_identifier", {"*": "value"})
+@function("ssn_identifier", {"*": "value"}, kept=True)
 def ssn_identifier(rep: Rep, ctx: Context) -> Json | None:
     """A social security number (PID-19, an ST) as Identifier of type SS."""
     value = rep.get(1)

@@ -34,7 +34,7 @@ def physical_type(code: str) -> Json:
     return {"coding": [{"system": _PHYSICAL, "code": code, "display": _DISPLAYS[code]}]}
 
 
-@function("pl_location", PL_PARTS, shared=True)
+@function("pl_location", PL_PARTS, kept=True)
 def pl_location(rep: Rep, ctx: Context) -> Json | None:
     """A PL as Reference to its most specific Location; each level is stated, with the next wider one as partOf.
 

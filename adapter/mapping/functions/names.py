@@ -78,7 +78,7 @@ def shown(name: Json) -> str:
     "5": "prefix[0]", "6": "suffix[1]", "7": "use", "8": "extension(iso21090-EN-representation)",
     "9": "drop: the context a name is meant for; R4 has use alone", "10": "period", "10.1": "period.start",
     "10.2": "period.end", "11": "extension(humanname-assembly-order)", "12": "period.start", "13": "period.end",
-    "14": "suffix[2]", "15": "given[2].extension(iso21090-EN-qualifier CL)"})
+    "14": "suffix[2]", "15": "given[2].extension(iso21090-EN-qualifier CL)"}, kept=True)
 def xpn_human_name(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XPN as HumanName. use: where XPN.7 gives none. A name that a person is called by is a given name marked CL."""
     name: Json = {}

@@ -33,7 +33,7 @@ def _identifier(rep: Rep, ctx: Context) -> Json | None:
 @function("xon_organization", {"1": "Organization.name",
                                "2": "drop: what kind of name it is; the name stands, an alias in alias",
                                **{at: f"Organization.{text}" for at, text in _XON_IDENTIFIER.items()}, "9": _NO_HOME},
-          shared=True)
+          kept=True)
 def xon_organization(rep: Rep, ctx: Context) -> Json | None:
     """An XON as Reference to an Organization that is stated too, as active, for somebody acts with it."""
     name = rep.get(1)

@@ -63,7 +63,7 @@ def cwe_bcp47(rep: Rep, ctx: Any) -> Json | None:
     return {**concept, "text": text} if text else None
 
 
-@function("birth_time", {"1": "extension(patient-birthTime)"})
+@function("birth_time", {"1": "extension(patient-birthTime)"}, kept=True)
 def birth_time(rep: Rep, ctx: Any) -> Json | None:
     """The time of birth, where PID-7 has one, as the extension of Patient.birthDate."""
     text = rep.get(1)

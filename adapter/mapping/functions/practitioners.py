@@ -52,7 +52,7 @@ def _qualification(degree: str) -> Json:
     return {"code": {"coding": [{"system": V2 + "0360", "code": degree}], "text": degree}}
 
 
-@function("xcn_practitioner", XCN_PARTS, shared=True)
+@function("xcn_practitioner", XCN_PARTS, kept=True)
 def xcn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     """An XCN as Reference to a Practitioner that is stated too; without XCN.1 a Reference with display alone."""
     part = components(rep, 25)
@@ -102,7 +102,7 @@ def participation(code: str) -> Json:
 
 
 @function("xcn_participant", {at: text if text.startswith("drop") else f"individual -> {text}"
-                              for at, text in XCN_PARTS.items()})
+                              for at, text in XCN_PARTS.items()}, kept=True)
 def xcn_participant(rep: Rep, ctx: Context, type: str = "PART") -> Json | None:
     """An XCN as Encounter.participant. type: code of v3-ParticipationType (ATND, ADM, CON, REF ...)."""
     reference = xcn_practitioner(rep, ctx)
@@ -124,7 +124,7 @@ CNN_PARTS = {
     "11": "Practitioner.identifier.system"}
 
 
-@function("cnn_practitioner", CNN_PARTS, shared=True)
+@function("cnn_practitioner", CNN_PARTS, kept=True)
 def cnn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     """A CNN as Reference to a Practitioner that is stated too; without CNN.1 a Reference with display alone."""
     name: Json = {}

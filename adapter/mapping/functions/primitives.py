@@ -77,14 +77,14 @@ def yes_no_boolean(rep: Rep, ctx: Context) -> bool | None:
     return value
 
 
-@function("dtm_datetime", {"1": "", "2": "drop: degree of precision of a 2.1 TS; the value's own length says it"})
+@function("dtm_datetime", {"1": "", "2": "drop: degree of precision of a 2.1 TS; the value's own length says it"}, kept=True)
 def dtm_datetime(rep: Rep, ctx: Context) -> str | None:
     """A DTM (or TS) as dateTime, precision kept, the feed's zone where it has no offset."""
     text = rep.get(1)
     return ctx.moment(text) if text else None
 
 
-@function("dtm_date", {"1": "", "2": "drop: degree of precision of a 2.1 TS; the value's own length says it"})
+@function("dtm_date", {"1": "", "2": "drop: degree of precision of a 2.1 TS; the value's own length says it"}, kept=True)
 def dtm_date(rep: Rep, ctx: Context) -> str | None:
     """A DT, or the day of a DTM, as date."""
     text = rep.get(1)

@@ -64,20 +64,20 @@ class Function:
 
 FUNCTIONS: dict[str, Function] = {}
 MEMORY = 50_000
-"""Texts of which a feed keeps what shared functions made of them."""
+"""Texts of which a feed keeps what functions made of them; then it begins anew."""
 
 
-def function(name: str, parts: Mapping[str, str] | None = None, *, shared: bool = False) -> Callable[[Mapper], Mapper]:
+def function(name: str, parts: Mapping[str, str] | None = None, *, kept: bool = False) -> Callable[[Mapper], Mapper]:
     """Register a function `(rep: Rep, ctx: Context, **with) -> value or None` under the name mapping files use.
 
-    shared: it reads a doctor, place, organization or code, which messages repeat; what it made of a text is kept and
-    made again without reading it. Its result is shared then: never change it.
+    kept: it goes by its text, its options and the feed alone, and messages repeat themselves: what it made of a text is
+    kept, and given again without reading it. Its result is shared then: never change it.
     """
 
     def register(call: Mapper) -> Mapper:
         if name in FUNCTIONS:
             raise ValueError(f"function {name} is registered twice")
-        taken = _kept(name, call) if shared else call
+        taken = _kept(name, call) if kept else call
         FUNCTIONS[name] = Function(name, taken, dict(parts or {"*": ""}))
         return taken
 
