@@ -110,7 +110,7 @@ STAY: Sequence[bytes] = (
     message("A11", 3, "0930", pid("800003", family="Reedmoor"), pv1("V9"), occurred=at(3, "0855")),
     message("A31", 5, "1000", pid("800001", family="Oakhurst", phone="")),
     message("A40", 7, "0800", pid("800001", family="Oakhurst"), mrg("800002")),
-    message("A08", 8, "0800", pid("800002", phone="5550177"), pv1("V1"), f"NK1|1|Tarnhill^Corin|SPO||^PRN^PH^^1^518^5550170||C"),
+    message("A08", 8, "0800", pid("800002", phone="5550177"), pv1("V1"), "NK1|1|Tarnhill^Corin|SPO||^PRN^PH^^1^518^5550170||C"),
 )
 """One patient's stay under a number that is merged away later, another's admission that is taken back."""
 
