@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from sqlalchemy import select
 
 from adapter.commands.demonstration import load_demonstration
-from adapter.demo import DEMO_AS_OF
+from adapter.demo import DEMO_AS_OF, DEMO_START
 from adapter.errors import ISSUES
 from adapter.gaps.engine import Gap, evaluate, find_member
 from adapter.gateway import Gateway
+from adapter.parse.batch import split_messages
+from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.queries import backlog
+from adapter.store.resources import without_meta
 from adapter.store.schema import FINDING, RESOURCE_VERSION
+from tests.acceptance.conftest import compose, make_network
 
 STATES = {
     "G01": {"open", "closed", "not-applicable"},
@@ -78,6 +83,31 @@ def test_a_second_load_changes_nothing(demonstration: Gateway) -> None:
     before = everything(demonstration)
     load_demonstration(demonstration)
     assert everything(demonstration) == before
+
+
+def test_any_order_of_files_and_messages_gives_the_same(tmp_path: Path) -> None:
+    make_network(tmp_path, DEMO_START, 25)
+    files = sorted([*tmp_path.glob("csv/*.csv"), *tmp_path.glob("hl7v2/*.hl7")])
+    forward = loaded(tmp_path / "forward", files, backward=False)
+    assert len(forward) > 500
+    assert loaded(tmp_path / "backward", files, backward=True) == forward
+
+
+def loaded(folder: Path, files: list[Path], backward: bool) -> dict[tuple[str, str], object]:
+    """What stands after these files; backward: the last file and message first, each file composed before the next."""
+    gateway = Gateway(Settings(data_dir=folder, key="d2" * 32), clock=lambda: DEMO_AS_OF)
+    for path in reversed(files) if backward else files:
+        if path.suffix == ".csv":
+            gateway.load(path.stem, path.read_bytes(), path.name)
+        else:
+            messages = [(raw, "test") for raw in split_messages(path.read_bytes()).messages]
+            gateway.accept(messages[::-1] if backward else messages)
+        if backward:
+            compose(gateway)
+    compose(gateway)
+    found = {(v.resource_type, v.id): v.body and without_meta(v.body) for v in gateway.embedded.history()}
+    gateway.close()
+    return {at: body for at, body in found.items() if body is not None}
 
 
 def everything(gateway: Gateway) -> tuple[object, ...]:
