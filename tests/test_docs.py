@@ -41,6 +41,7 @@ from adapter.store.engine import reading
 from adapter.store.queries import backlog
 from adapter.store.search_params import PARAMS
 from adapter.web.app import create_app
+from adapter.web.serve import banner
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -201,6 +202,11 @@ def test_files_and_targets_that_a_page_names_are_there(page: Path) -> None:
         assert target in targets, f"{page.name}: make {target}"
     for path in re.findall(r"`((?:adapter|mappings|profiles|tests|tools|bench|docs|fixtures)/[\w./-]+)`", source):
         assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_readme_shows_what_is_printed_at_the_start() -> None:
+    printed = banner("127.0.0.1:8000", "127.0.0.1:2575", "").partition("  try")[0]
+    assert printed in _page("README.md")
 
 
 def test_the_readme_gives_the_command_of_ci() -> None:
