@@ -1,15 +1,19 @@
-"""Outbox -> FHIR server: whole lanes packed into transactions, split on failure, tried again or left for an operator."""
+"""Outbox -> FHIR server: whole lanes packed into transactions, split on failure, tried again or left for an operator.
+
+A refused pack is halved lane by lane, a refused lane taken apart, so that only the culprit and what refers to it stay behind.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
 from adapter.compose.references import targets
 from adapter.errors import Rejected, Unavailable
-from adapter.fhirserver.port import FhirServer, Write, Written
+from adapter.fhirserver.port import FhirServer, Write
 from adapter.model import Delivery
 from adapter.store import outbox
 from adapter.store.engine import reading, writing
@@ -17,6 +21,20 @@ from adapter.store.engine import reading, writing
 PACK = 200
 """Resources in one transaction, at most, unless one lane alone has more."""
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One push: where it goes, on which versions, and what it has settled so far, which no later part of it repeats."""
+
+    engine: Engine
+    server: FhirServer
+    clock_us: Callable[[], int]
+    rng: random.Random
+    versions: dict[Key, str]
+    settled: set[Key] = field(default_factory=set[Key])
 
 
 def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: random.Random) -> int:
@@ -34,7 +52,8 @@ def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: r
                 together.setdefault(d.lane, []).append(d)
             lanes = [_with_targets(connection, server.name, lane) for lane in together.values()]
         have = outbox.pushed(connection, server.name, [(d.resource_type, d.id) for lane in lanes for d in lane])
-    return _push_lanes(engine, server, lanes, {key: p.version for key, p in have.items()}, clock_us, rng)
+    versions = {key: p.version for key, p in have.items()}
+    return _push_lanes(_Run(engine=engine, server=server, clock_us=clock_us, rng=rng, versions=versions), lanes)
 
 
 def _with_targets(connection: Connection, target: str, lane: list[Delivery]) -> list[Delivery]:
@@ -42,7 +61,7 @@ def _with_targets(connection: Connection, target: str, lane: list[Delivery]) -> 
     found = {(d.resource_type, d.id): d for d in lane}
     new = lane
     while new:
-        wanted = {(t, i) for d in new for t, _, i in (name.partition("/") for name in targets(d.body, set()))}
+        wanted = set[Key]().union(*map(_targets, new))
         new = outbox.named(connection, target, sorted(wanted - found.keys()))
         found.update({(d.resource_type, d.id): d for d in new})
     return sorted(found.values(), key=lambda d: (d.resource_type, d.id))
@@ -59,33 +78,56 @@ def _joined(groups: list[list[Delivery]]) -> list[list[Delivery]]:
     return kept
 
 
-def _push_lanes(engine: Engine, server: FhirServer, lanes: Sequence[list[Delivery]], versions: dict[tuple[str, str], str],
-                clock_us: Callable[[], int], rng: random.Random) -> int:
-    """One transaction for all lanes; where it is refused, by halves down to the culprit, so that others flow."""
-    if not lanes:
+def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
+    """One transaction for all lanes; where it is refused, by parts down to the culprit, so that others flow."""
+    everything = list({_key(d): d for lane in lanes for d in lane if _key(d) not in run.settled}.values())
+    if not everything:
         return 0
-    everything = list({(d.resource_type, d.id): d for lane in lanes for d in lane}.values())
+    wait = _backoff(max(d.attempts for d in everything), run.rng)
     try:
-        written = server.transaction([_write(d, versions) for d in everything])
+        written = run.server.transaction([_write(d, run.versions) for d in everything])
     except Unavailable as error:
-        wait = error.retry_after or _backoff(max(d.attempts for d in everything), rng)
-        _postpone(engine, server, everything, clock_us() + round(wait * 1_000_000), error.issue.code, dead=False)
+        _postpone(run, everything, error.retry_after or wait, error.issue.code, dead=False)
         return 0
     except Rejected as error:
-        if len(lanes) > 1:
-            half = len(lanes) // 2
-            return (_push_lanes(engine, server, lanes[:half], versions, clock_us, rng)
-                    + _push_lanes(engine, server, lanes[half:], versions, clock_us, rng))
-        conflict = error.issue.code == "version-conflict"
-        wait = _backoff(max(d.attempts for d in everything), rng)
-        _postpone(engine, server, everything, clock_us() + round(wait * 1_000_000), error.issue.code, dead=not conflict)
+        half = len(lanes) // 2
+        parts = [lanes[:half], lanes[half:]] if half else [[part] for part in _apart(everything)]
+        if len(parts) > 1:
+            return sum(_push_lanes(run, part) for part in parts)
+        _postpone(run, everything, wait, error.issue.code, dead=error.issue.code != "version-conflict")
         return 0
-    _done(engine, server, everything, written)
+    run.settled.update(map(_key, everything))
+    with writing(run.engine) as connection:
+        outbox.note_pushed(connection, run.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)])
     return len(everything)
 
 
-def _write(d: Delivery, versions: dict[tuple[str, str], str]) -> Write:
-    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=versions.get((d.resource_type, d.id)) or None)
+def _apart(lane: Sequence[Delivery]) -> list[list[Delivery]]:
+    """A lane's resources one by one, those that others refer to first; what refers to each other, and deletions, together."""
+    left = {_key(d): d for d in lane if d.body is not None}
+    parts: list[list[Delivery]] = []
+    while left:
+        ready = [d for key, d in left.items() if not (_targets(d) - {key}) & left.keys()]
+        parts.extend([d] for d in ready)
+        if not ready:
+            parts.append(list(left.values()))
+            break
+        for d in ready:
+            del left[_key(d)]
+    gone = [d for d in lane if d.body is None]
+    return [*parts, gone] if gone else parts
+
+
+def _key(d: Delivery) -> Key:
+    return d.resource_type, d.id
+
+
+def _targets(d: Delivery) -> set[Key]:
+    return {(t, i) for t, _, i in (name.partition("/") for name in targets(d.body, set()))}
+
+
+def _write(d: Delivery, versions: dict[Key, str]) -> Write:
+    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=versions.get(_key(d)) or None)
 
 
 def _backoff(attempts: int, rng: random.Random) -> float:
@@ -93,11 +135,7 @@ def _backoff(attempts: int, rng: random.Random) -> float:
     return _FIRST_WAIT + rng.random() * min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts, 10))
 
 
-def _postpone(engine: Engine, server: FhirServer, deliveries: Sequence[Delivery], due_us: int, error: str, *, dead: bool) -> None:
-    with writing(engine) as connection:
-        outbox.postpone(connection, server.name, deliveries, due_us, error, dead=dead)
-
-
-def _done(engine: Engine, server: FhirServer, deliveries: Sequence[Delivery], written: Sequence[Written]) -> None:
-    with writing(engine) as connection:
-        outbox.note_pushed(connection, server.name, [(d, w.version) for d, w in zip(deliveries, written, strict=True)])
+def _postpone(run: _Run, deliveries: Sequence[Delivery], wait: float, error: str, *, dead: bool) -> None:
+    run.settled.update(map(_key, deliveries))
+    with writing(run.engine) as connection:
+        outbox.postpone(connection, run.server.name, deliveries, run.clock_us() + round(wait * 1_000_000), error, dead=dead)
