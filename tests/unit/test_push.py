@@ -1,0 +1,345 @@
+"""The outbox against a server that refuses, goes away, checks references and versions: what is whole flows, nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from adapter.compose.references import targets
+from adapter.deliver.push import push
+from adapter.errors import Rejected, Unavailable
+from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
+from adapter.model import Composed, Json
+from adapter.store import outbox
+from adapter.store.engine import migrate, open_engine, reading, writing
+from adapter.store.resources import write_resources
+from adapter.store.schema import OUTBOX
+
+SECOND = 1_000_000
+
+
+@dataclass
+class StandIn:
+    """Fulfils port.FhirServer as far as pushing goes; `refuse`: names it will not take; `away`: raised instead of an answer."""
+
+    standing: dict[str, tuple[int, Json | None]] = field(default_factory=dict[str, tuple[int, Json | None]])
+    refuse: set[str] = field(default_factory=set[str])
+    away: Unavailable | None = None
+    calls: list[list[Write]] = field(default_factory=list[list[Write]])
+    taken: list[str] = field(default_factory=list[str])
+    name: str = "standin"
+
+    def transaction(self, writes: Sequence[Write]) -> list[Written]:
+        self.calls.append(list(writes))
+        if self.away:
+            raise self.away
+        names = [f"{w.resource_type}/{w.id}" for w in writes]
+        assert len(set(names)) == len(names), "a transaction names a resource once"
+        here = {n for n, (_, body) in self.standing.items() if body} | {n for n, w in zip(names, writes, strict=True) if w.body}
+        for name, w in zip(names, writes, strict=True):
+            if name in self.refuse:
+                raise Rejected("server-refused", name)
+            if w.if_match is not None and w.if_match != str(self.standing.get(name, (0, None))[0]):
+                raise Rejected("version-conflict", name)
+            if targets(w.body or {}, set()) - here:
+                raise Rejected("server-refused", name, "a reference has no target")
+        for name, w in zip(names, writes, strict=True):
+            version, body = self.standing.get(name, (0, None))
+            if body != w.body:
+                self.standing[name] = (version + 1, w.body)
+            self.taken.append(name)
+        return [
+            Written(resource_type=w.resource_type, id=w.id, version=str(self.standing[n][0]), status=200)
+            for n, w in zip(names, writes, strict=True)
+        ]
+
+    def capabilities(self) -> Capabilities:
+        raise NotImplementedError
+
+    def read(self, resource_type: str, resource_id: str) -> Json | None:
+        raise NotImplementedError
+
+    def search(self, resource_type: str, params: Sequence[tuple[str, str]], count: int = 100) -> Page:
+        raise NotImplementedError
+
+    def search_page(self, token: str) -> Page:
+        raise NotImplementedError
+
+    def history(self, since: datetime | None = None) -> Iterator[Version]:
+        raise NotImplementedError
+
+
+class Bench:
+    """A database whose outbox is filled and emptied by hand; `now` in microseconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine = open_engine(f"sqlite:///{folder / 'careloop.db'}")
+        migrate(self.engine)
+        self.server = StandIn()
+        self.now = 1_000 * SECOND
+
+    def put(self, at: str, person: str = "", source: str = "feed", gone: bool = False, **elements: object) -> None:
+        """State a resource of that name, with these elements, and queue it."""
+        resource_type, _, resource_id = at.partition("/")
+        body = {"resourceType": resource_type, "id": resource_id, **elements}
+        one = Composed(
+            resource_type=resource_type,
+            id=resource_id,
+            key=f"k|{resource_id}",
+            person=person,
+            body={} if gone else body,
+            hash=hashlib.sha256(orjson.dumps(None if gone else body)).hexdigest(),
+            sources={"x": (source, "m")},
+            deleted=gone,
+        )
+        with writing(self.engine) as connection:
+            changed = write_resources(connection, [one], self.now)
+            outbox.enqueue(connection, self.server.name, changed, self.now)
+
+    def push(self) -> int:
+        return push(self.engine, self.server, lambda: self.now, random.Random(7))
+
+    def drain(self) -> None:
+        """Push until nothing is due."""
+        for _ in range(50):
+            before = self.queue()
+            if not self.push() and self.queue() == before:
+                return
+        raise AssertionError("pushing does not come to an end")
+
+    def queue(self) -> dict[str, str]:
+        """What stands in the outbox, with its state."""
+        with reading(self.engine) as connection:
+            return {f"{r.resource_type}/{r.id}": r.state for r in connection.execute(select(OUTBOX))}
+
+    def waits(self) -> float:
+        """Seconds until the first is due."""
+        with reading(self.engine) as connection:
+            return (min(connection.scalars(select(OUTBOX.c.due))) - self.now) / SECOND
+
+
+@pytest.fixture(name="bench")
+def _bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.engine.dispose()
+
+
+def ref(name: str) -> Json:
+    return {"reference": name}
+
+
+def people(bench: Bench, count: int) -> None:
+    """Persons of one Organization, each a Patient with a visit."""
+    bench.put("Organization/o", name="O")
+    for n in range(count):
+        bench.put(f"Patient/p{n}", person=f"mrn|{n}", gender="female")
+        bench.put(f"Encounter/e{n}", person=f"mrn|{n}", subject=ref(f"Patient/p{n}"), serviceProvider=ref("Organization/o"))
+
+
+def test_everything_goes_once_shared_data_first(bench: Bench) -> None:
+    people(bench, 3)
+    bench.drain()
+    assert bench.queue() == {}
+    assert sorted(bench.server.taken) == sorted(
+        {"Organization/o", *(f"{t}{n}" for t in ("Patient/p", "Encounter/e") for n in range(3))}
+    )
+    assert bench.server.taken[0] == "Organization/o"
+    assert len(bench.server.calls) == 2
+    assert bench.push() == 0
+    assert len(bench.server.calls) == 2
+
+
+def test_a_new_version_builds_on_the_one_that_was_pushed(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.put("Organization/o", name="P")
+    bench.drain()
+    assert [w.if_match for call in bench.server.calls for w in call] == [None, "1"]
+    assert bench.server.standing["Organization/o"] == (2, {"resourceType": "Organization", "id": "o", "name": "P"})
+
+
+def test_what_is_as_it_was_pushed_is_not_pushed_again(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.put("Organization/o", name="P")
+    bench.put("Organization/o", name="O")
+    assert bench.queue() == {}
+    assert bench.push() == 0
+
+
+def test_of_two_versions_that_wait_the_newer_goes(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.put("Organization/o", name="P")
+    bench.drain()
+    assert [w.body["name"] for call in bench.server.calls for w in call if w.body] == ["P"]
+
+
+def test_what_only_another_client_said_is_not_pushed(bench: Bench) -> None:
+    bench.put("Organization/o", source="server:standin", name="O")
+    assert bench.queue() == {}
+
+
+def test_a_deletion_is_pushed_where_the_resource_had_been(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.put("Organization/o", gone=True)
+    bench.put("Organization/never", name="N")
+    bench.put("Organization/never", gone=True)
+    bench.drain()
+    assert bench.server.standing == {"Organization/o": (2, None)}
+
+
+# --- refused
+
+
+def test_a_refused_resource_goes_dead_while_others_flow(bench: Bench) -> None:
+    people(bench, 9)
+    bench.server.refuse = {"Encounter/e4"}
+    bench.drain()
+    assert bench.queue() == {"Encounter/e4": "dead"}
+    assert set(bench.server.standing) == {
+        "Organization/o",
+        *(f"Patient/p{n}" for n in range(9)),
+        *(f"Encounter/e{n}" for n in range(9) if n != 4),
+    }
+    calls = len(bench.server.calls)
+    bench.now += 10**6 * SECOND
+    assert bench.push() == 0
+    assert len(bench.server.calls) == calls
+
+
+def test_a_corrected_version_of_a_dead_one_flows(bench: Bench) -> None:
+    people(bench, 2)
+    bench.server.refuse = {"Encounter/e1"}
+    bench.drain()
+    bench.server.refuse = set()
+    bench.put("Encounter/e1", person="mrn|1", subject=ref("Patient/p1"), status="finished")
+    bench.drain()
+    assert bench.queue() == {}
+
+
+def test_a_shared_resource_that_is_refused_takes_no_innocent_with_it(bench: Bench) -> None:
+    bench.put("Practitioner/d", gender="female")
+    bench.put("Organization/o", name="O")
+    bench.put("PractitionerRole/r", practitioner=ref("Practitioner/d"), organization=ref("Organization/o"))
+    bench.server.refuse = {"PractitionerRole/r"}
+    bench.drain()
+    assert bench.queue() == {"PractitionerRole/r": "dead"}
+
+
+def test_what_refers_to_a_refused_one_cannot_go_and_the_rest_of_its_lane_does(bench: Bench) -> None:
+    bench.put("Practitioner/d", gender="female")
+    bench.put("Patient/p", person="mrn|1", gender="female")
+    bench.put("Encounter/e", person="mrn|1", subject=ref("Patient/p"), participant=[{"individual": ref("Practitioner/d")}])
+    bench.server.refuse = {"Practitioner/d"}
+    bench.drain()
+    assert bench.queue() == {"Practitioner/d": "dead", "Encounter/e": "dead"}
+    assert "Patient/p" in bench.server.standing
+
+
+def test_shared_data_that_waits_goes_along_with_who_needs_it(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    with writing(bench.engine) as connection:
+        connection.execute(OUTBOX.update().values(due=bench.now + 500 * SECOND))
+    people_call = [
+        ("Patient/p", {"gender": "female"}),
+        ("Encounter/e", {"subject": ref("Patient/p"), "serviceProvider": ref("Organization/o")}),
+    ]
+    for name, elements in people_call:
+        bench.put(name, person="mrn|1", **elements)
+    bench.drain()
+    assert bench.queue() == {}
+    assert {w.resource_type for w in bench.server.calls[0]} == {"Organization", "Patient", "Encounter"}
+
+
+def test_what_went_with_one_lane_is_not_written_again_with_the_next(bench: Bench) -> None:
+    """A shared resource changed, and the pack is refused: halves must not write it on a version that is no longer current."""
+    people(bench, 4)
+    bench.drain()
+    bench.put("Organization/o", name="changed")
+    with writing(bench.engine) as connection:
+        connection.execute(OUTBOX.update().values(due=bench.now + 500 * SECOND))
+    for n in range(4):
+        bench.put(
+            f"Encounter/e{n}",
+            person=f"mrn|{n}",
+            subject=ref(f"Patient/p{n}"),
+            serviceProvider=ref("Organization/o"),
+            status="finished",
+        )
+    bench.server.refuse = {"Encounter/e3"}
+    bench.server.taken.clear()
+    bench.drain()
+    assert bench.queue() == {"Encounter/e3": "dead"}
+    assert sorted(bench.server.taken) == ["Encounter/e0", "Encounter/e1", "Encounter/e2", "Organization/o"]
+
+
+# --- away, or changed there
+
+
+def test_a_server_that_is_away_is_tried_again_later_and_later(bench: Bench) -> None:
+    people(bench, 2)
+    bench.server.away = Unavailable("server-unavailable")
+    waits: list[float] = []
+    for _ in range(12):
+        assert bench.push() == 0
+        assert set(bench.queue().values()) == {"waiting"}
+        calls = len(bench.server.calls)
+        assert bench.push() in (0,)
+        while len(bench.server.calls) > calls:  # persons after shared data
+            calls = len(bench.server.calls)
+            bench.push()
+        waits.append(bench.waits())
+        bench.now += 1000 * SECOND
+    assert all(2 <= w <= 302 for w in waits)
+    assert max(waits[6:]) > 30 > waits[0]
+    bench.server.away = None
+    bench.drain()
+    assert bench.queue() == {}
+
+
+def test_the_server_says_when_to_come_back(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.server.away = Unavailable("server-unavailable", retry_after=77)
+    bench.push()
+    assert bench.waits() == 77
+
+
+def test_a_version_that_another_client_wrote_is_no_reason_to_give_up(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.server.standing["Organization/o"] = (2, {"resourceType": "Organization", "id": "o", "name": "theirs"})
+    bench.put("Organization/o", name="P")
+    assert bench.push() == 0
+    assert bench.queue() == {"Organization/o": "waiting"}
+    assert bench.server.standing["Organization/o"][1] == {"resourceType": "Organization", "id": "o", "name": "theirs"}
+    with writing(bench.engine) as connection:
+        outbox.note_version(connection, "standin", "Organization", "o", "2", bench.server.standing["Organization/o"][1])
+    bench.now += 1000 * SECOND
+    assert bench.push() == 1
+    assert bench.server.standing["Organization/o"][0] == 3
+
+
+def test_a_version_queued_while_one_is_on_its_way_stays_queued(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.put("Organization/o", name="O")
+    send = bench.server.transaction
+
+    def slow(writes: Sequence[Write]) -> list[Written]:
+        bench.put("Organization/o", name="newer")
+        return send(writes)
+
+    monkeypatch.setattr(bench.server, "transaction", slow)
+    assert bench.push() == 1
+    monkeypatch.undo()
+    assert bench.queue() == {"Organization/o": "waiting"}
+    bench.drain()
+    assert bench.server.standing["Organization/o"] == (2, {"resourceType": "Organization", "id": "o", "name": "newer"})
