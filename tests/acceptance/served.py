@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, environment: dict[str, str], *arguments: str) -> Iterator[Served]:
+def served(folder: Path, environment: dict[str, str], *arguments: str) -> Generator[Served]:
     """`careloop serve` on free ports over the store in `folder`; killed at the end where it still runs.
 
     environment: its CARELOOP_ variables, beside folder and addresses; none of this process's own.
