@@ -145,8 +145,9 @@ def _line_of(written: Any, path: list[Any]) -> int:
 def _map(written: Mapping[str, Any], where: str) -> Map:
     segment: str = written.get("segment", "ROW")
     resource: str = written["resource"]
-    place_of = _column if segment == "ROW" else parse_place
-    rows = [_row(r, resource, place_of, f"{where}:{r.get(LINE, 0)}") for r in written["rows"]]
+    rule = f"{where}:{written.get(LINE, 1)}"
+    rows = [_row(r, resource, _reader(segment, f"{where}:{r.get(LINE, 0)}"), f"{where}:{r.get(LINE, 0)}") for r in written["rows"]]
+    place_of = _reader(segment, rule)
     by_field: dict[int | str, list[Row]] = {}
     drops: dict[int | str, list[Row]] = {}
     always: list[Row] = []
@@ -160,7 +161,7 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
     key = written.get("key", "patient")
     key_parts = [key] if isinstance(key, str) else key
     return Map(
-        rule=f"{where}:{written.get(LINE, 1)}", segment=segment, resource=resource, scope=written.get("scope", "own"),
+        rule=rule, segment=segment, resource=resource, scope=written.get("scope", "own"),
         key=tuple(_key_part(p, place_of) for p in key_parts),
         label=written.get("label", resource), system=written.get("system", ""),
         when=_conditions(written.get("when", {}), place_of),
@@ -180,12 +181,17 @@ def _key_part(text: str, place_of: Callable[[str], Place]) -> str | tuple[Place 
 NAMED_KEYS = frozenset({"patient", "visit", "account", "message", "merged"})
 
 
-def parse_place(text: str) -> Place:
-    """`PV1-3.1` as a Place. Raises Defect (mapping-failed)."""
+def parse_place(text: str, rule: str = "") -> Place:
+    """`PV1-3.1` as a Place; rule: file and line it is written at. Raises Defect (mapping-failed)."""
     match = _PLACE.fullmatch(text)
     if match is None:
-        raise Defect("mapping-failed", text, "a place is written like PV1-3 or PV1-3.1")
+        raise Defect("mapping-failed", rule, f"`{text}`: a place is written like PV1-3 or PV1-3.1")
     return Place(match[1], int(match[2] or 0), int(match[3] or 0), int(match[4] or 0))
+
+
+def _reader(segment: str, rule: str) -> Callable[[str], Place]:
+    """What reads the places of a map or row: columns of CSV rows, else HL7 places."""
+    return _column if segment == "ROW" else lambda text: parse_place(text, rule)
 
 
 def _column(text: str) -> Place:
