@@ -146,7 +146,8 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
     segment: str = written.get("segment", "ROW")
     resource: str = written["resource"]
     rule = f"{where}:{written.get(LINE, 1)}"
-    rows = [_row(r, resource, _reader(segment, f"{where}:{r.get(LINE, 0)}"), f"{where}:{r.get(LINE, 0)}") for r in written["rows"]]
+    lines = [(f"{where}:{r.get(LINE, 0)}", r) for r in written["rows"]]
+    rows = [_row(r, resource, _reader(segment, line), line) for line, r in lines]
     place_of = _reader(segment, rule)
     by_field: dict[int | str, list[Row]] = {}
     drops: dict[int | str, list[Row]] = {}
