@@ -8,6 +8,7 @@ from typing import Any
 from adapter.mapping.rules import Map, Row
 from adapter.mapping.run import Step, holds
 from adapter.model import Composed, Json, Mapped
+from adapter.parse.er7 import NULL
 
 _RANK = {"mapped": 0, "dropped": 1, "unmapped": 2}
 
@@ -107,7 +108,7 @@ def _part(row: Row, n: Any, c: int, s: int) -> str | None:
 
 
 def _leaves(source: Any) -> Iterator[tuple[str, Any, int, int, int]]:
-    """(place, field, repetition, component, subcomponent) of every valued leaf of a segment or row."""
+    """(place, field, repetition, component, subcomponent) of every valued leaf of a segment or row; a field of `""` is one."""
     if source.name == "ROW":
         for column in source.valued():
             yield f"row {source.number}, {column}", column, 1, 1, 0
@@ -116,6 +117,8 @@ def _leaves(source: Any) -> Iterator[tuple[str, Any, int, int, int]]:
     for n in range(1, len(source.fields)):
         if source.name == "MSH" and n in (1, 2):
             continue
+        if source.raw(n) == NULL:
+            yield f"{name}-{n}.1", n, 1, 1, 0
         for number, rep in enumerate(source.reps(n), 1):
             for c, s, _ in rep.leaves():
                 again = f"[{number}]" if number > 1 else ""
