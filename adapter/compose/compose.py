@@ -83,7 +83,7 @@ def compose(target: Target, contributions: Sequence[Contribution], network: Netw
     resource_type, key, _ = target
     first = contributions[0]
     is_patient = resource_type == "Patient"
-    patient = key if is_patient else next((c.patient for c in contributions if c.patient), "")
+    patient = key if is_patient else _latest_patient(contributions)
     person = network.person(patient) if patient else None
     issues: tuple[Issue, ...] = ()
     if len(contributions) == 1 and first.kind == "snapshot" and (not is_patient or first.key == key):
@@ -105,6 +105,14 @@ def compose(target: Target, contributions: Sequence[Contribution], network: Netw
         issues = (*issues, *(person.issues if key == person.main else ()))
     return Composed(resource_type=resource_type, id=identifier, key=key, person=person.main if person else "", body=body,
                     hash="", sources=sources, references=frozenset(found), issues=issues)
+
+
+def _latest_patient(contributions: Sequence[Contribution]) -> str:
+    """The patient that the latest statement names: a visit may have been moved from one to another."""
+    if len(contributions) == 1:
+        return contributions[0].patient
+    last = max((c for c in contributions if c.patient), key=lambda c: (c.order.of_snapshot(), c.message), default=None)
+    return last.patient if last else ""
 
 
 def _folded(contributions: Sequence[Contribution]) -> list[Statement]:
