@@ -31,6 +31,10 @@ Json = dict[str, Any]
 Change = Callable[[Json], Json]
 ROLE = "urn:x-careloop:care-team-role"
 MEMBER = "urn:x-careloop:member"
+NEW_SEAT = {
+    "program": "care-coordination", "organization_id": "ORG-NEW", "organization_name": "A new partner",
+    "npi": "1881697324", "first_name": "Made", "last_name": "Up", "role": "peer-specialist", "start_date": "2026-01-01",
+    "end_date": ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,9 +227,7 @@ def test_what_our_source_says_later_stands_beside_it(pair: Pair, members: list[s
     newcomer = strangers(pair, team)[0]
     pair.write("CareTeam", team["id"], with_seat(seat_of(newcomer, "lead-coordinator")))
     pair.settle()
-    row = {"member_id": member_number(pair, member), "program": "care-coordination", "organization_id": "ORG-NEW",
-           "organization_name": "A new partner", "npi": "1881697324", "first_name": "Made", "last_name": "Up",
-           "role": "peer-specialist", "start_date": "2026-01-01", "end_date": ""}
+    row = NEW_SEAT | {"member_id": member_number(pair, member)}
     pair.load("care_team", [row])
     pair.settle()
     later = pair.team(member)
@@ -236,6 +238,22 @@ def test_what_our_source_says_later_stands_beside_it(pair: Pair, members: list[s
     ended = next(seat for seat in pair.team(member)["participant"] if "peer-specialist" in roles(seat)
                  and seat not in team["participant"])
     assert ended["period"] == {"start": "2026-01-01", "end": "2026-02-01"}
+    assert pair.verdict(member) == {"several-leads"}
+
+
+def test_a_push_that_comes_too_late_undoes_nothing(pair: Pair, members: list[str]) -> None:
+    member = members[5]
+    team = pair.team(member)
+    newcomer = strangers(pair, team)[0]
+    pair.write("CareTeam", team["id"], with_seat(seat_of(newcomer, "lead-coordinator")))
+    pair.load("care_team", [NEW_SEAT | {"member_id": member_number(pair, member)}])
+    compose(pair.outside)
+    pair.outside.deliver()  # before the other client's change is read back: refused by If-Match
+    there = pair.client.read("CareTeam", team["id"])
+    assert there is not None
+    assert len(there["participant"]) == len(team["participant"]) + 1
+    pair.settle()
+    assert len(pair.team(member)["participant"]) == len(team["participant"]) + 2
     assert pair.verdict(member) == {"several-leads"}
 
 
