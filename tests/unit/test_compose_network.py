@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_linked_records_make_one_main_patient_and_the_others_refer_to_it() -> No
 
 @pytest.mark.parametrize("chain", [["1", "2"], ["1", "2", "3"]])
 def test_references_follow_the_person_to_its_last_survivor(chain: list[str]) -> None:
-    links = [link(f"mrn|{b}", f"mrn|{a}", at=n) for n, (a, b) in enumerate(zip(chain, chain[1:], strict=False))]
+    links = [link(f"mrn|{b}", f"mrn|{a}", at=n) for n, (a, b) in enumerate(itertools.pairwise(chain))]
     visit = said({"status": "in-progress", "class": {"code": "IMP"}, "subject": {"reference": "Patient?mrn|1"}}, patient="mrn|1")
     found = composed(visit, *(person(n, {}) for n in chain), *links)
     assert found["Encounter/visits|1"].body["subject"] == {"reference": f"Patient/{patient_id('mrn|' + chain[-1])}"}
