@@ -23,6 +23,9 @@ def is_array(value: Any) -> TypeGuard[list[Any]]:
 
 Severity = Literal["information", "warning", "error"]
 OrderBy = Literal["event", "sequence", "arrival"]
+Key = tuple[int, int, int, int, int]
+"""A place in the order of statements; the last number is arrival, which decides only where all others are equal."""
+
 Kind = Literal["snapshot", "effect", "cancel", "link", "unlink", "withdraw"]
 
 
@@ -68,20 +71,20 @@ class Order:
     occurred_given: bool = True
     by: OrderBy = "event"
 
-    def of_snapshot(self) -> tuple[int, int, int, int]:
+    def of_snapshot(self) -> Key:
         """Where a snapshot stands in its source: by what was stated."""
         return self._key(self.stated)
 
-    def of_effect(self) -> tuple[int, int, int, int]:
-        """Where an effect stands in its source: by what happened."""
+    def of_effect(self) -> Key:
+        """Where an effect stands in its source: by what happened; of the same event told twice the later statement counts."""
         return self._key(self.occurred)
 
-    def _key(self, moment: int) -> tuple[int, int, int, int]:
+    def _key(self, moment: int) -> Key:
         if self.by == "sequence":
-            return (self.sequence, moment, self.rank, self.arrival)
+            return (self.sequence, moment, self.rank, self.stated, self.arrival)
         if self.by == "arrival":
-            return (self.arrival, 0, 0, self.arrival)
-        return (moment, self.sequence, self.rank, self.arrival)
+            return (self.arrival, 0, 0, 0, self.arrival)
+        return (moment, self.sequence, self.rank, self.stated, self.arrival)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapter.model import Contribution, Issue
+from adapter.model import Contribution, Issue, Key
 
 COURSE = {"Encounter": frozenset({"status", "period.end", "hospitalization.dischargeDisposition"})}
 """Slots that events alone decide once any event with an effect, or a cancel of one, is known."""
-
-Key = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,8 @@ class Said:
     @property
     def moment(self) -> Key:
         """Where it stands among what other sources say: by time first, also where its own source goes by MSH-13."""
-        first, second, rank, arrival = self.order
-        return (second, first, rank, arrival) if self.by.order.by == "sequence" else self.order
+        first, second, rank, stated, arrival = self.order
+        return (second, first, rank, stated, arrival) if self.by.order.by == "sequence" else self.order
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +74,7 @@ def _overlay(statement: Statement, c: Contribution, order: Key, ties: set[str], 
     for slot, value in c.body.items():
         before = slots.get(slot)
         if before is not None and before.effect == effect:
-            if before.order[:3] == order[:3]:
+            if before.order[:4] == order[:4]:
                 if before.value != value:
                     ties.add(slot)
             else:
@@ -91,11 +89,11 @@ def _live(effects: Sequence[Contribution], cancels: Sequence[Contribution], issu
     live = list(effects)
     seen: set[tuple[str, tuple[int, ...], int | None]] = set()
     for cancel in cancels:
-        at, of = cancel.order.of_snapshot()[:3], cancel.order.occurred if cancel.order.occurred_given else None
+        at, of = cancel.order.of_snapshot()[:4], cancel.order.occurred if cancel.order.occurred_given else None
         if (cancel.event, at, of) in seen:  # one cancel, sent again
             continue
         seen.add((cancel.event, at, of))
-        pairs = [e for e in effects if e.event in cancel.cancels and e.order.of_snapshot()[:3] <= at
+        pairs = [e for e in effects if e.event in cancel.cancels and e.order.of_snapshot()[:4] <= at
                  and of in (None, e.order.occurred)]
         if not pairs:
             issues.append(Issue(code="cancel-unmatched", place="MSH-9.2", detail=cancel.event))

@@ -20,7 +20,7 @@ class Link:
     patient: str
     other: str
     kind: str
-    order: tuple[int, int, int, int]
+    order: tuple[int, ...]
 
     @property
     def merges(self) -> bool:

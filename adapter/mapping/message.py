@@ -25,7 +25,7 @@ ANCHORS = frozenset({"PID", "PV1", "PR1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A feed ready to run: its rules, its terminology, and what its shared functions remember."""
+    """A feed ready to run: its rules, its terminology, and what its functions keep, by source and delimiters."""
 
     feed: Feed
     rules: Rules
@@ -63,7 +63,8 @@ def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger 
     source = f"{feed.name}/{slug(header.facility or header.application or 'unnamed')}" if shared else feed.name
     ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{source.replace('/', ':')}",
                      event=header.event.code, message=header.identity, order=header.order, issues=issues,
-                     facility=header.facility or header.application, memory=compiled.memory)
+                     facility=header.facility or header.application, 
+                     memory=compiled.memory.setdefault((source, message.d), {}))
     top, groups = _groups(message)
     if not groups:
         raise Rejected("no-patient", "PID-3")

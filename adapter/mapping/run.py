@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.mapping.context import MapContext, Source, symbol
+from adapter.mapping.functions.registry import keep
 from adapter.mapping.rules import Condition, Map, Place, Row
 from adapter.model import Issue, Json, is_array
 from adapter.parse.er7 import NULL, Rep
@@ -127,28 +128,52 @@ def _key_text(source: Source, place: Place) -> str:
 
 
 def _run_plain(row: Row, source: Source, ctx: MapContext, builder: Any) -> None:
-    """What `_run` does, for the many rows that only pass each repetition of a field through a function."""
+    """What `_run` does, for the many rows that only pass each repetition of a field through a function.
+
+    Messages repeat themselves: what a row made of a field's text is kept, if nothing was noticed on the way.
+    """
     place, function = row.place, row.function
     assert place is not None, row.rule
     assert function is not None, row.rule
+    raw = source.raw(place.field)
+    if not raw:
+        return
     ctx.row = row
     body: Json = builder.effect if row.effect and ctx.event in row.effect else builder.snapshot
-    if source.raw(place.field) == NULL:
+    if raw == NULL:
         body.setdefault(row.slot, None)
         return
-    reps = source.reps(place.field) if row.listed else (source.first(place.field),)
-    for n, rep in enumerate(reps, 1):
+    memory = ctx.memory if function.kept else None
+    kept = memory.get((id(row), raw)) if memory is not None else None
+    if kept is None:
+        issues, outer = len(ctx.issues), ctx.stated
+        stated: list[tuple[str, str, Json]] = []
+        ctx.stated = stated
+        kept = (_plain_values(row, source, ctx), stated)
+        ctx.stated = outer
+        if memory is not None and len(ctx.issues) == issues:
+            keep(memory, (id(row), raw), kept)
+    else:
+        for one in kept[1]:
+            ctx.emit(*one)
+    for value in kept[0]:
+        _put(row, row.slot, value, body)
+
+
+def _plain_values(row: Row, source: Source, ctx: MapContext) -> list[Any]:
+    place, function = row.place, row.function
+    assert place is not None, row.rule
+    assert function is not None, row.rule
+    values: list[Any] = []
+    for n, rep in enumerate(source.reps(place.field) if row.listed else (source.first(place.field),), 1):
         ctx.rep = n
         if rep.text:
-            try:
-                value = function.call(rep, ctx, **row.options)
-            except Exception as error:  # a mapping that raises must not lose the rest of the message
-                ctx.issue("mapping-failed", f"{row.rule} {function.name}: {type(error).__name__}")
-                continue
-            if value is None or value == "":
+            value = _call(row, rep, ctx)
+            if value is None:
                 value = row.default
-            if value is not None and value not in ({}, []):
-                _put(row, row.slot, value, body)
+            if value is not None:
+                values.append(value)
+    return values
 
 
 def _run(row: Row, source: Source, ctx: MapContext, builder: Any, trace: Trace | None) -> None:
@@ -242,17 +267,23 @@ def _reference(name: str, ctx: MapContext) -> Json | None:
 
 
 def _put(row: Row, slot: str, value: Any, body: Json) -> None:
-    for one in value if is_array(value) and row.listed else (value,):
-        wrapped = one
-        for name in reversed(row.wrap):
-            wrapped = {name: wrapped}
-        if row.url:
-            wrapped = {"url": row.url, row.value: wrapped}
-        if not row.listed:
-            body[slot] = wrapped
-            continue
-        standing = body.get(slot)
-        if standing is None:
-            body[slot] = [wrapped]
-        elif wrapped not in standing:
-            standing.append(wrapped)
+    if row.listed and is_array(value):
+        for one in value:
+            _put_one(row, slot, one, body)
+    else:
+        _put_one(row, slot, value, body)
+
+
+def _put_one(row: Row, slot: str, value: Any, body: Json) -> None:
+    for name in reversed(row.wrap):
+        value = {name: value}
+    if row.url:
+        value = {"url": row.url, row.value: value}
+    if not row.listed:
+        body[slot] = value
+        return
+    standing = body.get(slot)
+    if standing is None:
+        body[slot] = [value]
+    elif value not in standing:
+        standing.append(value)

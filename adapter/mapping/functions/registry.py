@@ -54,12 +54,13 @@ Mapper = Callable[..., Any]
 class Function:
     """A registered function: call, and its account of the parts (component or component.subcomponent) it takes.
 
-    parts: part -> element below the row's target that it went to, or `drop: <reason>`. `*` stands for the whole text.
+    kept: what it makes of a text may be kept. parts: part -> element below the row's target that it went to, or `drop: <reason>`. `*` stands for the whole text.
     """
 
     name: str
     call: Mapper
     parts: Mapping[str, str]
+    kept: bool = False
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -78,10 +79,17 @@ def function(name: str, parts: Mapping[str, str] | None = None, *, kept: bool = 
         if name in FUNCTIONS:
             raise ValueError(f"function {name} is registered twice")
         taken = _kept(name, call) if kept else call
-        FUNCTIONS[name] = Function(name, taken, dict(parts or {"*": ""}))
+        FUNCTIONS[name] = Function(name, taken, dict(parts or {"*": ""}), kept)
         return taken
 
     return register
+
+
+def keep(memory: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep what was made of a text; a memory that is full begins anew."""
+    if len(memory) >= MEMORY:
+        memory.clear()
+    memory[key] = value
 
 
 def _kept(name: str, call: Mapper) -> Mapper:
@@ -92,23 +100,22 @@ def _kept(name: str, call: Mapper) -> Mapper:
         memory: dict[Any, Any] | None = getattr(ctx, "memory", None)
         if memory is None:
             return call(rep, ctx, **options)
-        key = (name, ctx.local, rep.text, rep.d, *options.items())
+        key = (name, rep.text, rep.d, *options.items())
         kept = memory.get(key)
-        if kept is not None:
-            for stated in kept[1]:
-                ctx.emit(*stated)
-            return kept[0]
-        outer, issues = ctx.stated, len(ctx.issues)
-        ctx.stated = stated = []
-        value = call(rep, ctx, **options)
-        ctx.stated = outer
-        if outer is not None:
-            outer.extend(stated)
-        if len(ctx.issues) == issues:
-            if len(memory) >= MEMORY:
-                memory.clear()
-            memory[key] = (value, stated)
-        return value
+        if kept is None:
+            outer, issues = ctx.stated, len(ctx.issues)
+            stated: list[Any] = []
+            ctx.stated = stated
+            kept = (call(rep, ctx, **options), stated)
+            ctx.stated = outer
+            if outer is not None:
+                outer.extend(stated)
+            if len(ctx.issues) == issues:
+                keep(memory, key, kept)
+        else:
+            for one in kept[1]:
+                ctx.emit(*one)
+        return kept[0]
 
     return again
 
