@@ -204,6 +204,22 @@ def test_a_cancel_that_found_nothing_is_told(contributions: list[Contribution], 
     assert codes(contributions) == told
 
 
+def test_of_one_event_told_twice_the_later_statement_counts_whichever_arrives_last() -> None:
+    wrong, right = transfer(600, 610, bed="wrong", arrival=9), transfer(600, 620, bed="right", arrival=1)
+    for contributions in ([wrong, right], [right, wrong]):
+        assert values(contributions)["location#PV1-3"] == ["right"]
+        assert codes(contributions) == []
+
+
+def test_rank_comes_before_the_time_of_telling() -> None:
+    assert values([discharge(600, 610), admit(600, 620)])["status"] == "finished"
+
+
+def test_an_effect_is_told_by_when_it_happened() -> None:
+    folded = fold([admit(600, 5000)])
+    assert folded.slots["status"].order[0] == 600
+
+
 # --- withdrawing
 
 
