@@ -35,6 +35,7 @@ class StandIn:
     away: Unavailable | None = None
     calls: list[list[Write]] = field(default_factory=list[list[Write]])
     taken: list[str] = field(default_factory=list[str])
+    conflicts: list[str] = field(default_factory=list[str])
     name: str = "standin"
 
     def transaction(self, writes: Sequence[Write]) -> list[Written]:
@@ -48,6 +49,7 @@ class StandIn:
             if name in self.refuse:
                 raise Rejected("server-refused", name)
             if w.if_match is not None and w.if_match != str(self.standing.get(name, (0, None))[0]):
+                self.conflicts.append(name)
                 raise Rejected("version-conflict", name)
             if targets(w.body or {}, set()) - here:
                 raise Rejected("server-refused", name, "a reference has no target")
@@ -281,6 +283,7 @@ def test_what_went_with_one_lane_is_not_written_again_with_the_next(bench: Bench
     bench.drain()
     assert bench.queue() == {"Encounter/e3": "dead"}
     assert sorted(bench.server.taken) == ["Encounter/e0", "Encounter/e1", "Encounter/e2", "Organization/o"]
+    assert bench.server.conflicts == []
 
 
 # --- away, or changed there
