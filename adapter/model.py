@@ -136,6 +136,7 @@ class Composed:
     """One current resource. hash: SHA-256 of its canonical JSON. person: key of its person's main Patient, or ''.
 
     sources: FHIR element -> (source, message identity) that said it. references: `Type/id` that the body names.
+    checked: profile claimed and found valid. hash and sources are left empty where nobody asks (one message alone).
     deleted: no source states it any more.
     """
 
@@ -147,6 +148,7 @@ class Composed:
     hash: str
     sources: dict[str, tuple[str, str]]
     references: frozenset[str] = frozenset()
+    checked: bool = False
     issues: tuple[Issue, ...] = ()
     deleted: bool = False
 

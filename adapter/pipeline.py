@@ -9,14 +9,14 @@ import gc
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 import orjson
 
-from adapter.compose.compose import Network, Target, compose, target_of
+from adapter.compose.compose import Network, Target, compose, hashed, target_of
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
 from adapter.identity.persons import Link, resolve
@@ -170,7 +170,7 @@ def convert_csv(raw: bytes, feed: str, feeds: Feeds, key: bytes, arrival: dateti
 
 def finish(mapped: Mapped, feeds: Feeds, key: bytes, ledger: Ledger | None) -> Conversion:
     """Stages 4 to 6 for what one message (or file) was mapped to."""
-    composed = compose_all(mapped.contributions, (), feeds, key, lambda _: set())
+    composed = compose_all(mapped.contributions, (), feeds, key, lambda _: set(), lean=True)
     standing = [c for c in composed if not c.deleted]
     if not standing:
         raise Rejected("nothing-mapped")
@@ -181,8 +181,11 @@ def finish(mapped: Mapped, feeds: Feeds, key: bytes, ledger: Ledger | None) -> C
 
 
 def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], feeds: Feeds, key: bytes,
-                exists: Callable[[set[str]], set[str]]) -> list[Composed]:
-    """Stages 4 to 6: every resource that these contributions state, as it may stand; in a stable order."""
+                exists: Callable[[set[str]], set[str]], *, lean: bool = False) -> list[Composed]:
+    """Stages 4 to 6: every resource that these contributions state, as it may stand; in a stable order.
+
+    lean: without hash, and without who said what.
+    """
     statements: list[Contribution] = []
     own: list[Link] = list(links)
     for c in contributions:
@@ -192,7 +195,7 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
             statements.append(c)
     records = {c.key for c in statements if c.resource_type == "Patient"}
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
-    network = Network(key=key, persons=persons, precedence=feeds.precedence)
+    network = Network(key=key, persons=persons, precedence=feeds.precedence, lean=lean)
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
         by_target.setdefault(target_of(c, network), []).append(c)
@@ -200,7 +203,8 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
         main = network.person(record).main
         if main != record:
             by_target.setdefault(("Patient", main, ""), []).extend(c for c in by_target["Patient", record, ""] if c.key == record)
-    return stand([composed_of(t, by_target[t], network) for t in sorted(by_target)], exists, claim, check)
+    standing = stand([composed_of(t, by_target[t], network) for t in sorted(by_target)], exists, claim, check)
+    return standing if lean else [hashed(c) for c in standing]
 
 
 def composed_of(target: Target, said: Sequence[Contribution], network: Network) -> Composed:
@@ -209,10 +213,7 @@ def composed_of(target: Target, said: Sequence[Contribution], network: Network) 
     if len(said) > 1 or c.scope != "reference" or c.kind != "snapshot":
         return compose(target, said, network)
     kept = _shared(network.key, c.resource_type, c.key, _text(c.body))
-    by = (c.source, c.message)
-    return Composed(resource_type=kept.resource_type, id=kept.id, key=kept.key, person="", body=kept.body, hash=kept.hash,
-                    sources=dict.fromkeys(kept.sources, by), references=kept.references, issues=kept.issues,
-                    deleted=kept.deleted)
+    return kept if network.lean else replace(kept, sources=dict.fromkeys(kept.sources, (c.source, c.message)))
 
 
 _TEXTS: dict[int, tuple[Json, bytes]] = {}

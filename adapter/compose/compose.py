@@ -29,12 +29,13 @@ Target = tuple[str, str, str]
 class Network:
     """What composition needs to know beside contributions: the ids' key, persons, precedence of sources.
 
-    literals: symbolic references that were resolved already.
+    lean: who said what is not asked, nor the hash. literals: symbolic references that were resolved already.
     """
 
     key: bytes
     persons: Mapping[str, Person]
     precedence: Callable[[str], int]
+    lean: bool = False
     literals: dict[str, str] = field(default_factory=dict[str, str])
 
     def person(self, patient: str) -> Person:
@@ -87,7 +88,7 @@ def compose(target: Target, contributions: Sequence[Contribution], network: Netw
     person = network.person(patient) if patient else None
     issues: tuple[Issue, ...] = ()
     if len(contributions) == 1 and first.kind == "snapshot" and (not is_patient or first.key == key):
-        united, sources = alone_said(first)
+        united, sources = alone_said(first, lean=network.lean)
     else:
         statements = _statements(key, person, contributions) if is_patient and person else _folded(contributions)
         issues = tuple(i for s in statements for i in s.issues)
@@ -169,14 +170,10 @@ def _link(body: Json, key: str, person: Person, network: Network, found: set[str
         found.update(network.literal(f"Patient!{other}") for other, _ in links)
 
 
-def sealed(composed: Composed, body: Json, issues: Sequence[Issue], *, deleted: bool | None = None) -> Composed:
-    """The composed resource with its final body, and the hash of it."""
-    gone = composed.deleted if deleted is None else deleted
-    content: Any = None if gone else body
-    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    return Composed(resource_type=composed.resource_type, id=composed.id, key=composed.key, person=composed.person, body=body,
-                    hash=digest, sources=composed.sources, references=composed.references,
-                    issues=(*composed.issues, *issues) if issues else composed.issues, deleted=gone)
+def hashed(composed: Composed) -> Composed:
+    """The composed resource with the SHA-256 of its body, by which a change is known."""
+    content: Any = None if composed.deleted else composed.body
+    return replace(composed, hash=hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest())
 
 
-__all__ = ["Composed", "Network", "Sources", "Target", "compose", "sealed", "target_id", "target_of"]
+__all__ = ["Composed", "Network", "Sources", "Target", "compose", "hashed", "target_id", "target_of"]

@@ -118,10 +118,13 @@ def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> 
     return body, sources
 
 
-def alone_said(c: Contribution) -> tuple[Json, Sources]:
-    """The body of a resource of which one snapshot is all that is known: the same as `unite` gives, sooner."""
+def alone_said(c: Contribution, *, lean: bool = False) -> tuple[Json, Sources]:
+    """The body of a resource of which one snapshot is all that is known: the same as `unite` gives, sooner.
+
+    lean: who said what is not asked.
+    """
     by = (c.source, c.message)
-    return _assembled(c.resource_type, [(slot, value, by, _NO_MOMENT) for slot, value in c.body.items()])
+    return _assembled(c.resource_type, [(slot, value, by, _NO_MOMENT) for slot, value in c.body.items()], lean=lean)
 
 
 Slot = tuple[str, Any, tuple[str, str], tuple[int, ...]]
@@ -129,7 +132,7 @@ Slot = tuple[str, Any, tuple[str, str], tuple[int, ...]]
 _NO_MOMENT: tuple[int, ...] = ()
 
 
-def _assembled(resource_type: str, said: Sequence[Slot]) -> tuple[Json, Sources]:
+def _assembled(resource_type: str, said: Sequence[Slot], *, lean: bool = False) -> tuple[Json, Sources]:
     """Slots of one source put together: nothing to choose between, list members once each."""
     body: Json = {}
     sources: Sources = {}
@@ -142,15 +145,22 @@ def _assembled(resource_type: str, said: Sequence[Slot]) -> tuple[Json, Sources]
             grouped.setdefault(path, []).append(slot)
         elif "!" not in path:
             _set(body, path, slot[1])
-            sources[path] = slot[2]
+            if not lean:
+                sources[path] = slot[2]
     for path, slots in grouped.items():
         identity = identity_of(resource_type, path)
-        if len(slots) == 1 and (not identity or len(slots[0][1]) == 1):
+        alone = len(slots) == 1 and (not identity or len(slots[0][1]) == 1)
+        if alone and lean:
+            _set(body, path, slots[0][1])
+            continue
+        if alone:
             members = [(item, slots[0][2]) for item in slots[0][1]]
         else:
             members = _once_each(identity, sorted(slots, key=lambda s: natural(s[0])))
         if members:
             _set(body, path, [item for item, _ in members])
+            if lean:
+                continue
             sources.update((f"{path}[{n}]", by) for n, (_, by) in enumerate(members))
     return body, sources
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
-from adapter.compose.compose import sealed
 from adapter.compose.references import without
 from adapter.errors import kind_of
 from adapter.model import Composed, Issue, Json
@@ -15,10 +15,10 @@ _NONE = frozenset[str]()
 
 
 def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Claim) -> list[Composed]:
-    """Each resource as it may be stored: profile claimed, checked, sealed; what cannot stand is `deleted`, with its issues.
+    """Each resource as it may be stored: profile claimed and checked; what cannot stand is `deleted`, with its issues.
 
     exists: of some `Type/id`, those that stand outside this set. claim and check: validate.profiles and validate.check.
-    One that is sealed already (it has a hash) stands as it is. A resource that fails takes its references out of the
+    One that is checked already stands as it is. A resource that fails takes its references out of the
     others, until nothing changes.
     """
     names = [f"{c.resource_type}/{c.id}" for c in composed]
@@ -32,7 +32,7 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
         failed: set[str] = set()
         for n in todo:
             c = composed[n]
-            if not (c.hash and c.references.isdisjoint(missing)):
+            if not (c.checked and c.references.isdisjoint(missing)):
                 done[n] = _one(c, c.references & missing if missing else _NONE, claim, check)
                 if done[n].deleted and names[n] in alive:
                     failed.add(names[n])
@@ -44,7 +44,7 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
 
 def _one(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Composed:
     if c.deleted:
-        return sealed(c, {}, ())
+        return replace(c, body={})
     issues = [Issue(code="fhir-reference", place=c.resource_type, detail=m) for m in sorted(missing)]
     body: Json = without(c.body, missing) if missing else c.body
     dropped: list[Issue] = []
@@ -54,13 +54,13 @@ def _one(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Co
         found = check(current)
         errors = [i for i in found if kind_of(i).severity == "error"] if found else []
         if not errors:
-            return sealed(c, current, [*issues, *dropped, *claimed])
+            return replace(c, body=current, checked=True, issues=(*c.issues, *issues, *dropped, *claimed))
         names = {_element(i.place, c.resource_type) for i in errors} & body.keys() - {"resourceType", "id"}
         dropped.extend(errors)
         if not names:
             break
         body = {k: v for k, v in body.items() if k not in names}
-    return sealed(c, {}, [*issues, *dropped], deleted=True)
+    return replace(c, body={}, issues=(*c.issues, *issues, *dropped), deleted=True)
 
 
 def _element(place: str, resource_type: str) -> str:

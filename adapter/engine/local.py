@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection
 
-from adapter.compose.compose import sealed
+from adapter.compose.compose import hashed
 from adapter.compose.standing import stand
 from adapter.engine.affected import Affected, affected
 from adapter.gaps.tables import refresh
@@ -45,9 +45,9 @@ def _of(connection: Connection, keys: Collection[tuple[str, str]]) -> list[Contr
 
 def _bring(connection: Connection, work: Affected, now_us: int, target: str) -> list[Composed]:
     composed = [composed_of(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
-    composed += [sealed(Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True), {}, ())
+    composed += [Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True)
                  for t, i, k in work.vanished]
-    standing = stand(composed, lambda names: standing_names(connection, names), claim, check)
+    standing = [hashed(c) for c in stand(composed, lambda names: standing_names(connection, names), claim, check)]
     changed = write_resources(connection, standing, now_us)
     journal.replace_findings(
         connection, [f"{c.resource_type}/{c.id}" for c in standing],
