@@ -17,7 +17,7 @@ from adapter.deliver import others
 from adapter.deliver.push import push
 from adapter.deliver.read_back import map_written, read_written
 from adapter.engine.local import apply
-from adapter.errors import Defect, Rejected
+from adapter.errors import Defect, Rejected, Unavailable
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.http import new_session
 from adapter.fhirserver.port import FhirServer, Write
@@ -25,18 +25,21 @@ from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
 from adapter.intake.load import LoadReport, load
+from adapter.logs import log
 from adapter.mapping.rows import map_row
 from adapter.model import Contribution, Issue, Mapped, Received
 from adapter.parse.rows import RowError
 from adapter.pipeline import Feeds, binding_of, map_received, microseconds, open_feeds
 from adapter.settings import Settings
 from adapter.store import journal
+from adapter.store.contributions import chunks
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.journal import Entry
 
 BATCH = 50
 """Journal entries that are composed in one transaction while the gateway serves; loading in bulk takes more at once."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOG = log("gateway")
 
 
 def utc_now() -> datetime:
@@ -87,6 +90,7 @@ class Gateway:
         entries = [e for e, _ in taken]
         with writing(self.engine) as connection:
             before = journal.known(connection, {e.identity for e in entries})
+            journal.retry_refused(connection, [e for e in entries if e.identity in before and e.state != "refused"])
             used = journal.used_control_ids(connection, {(e.sender, e.control_id) for e in entries if e.control_id})
             new: dict[str, Entry] = {}
             for e in entries:
@@ -96,7 +100,8 @@ class Gateway:
                     new[e.identity] = replace(e, issues=(*e.issues, *flag))
                     used.add((e.sender, e.control_id))
             journal.append(connection, list(new.values()))
-        self._remember([m for e, m in taken if m is not None and e.state == "waiting" and e.identity in new])
+        known = {i for i, ack in before.items() if ack is not None}
+        self._remember([m for e, m in taken if m is not None and e.state == "waiting" and e.identity not in known])
         return [before.get(e.identity) or e.ack or b"" for e in entries]
 
     def _remember(self, mapped: Sequence[Mapped]) -> None:
@@ -120,25 +125,47 @@ class Gateway:
                 headers = _headers(connection, entries)
             if not entries:
                 return 0
-            said: list[Contribution] = []
-            findings: list[tuple[int, str, Issue]] = []
-            failed: list[int] = []
-            for entry in entries:
-                try:
-                    mapped = self._map(entry, headers)
-                except (Rejected, Defect) as error:
-                    failed.append(entry.id)
-                    findings.append((entry.id, "", error.issue))
-                    continue
-                said.extend(mapped.contributions)
-                if entry.kind != "hl7v2":  # those of a message stand beside it since it was journalled
-                    findings.extend((entry.id, "", i) for i in mapped.issues)
-            with writing(self.engine) as connection:
-                self._apply(connection, said)
-                journal.add_findings(connection, findings)
-                journal.settle(connection, [e.id for e in entries if e.id not in failed], "done")
-                journal.settle(connection, failed, "failed")
+            try:
+                self._process(entries, headers)
+            except Unavailable:
+                raise
+            except Exception as error:  # one entry that cannot be processed must not hold up the others
+                _LOG.error("batch failed", count=len(entries), exc_info=error)
+                for entry in entries:
+                    self._process_alone(entry, headers)
             return len(entries)
+
+    def _process(self, entries: Sequence[Entry], headers: dict[str, list[str]]) -> None:
+        said: list[Contribution] = []
+        findings: list[tuple[int, str, Issue]] = []
+        failed: list[int] = []
+        for entry in entries:
+            try:
+                mapped = self._map(entry, headers)
+            except (Rejected, Defect) as error:
+                failed.append(entry.id)
+                findings.append((entry.id, "", error.issue))
+                continue
+            said.extend(mapped.contributions)
+            if entry.kind != "hl7v2":  # those of a message stand beside it since it was journalled
+                findings.extend((entry.id, "", i) for i in mapped.issues)
+        with writing(self.engine) as connection:
+            self._apply(connection, said)
+            journal.add_findings(connection, findings)
+            journal.settle(connection, [e.id for e in entries if e.id not in failed], "done")
+            journal.settle(connection, failed, "failed")
+
+    def _process_alone(self, entry: Entry, headers: dict[str, list[str]]) -> None:
+        """Process one entry in a transaction of its own; where that fails it is left for an operator, named."""
+        try:
+            self._process([entry], headers)
+        except Unavailable:
+            raise
+        except Exception as error:
+            _LOG.error("entry failed", journal=entry.id, exc_info=error)
+            with writing(self.engine) as connection:
+                journal.add_findings(connection, [(entry.id, "", Issue(code="defect", place=type(error).__name__))])
+                journal.settle(connection, [entry.id], "failed")
 
     def _map(self, entry: Entry, headers: dict[str, list[str]]) -> Mapped:
         if entry.kind == "hl7v2":
@@ -173,13 +200,13 @@ class Gateway:
             since = journal.cursor(connection, cursor)
         last = datetime.fromisoformat(since) if since else None
         count = 0
-        for version in self.upstream.history(last):
+        for versions in chunks(self.upstream.history(last), BATCH):
             with writing(self.engine) as connection:
-                count += others.bring_in(connection, version, self.upstream.name, self.now_us())
-            last = max(last or version.last_updated, version.last_updated)
-        if last is not None:
-            with writing(self.engine) as connection:
-                journal.set_cursor(connection, cursor, last.isoformat())
+                for version in versions:
+                    count += others.bring_in(connection, version, self.upstream.name, self.now_us())
+                    last = max(last or version.last_updated, version.last_updated)
+                if last is not None:
+                    journal.set_cursor(connection, cursor, last.isoformat())
         return count
 
     def _accept_writes(self, writes: Sequence[Write]) -> None:

@@ -156,7 +156,7 @@ def convert_csv(raw: bytes, feed: str, feeds: Feeds, key: bytes, arrival: dateti
     rows: list[Mapped] = []
     for row in file.rows():
         if isinstance(row, RowError):
-            refused.append(row)
+            refused.extend(() if row.blank else (row,))
         else:
             rows.append(map_row(row.cells, row.number, f"{identity}|{row.number}", compiled, microseconds(arrival),
                                 ledger, file.binding.header.names))

@@ -13,7 +13,7 @@ from adapter.commands.files import found, told
 from adapter.commands.installation import settings
 from adapter.errors import kind_of, message
 from adapter.model import Json
-from adapter.pipeline import Conversion, open_feeds
+from adapter.pipeline import Conversion, open_feeds, tune_memory
 from adapter.settings import Settings
 
 _SUFFIXES = (".hl7", ".txt", ".csv")
@@ -80,6 +80,7 @@ def convert(paths: tuple[Path, ...], feed: str | None, out: Path | None, loss: b
     """
     chosen = settings()
     files = found(paths, _SUFFIXES)
+    tune_memory()
     converter = Converter(feeds=open_feeds(chosen.mappings), key=_key(chosen), feed=feed, trace=loss or explain)
     if feed is not None and feed not in converter.feeds.compiled:
         raise click.BadParameter(f"no feed {feed!r}; there are {', '.join(sorted(converter.feeds.compiled))}",

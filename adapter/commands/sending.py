@@ -72,6 +72,8 @@ def load(feed: str, file: Path) -> None:
             raise SystemExit(1) from None
         while gateway.work():
             pass
+    for issue in report.issues:
+        click.echo(told(file, 1, issue), err=True)
     for row in report.refused:
         for issue in row.issues:
             click.echo(told(file, row.number, issue), err=True)

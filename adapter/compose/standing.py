@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from adapter.compose.references import without
 from adapter.errors import kind_of
-from adapter.model import Composed, Issue, Json
+from adapter.model import Composed, Issue, Json, is_array
 
 Exists = Callable[[set[str]], Collection[str]]
 Claim = Callable[[Json], list[Issue]]
@@ -55,15 +55,30 @@ def _one(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Co
         errors = [i for i in found if kind_of(i).severity == "error"] if found else []
         if not errors:
             return replace(c, body=current, checked=True, issues=(*c.issues, *issues, *dropped, *claimed))
-        names = {_element(i.place, c.resource_type) for i in errors} & body.keys() - {"resourceType", "id"}
         dropped.extend(errors)
-        if not names:
+        lessened = _lessened(body, {_element(i.place, c.resource_type) for i in errors})
+        if lessened == body:
             break
-        body = {k: v for k, v in body.items() if k not in names}
+        body = lessened
     return replace(c, body={}, issues=(*c.issues, *issues, *dropped), deleted=True)
 
 
-def _element(place: str, resource_type: str) -> str:
-    """The top-level element an issue's FHIRPath lies in."""
-    path = place.removeprefix(resource_type).lstrip(".")
-    return path.split(".", 1)[0].split("[", 1)[0]
+def _lessened(body: Json, places: set[tuple[str, int | None]]) -> Json:
+    """The body without the elements, or list members, in which something is wrong."""
+    less = dict(body)
+    for name in {name for name, _ in places} & body.keys() - {"resourceType", "id"}:
+        indexes = {index for at, index in places if at == name}
+        value = body[name]
+        kept = [v for n, v in enumerate(value) if n not in indexes] if is_array(value) and None not in indexes else []
+        if kept and len(kept) < len(value):
+            less[name] = kept
+        else:
+            del less[name]
+    return less
+
+
+def _element(place: str, resource_type: str) -> tuple[str, int | None]:
+    """The top-level element, and the member of it where it is a list, that an issue's FHIRPath lies in."""
+    first = place.removeprefix(resource_type).lstrip(".").split(".", 1)[0]
+    name, bracket, index = first.partition("[")
+    return name, int(index.rstrip("]")) if bracket else None

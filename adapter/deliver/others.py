@@ -30,7 +30,9 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
     if journal.known(connection, [entry.identity]):
         return False
     journal.append(connection, [entry])
-    if ours is not None:
+    if ours is not None and version.body is None:
+        outbox.forget(connection, server, *at, now_us)
+    elif ours is not None:
         outbox.note_version(connection, server, *at, version.version, without_meta(version.body) if version.body else None)
     return True
 

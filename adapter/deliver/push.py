@@ -99,6 +99,7 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
     run.settled.update(map(_key, everything))
     with writing(run.engine) as connection:
         outbox.note_pushed(connection, run.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)])
+        outbox.revive(connection, run.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, run.clock_us())
     return len(everything)
 
 

@@ -56,7 +56,8 @@ def _persons(connection: Connection, patients: set[str]) -> tuple[dict[str, Pers
 
 def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person], links: Sequence[Link]) -> list[Person]:
     """Persons whose links, or whose records among several, have changed: a new link may also part those it does not name."""
-    changed = linked({c.patient for c in fresh if c.kind == "link" or c.resource_type == "Patient"}, links) if links else set[str]()
+    stirred = {c.patient for c in fresh if c.kind == "link" or c.resource_type == "Patient"}
+    changed = linked(stirred, links) if links else set[str]()
     return list({persons[n].main: persons[n] for n in sorted(changed)}.values())
 
 

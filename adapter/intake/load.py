@@ -68,6 +68,8 @@ def _journal_rows(engine: Engine, file: CsvFile, feed: str, digest: str, arrival
     pending: list[Entry] = []
     rows = 0
     for row in file.rows():
+        if isinstance(row, RowError) and row.blank:
+            continue
         rows += 1
         if isinstance(row, RowError):
             refused.append(row)

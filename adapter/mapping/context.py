@@ -12,7 +12,7 @@ from adapter.mapping.feed import Feed
 from adapter.mapping.terminology import Terminology
 from adapter.mapping.times import fhir_date, fhir_datetime
 from adapter.model import Issue, Json, Order, is_array
-from adapter.parse.er7 import Rep
+from adapter.parse.er7 import Delimiters, Rep
 
 KNOWN_KINDS = {"SS": "http://hl7.org/fhir/sid/us-ssn", "SSN": "http://hl7.org/fhir/sid/us-ssn",
                "NPI": "http://hl7.org/fhir/sid/us-npi", "MBI": "http://hl7.org/fhir/sid/us-mbi"}
@@ -71,15 +71,19 @@ def slug(text: str) -> str:
     return quote(text.strip().lower(), safe="-._")
 
 
+_NOBODY = Rep("", Delimiters())
+
+
 class MapContext:
     """The Context of one message; fulfils functions.registry.Context."""
 
-    __slots__ = ("account", "anchor", "builders", "event", "facility", "feed", "issues", "links", "local", "memory", "merged",
-                 "message", "order", "patient", "refs", "rep", "row", "segment", "shared", "source", "stated", "terminology",
+    __slots__ = ("account", "anchor", "builders", "event", "feed", "issues", "links", "local", "memory", "merged",
+                 "message", "order", "patient", "refs", "rep", "row", "segment", "sender", "shared", "source", "stated",
+                 "terminology",
                  "visit")
 
     def __init__(self, feed: Feed, terminology: Terminology, *, source: str, local: str, event: str, message: str,
-                 order: Order, issues: list[Issue], facility: str = "", memory: dict[Any, Any] | None = None) -> None:
+                 order: Order, issues: list[Issue], sender: Rep = _NOBODY, memory: dict[Any, Any] | None = None) -> None:
         self.feed = feed
         self.terminology = terminology
         self.source = source
@@ -88,7 +92,7 @@ class MapContext:
         self.message = message
         self.order = order
         self.issues = issues
-        self.facility = facility
+        self.sender = sender
         self.memory = memory
         self.stated: list[tuple[str, str, Json]] | None = None
         self.builders: dict[tuple[str, str, str], Builder] = {}

@@ -12,7 +12,7 @@ from adapter.errors import Defect
 from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
 from adapter.model import OrderBy
 
-MERGED = ("authorities", "codes", "systems")
+MERGED = ("authorities", "codes")
 """Keys of feed.yaml that add to those of the feed it extends; every other key replaces."""
 
 

@@ -20,6 +20,7 @@ VERSIONS = frozenset((
     "2.9", "2.9.1"))
 """Versions of MSH-12 that are read (HL7 table 0104, up to 2.9)."""
 
+_PROCESSING = frozenset(("P", "T", "D", ""))
 DAY_AHEAD = 24 * 3600 * 1_000_000
 """How far ahead of arrival a time may lie before it is passed over, in microseconds."""
 
@@ -96,7 +97,7 @@ def read_header(message: Message, raw: bytes, feed: Feed, arrival_us: int, issue
     if not version:
         issues.append(Issue(code="required-missing", place="MSH-12"))
     processing = msh.first(11).get(1)
-    if processing not in ("P", "T", "D", ""):
+    if processing not in _PROCESSING:
         raise Rejected("processing-id", "MSH-11")
     if not processing:
         issues.append(Issue(code="required-missing", place="MSH-11"))

@@ -63,7 +63,7 @@ def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger 
     source = f"{feed.name}/{slug(header.facility or header.application or 'unnamed')}" if shared else feed.name
     ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{source.replace('/', ':')}",
                      event=header.event.code, message=header.identity, order=header.order, issues=issues,
-                     facility=header.facility or header.application,
+                     sender=message.msh.first(4),
                      memory=compiled.memory.setdefault((source, message.d), {}))
     top, groups = _groups(message)
     if not groups:

@@ -72,7 +72,7 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
         ledger.see(row, maps, ctx)
     run_maps(maps, row, ctx, ledger.step if ledger else None, frozenset(columns))
     return Mapped(identity=identity, feed=feed.name, source=feed.name, event="", control_id="",
-                  contributions=tuple(finished(ctx, compiled.rules.version)), issues=tuple(issues), test=feed.test)
+                  contributions=tuple(finished(ctx, compiled.rules.version)), issues=tuple(issues), test=False)
 
 
 def _moment(text: str) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from adapter.model import is_object
 from adapter.validate.facts import is_list
 
 _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:-(\d+)(?:\.(\d+)(?:\.(\d+))?)?)?")
+DECIDING = ("authorities", "charset", "codes", "options", "order", "primary", "strong", "visit", "zone")
+"""What of feed.yaml decides what a message becomes."""
 SCHEMA = Path(__file__).resolve().parents[2] / "profiles" / "mapping.schema.json"
 
 
@@ -108,15 +112,15 @@ def _schema() -> Draft202012Validator:
 def compile_feed(feed: Feed) -> Rules:
     """Every map file of a feed (the nearest of each name), compiled. Raises Defect (mapping-failed) with file and line."""
     maps: dict[str, list[Map]] = {}
-    digest: list[bytes] = [repr((feed.codes, feed.authorities, feed.options, str(feed.zone), feed.order)).encode()]
+    digest: list[bytes] = [repr([
+        (name, str(getattr(feed, name)) if name == "zone" else sorted(feed.strong) if name == "strong" else getattr(feed, name))
+        for name in DECIDING]).encode()]
     for path in feed.files("*.map.yaml"):
         digest.append(path.read_bytes())
         for one in compile_file(path):
             maps.setdefault(one.segment, []).append(one)
-    for path in feed.files("conceptmaps/*.json"):
+    for path in (*feed.files("conceptmaps/*.json"), *feed.files("events.yaml")):
         digest.append(path.read_bytes())
-    import hashlib
-
     version = hashlib.sha256(b"\0".join(digest)).hexdigest()[:12]
     return Rules(maps={k: tuple(v) for k, v in maps.items()}, version=version)
 
@@ -237,7 +241,5 @@ def _row(written: Mapping[str, Any], resource: str, place_of: Callable[[str], Pl
 
 
 def _close(name: str, known: list[str]) -> str:
-    import difflib
-
     close = difflib.get_close_matches(name, known, 1)
     return f"; did you mean `{close[0]}`?" if close else ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from adapter.errors import Rejected
+from adapter.errors import Rejected, kind_of
 from adapter.model import Issue
 from adapter.parse.rows_cells import ISSUE_OF, Reader, code_readers, date_readers
 from adapter.parse.rows_contract import Contract
@@ -42,6 +42,11 @@ class RowError:
     number: int
     issues: tuple[Issue, ...]
     raw: bytes
+
+    @property
+    def blank(self) -> bool:
+        """Whether the record is only blank: it says nothing, and nothing is refused."""
+        return all(kind_of(i).severity == "information" for i in self.issues)
 
 
 class Binding:

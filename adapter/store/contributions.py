@@ -21,8 +21,8 @@ _CHUNK = 400
 def add(connection: Connection, contributions: Iterable[Contribution]) -> list[Contribution]:
     """Store contributions; those that were not there before are returned.
 
-    A snapshot that repeats an earlier one to the letter is kept once, with the last order and a count: only the last
-    matters. Effects, cancels and links are kept each (COMPOSE, fold, 5).
+    A snapshot, or a link that each message states, which repeats an earlier one to the letter is kept once, with the last
+    order and a count: only the last matters. Effects, cancels and merges are kept each (COMPOSE, fold, 5).
     """
     fresh: dict[str, tuple[Contribution, int]] = {}
     for c in contributions:
@@ -44,6 +44,8 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     return [c for c, _ in new.values()]
 
 
+REPEATED = ("inferred", "crosswalk")
+"""Links that each message states again: like snapshots they are kept once."""
 _ORDER = ("occurred", "occurred_given", "stated", "sequence", "rank", "arrival", "order_by", "event", "message", "times")
 
 
@@ -55,7 +57,9 @@ def _repeated(row: Row[Any], c: Contribution, times: int) -> dict[str, Any]:
 
 def _identity(c: Contribution) -> str:
     said = [c.source, c.resource_type, c.key, c.scope, c.patient, c.visit, c.kind, c.mapping, c.other, c.body]
-    if c.kind != "snapshot":
+    if c.kind == "link" and c.event in REPEATED:
+        said += [c.event]
+    elif c.kind != "snapshot":
         said += [c.event, c.message]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

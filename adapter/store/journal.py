@@ -38,13 +38,22 @@ class Entry:
     id: int = 0
 
 
-def known(connection: Connection, identities: Collection[str]) -> dict[str, bytes]:
-    """Of these identities, those already journalled, with the acknowledgement that was given."""
-    found: dict[str, bytes] = {}
+def known(connection: Connection, identities: Collection[str]) -> dict[str, bytes | None]:
+    """Of these identities, those already journalled, with the acknowledgement that was given; None for a refusal, which
+    is not repeated blindly: the mapping may have been mended since."""
+    found: dict[str, bytes | None] = {}
     for chunk in chunks(identities, _CHUNK):
-        for row in connection.execute(select(JOURNAL.c.identity, JOURNAL.c.ack).where(JOURNAL.c.identity.in_(chunk))):
-            found[row.identity] = row.ack or b""
+        query = select(JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(JOURNAL.c.identity.in_(chunk))
+        for row in connection.execute(query):
+            found[row.identity] = None if row.state == "refused" else row.ack or b""
     return found
+
+
+def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Take messages that were refused before and can be taken now: they wait, with their new acknowledgement."""
+    for e in entries:
+        connection.execute(update(JOURNAL).where(JOURNAL.c.identity == e.identity, JOURNAL.c.state == "refused").values(
+            state=e.state, feed=e.feed, source=e.source, event=e.event, arrival=e.arrival, ack_code=e.ack_code, ack=e.ack))
 
 
 def used_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, tuple_, update
 
+from adapter.compose.references import targets
 from adapter.model import Composed, Delivery, Json
 from adapter.store.contributions import chunks
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE
@@ -65,9 +66,13 @@ def named(connection: Connection, target: str, keys: Collection[tuple[str, str]]
 
 
 def _waiting(target: str) -> Select[Any]:
+    return _in_state(target, "waiting")
+
+
+def _in_state(target: str, state: str) -> Select[Any]:
     return (select(OUTBOX, RESOURCE.c.body, RESOURCE.c.deleted, RESOURCE.c.hash.label("current"), RESOURCE.c.person)
             .join(RESOURCE, and_(RESOURCE.c.resource_type == OUTBOX.c.resource_type, RESOURCE.c.id == OUTBOX.c.id))
-            .where(OUTBOX.c.target == target, OUTBOX.c.state == "waiting"))
+            .where(OUTBOX.c.target == target, OUTBOX.c.state == state))
 
 
 def _delivery(row: Row[Any]) -> Delivery:
@@ -114,6 +119,29 @@ def postpone(connection: Connection, target: str, deliveries: Sequence[Delivery]
         connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type,
                                                 OUTBOX.c.id == d.id).values(
             attempts=OUTBOX.c.attempts + 1, due=due_us, error=error, state="dead" if dead else "waiting"))
+
+
+def forget(connection: Connection, target: str, resource_type: str, resource_id: str, now_us: int) -> None:
+    """The server has lost what we pushed (another client deleted it): it is pushed anew, for our sources still state it."""
+    at = (PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id)
+    connection.execute(delete(PUSHED).where(*at))
+    row = connection.execute(select(RESOURCE.c.hash, RESOURCE.c.person).where(
+        RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
+    connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, _KEY.in_([(resource_type, resource_id)])))
+    if row is not None:
+        connection.execute(insert(OUTBOX).values(
+            target=target, resource_type=resource_type, id=resource_id, lane=row.person or f"{resource_type}/{resource_id}",
+            hash=row.hash, queued=now_us, due=now_us, attempts=0, state="waiting", error=""))
+
+
+def revive(connection: Connection, target: str, names: Collection[str], now_us: int) -> None:
+    """Dead deliveries that refer to one of these (`Type/id`), which the server has taken now, get another chance."""
+    dead = [_delivery(row) for row in connection.execute(_in_state(target, "dead").limit(1000))]
+    for d in dead:
+        if not targets(d.body, set()).isdisjoint(names):
+            connection.execute(update(OUTBOX).where(
+                OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type, OUTBOX.c.id == d.id).values(
+                state="waiting", due=now_us))
 
 
 def depth(connection: Connection, target: str) -> int:

@@ -95,7 +95,8 @@ def feeds(feed: str) -> Response:
 def _told(feed: str, report: LoadReport) -> Json:
     errors = [{"row": row.number, **told(issue)} for row in report.refused[:_ERRORS_TOLD] for issue in row.issues]
     return {"feed": feed, "rows": report.rows, "accepted": report.accepted, "refused": len(report.refused),
-            "repeated": report.repeated, "errors": errors, "rows_left_off": max(0, len(report.refused) - _ERRORS_TOLD)}
+            "repeated": report.repeated, "issues": [told(issue) for issue in report.issues], "errors": errors,
+            "rows_left_off": max(0, len(report.refused) - _ERRORS_TOLD)}
 
 
 def _check_media(taken: Sequence[str], next_step: str) -> None:

@@ -17,6 +17,7 @@ from flask import Flask
 from adapter.errors import Unavailable, message
 from adapter.gateway import Gateway
 from adapter.intake.mllp import MllpListener, run_in_thread
+from adapter.pipeline import tune_memory
 from adapter.settings import Settings, host_port
 from adapter.web.guard import is_loopback
 from adapter.web.server import WebServer, listen
@@ -82,6 +83,7 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
     """Start the parts; the stack stops them in the opposite order: intake first, then the worker, then the store."""
     bound = stack.enter_context(listen(*where.http)) if only in (None, "web") else None
     gateway = stack.enter_context(closing(Gateway(settings)))
+    tune_memory()
     if prepare is not None:
         prepare(gateway, ended.is_set)
     worker = Worker(gateway)

@@ -89,8 +89,8 @@ def test_what_differs_anywhere_is_another(store: Connection, other: dict[str, ob
     assert counts(store) == [1, 1]
 
 
-def test_effects_cancels_and_links_are_kept_each(store: Connection) -> None:
-    link = replace(said({}, 5, kind="link", event="inferred"), resource_type="Link", other="mrn|2")
+def test_effects_cancels_and_merges_are_kept_each(store: Connection) -> None:
+    link = replace(said({}, 5, kind="link", event="A40"), resource_type="Link", other="mrn|2")
     pairs = [
         admit(600, message="a"),
         admit(600, message="b"),
@@ -101,6 +101,14 @@ def test_effects_cancels_and_links_are_kept_each(store: Connection) -> None:
     ]
     assert len(stored.add(store, pairs)) == 6
     assert counts(store) == [1] * 6
+
+
+def test_a_link_that_each_message_states_is_kept_once_for_each_kind(store: Connection) -> None:
+    link = replace(said({}, 5, kind="link", event="inferred"), resource_type="Link", other="mrn|2")
+    assert len(stored.add(store, [replace(link, message="a"), replace(link, message="b")])) == 1
+    assert stored.add(store, [replace(link, message="c")]) == []
+    assert len(stored.add(store, [replace(link, event="crosswalk")])) == 1
+    assert sorted(counts(store)) == [1, 3]
 
 
 def test_statements_leave_links_out_and_links_come_with_all_they_connect(store: Connection) -> None:

@@ -108,12 +108,27 @@ def evn_recorded(segment: Any, ctx: Any) -> str:
 @function("own_organization", {})
 def own_organization(segment: Any, ctx: Any) -> Json:
     """The sender's own Organization: the one that feed.yaml names (`organization: system|value`), else by MSH-4."""
+    return sending_organization(ctx.sender, ctx)
+
+
+@function("sending_organization", {"1": "Organization.name or alias", "2": "Organization.identifier.value",
+                                   "3": "Organization.identifier.type"})
+def sending_organization(rep: Rep, ctx: Any) -> Json:
+    """MSH-4 as Organization: that which feed.yaml names as the sender's own, else what the HD itself names."""
     key = ctx.feed.options.get("organization", "")
-    system, _, value = key.rpartition("|") if key else (ctx.local, "", ctx.facility or ctx.source)
+    stated = hd_organization(rep, ctx) if not key else None
+    if stated:
+        return stated
+    system, _, value = (key or f"{ctx.local}|{ctx.source}").rpartition("|")
     body: Json = {"active": True, "identifier#sender": [{"system": system, "value": value}]}
     if not key:
         body["name"] = value
-    return {"reference": ctx.emit("Organization", key or f"{ctx.local}|sender", body)}
+    elif rep.get(1):
+        body["alias#MSH-4"] = [rep.get(1)]
+    identifier = universal_identifier(rep.get(2), rep.get(3))
+    if identifier and "system" in identifier:
+        body["identifier#HD"] = [identifier]
+    return {"reference": ctx.emit("Organization", f"{system}|{value}", body)}
 
 
 @function("evn_agents", {f"5.{n}": "who(Practitioner)" for n in range(1, 24)} | {"5": "who(Practitioner)"})

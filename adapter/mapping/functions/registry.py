@@ -54,7 +54,8 @@ Mapper = Callable[..., Any]
 class Function:
     """A registered function: call, and its account of the parts (component or component.subcomponent) it takes.
 
-    kept: what it makes of a text may be kept. parts: part -> element below the row's target that it went to, or `drop: <reason>`. `*` stands for the whole text.
+    kept: what it makes of a text may be kept. parts: part -> element below the row's target that it went to, or
+    `drop: <reason>`; `*` stands for the whole text.
     """
 
     name: str
