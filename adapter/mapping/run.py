@@ -156,8 +156,15 @@ def _run_plain(row: Row, source: Source, ctx: MapContext, builder: Any) -> None:
     else:
         for one in kept[1]:
             ctx.emit(*one)
-    for value in kept[0]:
-        _put(row, row.slot, value, body)
+    values = kept[0]
+    if not values:
+        return
+    if not row.listed:
+        body[row.slot] = values[-1]
+    elif body.get(row.slot) is None:
+        body[row.slot] = list(values)
+    else:
+        body[row.slot].extend(v for v in values if v not in body[row.slot])
 
 
 def _plain_values(row: Row, source: Source, ctx: MapContext) -> list[Any]:
@@ -172,7 +179,7 @@ def _plain_values(row: Row, source: Source, ctx: MapContext) -> list[Any]:
             if value is None:
                 value = row.default
             if value is not None:
-                values.append(value)
+                values.extend(w for w in _wrapped(row, value) if w not in values)
     return values
 
 
@@ -266,24 +273,22 @@ def _reference(name: str, ctx: MapContext) -> Json | None:
     return {"reference": found} if found else None
 
 
+def _wrapped(row: Row, value: Any) -> list[Any]:
+    """The list members (or the one value) that a row's value makes: in its inner elements, in its extension."""
+    found: list[Any] = []
+    for one in value if row.listed and is_array(value) else (value,):
+        wrapped = one
+        for name in reversed(row.wrap):
+            wrapped = {name: wrapped}
+        found.append({"url": row.url, row.value: wrapped} if row.url else wrapped)
+    return found
+
+
 def _put(row: Row, slot: str, value: Any, body: Json) -> None:
-    if row.listed and is_array(value):
-        for one in value:
-            _put_one(row, slot, one, body)
-    else:
-        _put_one(row, slot, value, body)
-
-
-def _put_one(row: Row, slot: str, value: Any, body: Json) -> None:
-    for name in reversed(row.wrap):
-        value = {name: value}
-    if row.url:
-        value = {"url": row.url, row.value: value}
-    if not row.listed:
-        body[slot] = value
-        return
-    standing = body.get(slot)
-    if standing is None:
-        body[slot] = [value]
-    elif value not in standing:
-        standing.append(value)
+    for one in _wrapped(row, value):
+        if not row.listed:
+            body[slot] = one
+        elif body.get(slot) is None:
+            body[slot] = [one]
+        elif one not in body[slot]:
+            body[slot].append(one)

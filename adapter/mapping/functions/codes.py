@@ -158,7 +158,7 @@ def cwe_code(rep: Rep, ctx: Context, table: str = "", default: str = "") -> str 
 
 
 @function("cwe_string", {"1": "", "2": "", "9": "", **dict.fromkeys(
-    (str(n) for n in range(3, 23) if n != 9), "drop: the element is one text")})
+    (str(n) for n in range(3, 23) if n != 9), "drop: the element is one text")}, kept=True)
 def cwe_string(rep: Rep, _ctx: Context) -> str | None:
     """The words of a coded value: original text, else text, else the code itself."""
     return rep.get(9) or rep.get(2) or rep.get(1) or rep.get(5) or None

@@ -16,13 +16,13 @@ from adapter.model import Json
 AGENT_TYPES = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
-@function("hd_name", {"1": ""})
+@function("hd_name", {"1": ""}, kept=True)
 def hd_name(rep: Rep, ctx: Any) -> str | None:
     """The namespace of an HD."""
     return rep.get(1) or None
 
 
-@function("hd_endpoint", {"1": "drop: stands in the name", "2": "", "3": "form of the universal id"})
+@function("hd_endpoint", {"1": "drop: stands in the name", "2": "", "3": "form of the universal id"}, kept=True)
 def hd_endpoint(rep: Rep, ctx: Any) -> str:
     """The address an HD gives: its universal id as a URI, else a name of the sender's own."""
     kind, universal = rep.get(3).upper(), rep.get(2)
@@ -80,13 +80,13 @@ def msg_coding(rep: Rep, ctx: Any) -> Json:
     return {"system": "http://terminology.hl7.org/CodeSystem/v2-0003", "code": ctx.event}
 
 
-@function("st_security_label")
+@function("st_security_label", kept=True)
 def st_security_label(rep: Rep, ctx: Any) -> Json | None:
     """Free text of MSH-8 as a security label without code."""
     return {"display": rep.plain()} if rep.plain() else None
 
 
-@function("language_code", {"1": "", "2": "drop: display of the code", "3": "drop: system of the code"})
+@function("language_code", {"1": "", "2": "drop: display of the code", "3": "drop: system of the code"}, kept=True)
 def language_code(rep: Rep, ctx: Any) -> str | None:
     """A BCP-47 language code; an issue for what is none."""
     code = rep.get(1)
@@ -112,7 +112,7 @@ def own_organization(segment: Any, ctx: Any) -> Json:
 
 
 @function("sending_organization", {"1": "Organization.name or alias", "2": "Organization.identifier.value",
-                                   "3": "Organization.identifier.type"})
+                                   "3": "Organization.identifier.type"}, kept=True)
 def sending_organization(rep: Rep, ctx: Any) -> Json:
     """MSH-4 as Organization: that which feed.yaml names as the sender's own, else what the HD itself names."""
     key = ctx.feed.options.get("organization", "")

@@ -112,7 +112,7 @@ def validity(rep: Rep, at: int, start: str, end: str, ctx: Context) -> Json | No
     return period(start, end, ctx)
 
 
-@function("xpn_string", {"*": ""})
+@function("xpn_string", {"*": ""}, kept=True)
 def xpn_string(rep: Rep, ctx: Context) -> str | None:
     """A name in one line."""
     name = xpn_human_name(rep, ctx)

@@ -67,7 +67,7 @@ def xon_identifier(rep: Rep, ctx: Context) -> Json | None:
     return _identifier(rep, ctx)
 
 
-@function("xon_string", {"*": ""})
+@function("xon_string", {"*": ""}, kept=True)
 def xon_string(rep: Rep, _ctx: Context) -> str | None:
     """The name of an XON, else its identifier."""
     return rep.get(1) or rep.get(10) or rep.get(3) or None

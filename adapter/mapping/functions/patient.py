@@ -52,7 +52,7 @@ def _omb(reps: list[Rep], ctx: Any, table: str, known: frozenset[str], profile: 
     return {"url": f"{US_CORE}/{profile}", "extension": parts}
 
 
-@function("cwe_bcp47", {"1": "coding[0].code", "2": "text", "3": "drop: the BCP 47 code says it", "9": "text"})
+@function("cwe_bcp47", {"1": "coding[0].code", "2": "text", "3": "drop: the BCP 47 code says it", "9": "text"}, kept=True)
 def cwe_bcp47(rep: Rep, ctx: Any) -> Json | None:
     """A language as BCP 47 code with the sender's own as text: RelatedPerson allows no coding of another system here."""
     found = ctx.code("language", rep.get(1)) if rep.get(1) else None
@@ -73,25 +73,25 @@ def birth_time(rep: Rep, ctx: Any) -> Json | None:
     return {"extension": [{"url": BIRTH_TIME, "valueDateTime": moment}]} if moment else None
 
 
-@function("county_address")
+@function("county_address", kept=True)
 def county_address(rep: Rep, ctx: Any) -> Json | None:
     """PID-12 as an Address that says the county only."""
     return {"district": rep.plain()} if rep.plain() else None
 
 
-@function("st_address_text")
+@function("st_address_text", kept=True)
 def st_address_text(rep: Rep, ctx: Any) -> Json | None:
     """Free text as an Address."""
     return {"text": rep.plain()} if rep.plain() else None
 
 
-@function("citizenship", CODED)
+@function("citizenship", CODED, kept=True)
 def citizenship(rep: Rep, ctx: Any) -> Json | None:
     """PID-26 as the patient-citizenship extension."""
     return _coded_extension(rep, ctx, "patient-citizenship")
 
 
-@function("nationality", CODED)
+@function("nationality", CODED, kept=True)
 def nationality(rep: Rep, ctx: Any) -> Json | None:
     """PID-28 as the patient-nationality extension."""
     return _coded_extension(rep, ctx, "patient-nationality")

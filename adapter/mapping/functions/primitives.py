@@ -8,7 +8,7 @@ from adapter.model import Json
 _TRUE_FALSE = {"Y": True, "N": False, "YES": True, "NO": False}
 
 
-@function("st_string", {"*": ""})
+@function("st_string", {"*": ""}, kept=True)
 def st_string(rep: Rep, _ctx: Context, part: int = 0) -> str | None:
     """Text as it stands, unescaped; `part` takes one component of it."""
     return (rep.get(part) if part else rep.plain()) or None
@@ -20,7 +20,7 @@ def nm_decimal(rep: Rep, ctx: Context) -> int | float | None:
     return decimal(rep.get(1), ctx)
 
 
-@function("nm_integer", {"*": ""})
+@function("nm_integer", {"*": ""}, kept=True)
 def nm_integer(rep: Rep, ctx: Context) -> int | None:
     """A whole number (NM); `1.0` is one, `1.5` is not."""
     value = decimal(rep.get(1), ctx)
@@ -67,7 +67,7 @@ def decimal(text: str, ctx: Context) -> int | float | None:
     return float(text) if fraction.strip("0") or not whole else int(text.partition(".")[0])
 
 
-@function("yes_no_boolean", {"1": ""})
+@function("yes_no_boolean", {"1": ""}, kept=True)
 def yes_no_boolean(rep: Rep, ctx: Context) -> bool | None:
     """Table 0136 as boolean; anything but Y and N is the issue bad-value."""
     text = rep.get(1)

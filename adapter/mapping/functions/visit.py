@@ -38,7 +38,7 @@ def event_time(segment: Any, ctx: Any) -> str:
     return datetime.fromtimestamp(ctx.order.occurred / 1_000_000, UTC).isoformat(timespec="seconds")
 
 
-@function("pl_encounter_location", {f"{n}": "location(Location)" for n in range(1, 12)})
+@function("pl_encounter_location", {f"{n}": "location(Location)" for n in range(1, 12)}, kept=True)
 def pl_encounter_location(rep: Rep, ctx: Any, status: str = "") -> Json | None:
     """A PL as an entry of Encounter.location."""
     place = FUNCTIONS["pl_location"].call(rep, ctx)
@@ -48,7 +48,7 @@ def pl_encounter_location(rep: Rep, ctx: Any, status: str = "") -> Json | None:
 
 
 @function("dld_location", {"1": "Location.name", "1.1": "Location.name", "1.2": "Location.name",
-                           "2": "drop: the discharge time stands in period.end"})
+                           "2": "drop: the discharge time stands in period.end"}, kept=True)
 def dld_location(rep: Rep, ctx: Any) -> Json | None:
     """Where the person was discharged to (DLD), stated as Location."""
     name = rep.sub(1, 2) or rep.get(1)
@@ -58,7 +58,7 @@ def dld_location(rep: Rep, ctx: Any) -> Json | None:
     return {"reference": ctx.emit("Location", f"{ctx.local}:discharge|{rep.get(1)}", body)}
 
 
-@function("facility_organization", {"1": "Organization.name"})
+@function("facility_organization", {"1": "Organization.name"}, kept=True)
 def facility_organization(rep: Rep, ctx: Any) -> Json | None:
     """The servicing facility (PV1-39), stated as Organization."""
     name = rep.get(1)
@@ -69,14 +69,14 @@ def facility_organization(rep: Rep, ctx: Any) -> Json | None:
         "active": True, "name": name, "identifier#facility": [{"system": f"{ctx.local}:facility", "value": name}]})}
 
 
-@function("days_duration")
+@function("days_duration", kept=True)
 def days_duration(rep: Rep, ctx: Any) -> Json | None:
     """A number of days as Duration."""
     number = FUNCTIONS["nm_decimal"].call(rep, ctx)
     return None if number is None else {"value": number, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}
 
 
-@function("st_concept_text")
+@function("st_concept_text", kept=True)
 def st_concept_text(rep: Rep, ctx: Any) -> Json | None:
     """Free text as CodeableConcept."""
     return {"text": rep.plain()} if rep.plain() else None
