@@ -242,6 +242,14 @@ def _shared(key: bytes, resource_type: str, business_key: str, stated: bytes) ->
     return stand([compose((resource_type, business_key, ""), [said], network)], lambda names: names, claim, check)[0]
 
 
+def forget(feeds: Feeds) -> None:
+    """Forget what was kept of earlier messages; every message is then the first (for measurements)."""
+    for one in feeds.compiled.values():
+        one.memory.clear()
+    _TEXTS.clear()
+    _shared.cache_clear()
+
+
 def microseconds(moment: datetime) -> int:
     """An instant as microseconds since 1970 UTC."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
