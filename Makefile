@@ -58,5 +58,5 @@ lock:            ## write the lock files anew (uv)
 	@uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --universal -q pyproject.toml -o requirements.lock
 	@uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --universal -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-clean:           ## remove the environment and the demonstration's data
-	@rm -rf .venv careloop-data
+clean:           ## remove the environment; the store in careloop-data stays
+	@rm -rf .venv

@@ -31,13 +31,17 @@ from adapter.model import Contribution, Issue, Mapped, Received
 from adapter.parse.rows import RowError
 from adapter.pipeline import Feeds, binding_of, map_received, microseconds, open_feeds
 from adapter.settings import Settings
-from adapter.store import journal
+from adapter.store import journal, outbox
 from adapter.store.contributions import chunks
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.journal import Entry
 
+TRIES = 3
+"""How often an entry that is the only one waiting is tried before it is set aside."""
 BATCH = 50
 """Journal entries that are composed in one transaction while the gateway serves; loading in bulk takes more at once."""
+OVERLAP = timedelta(minutes=1)
+"""How far before the last version a history is read again: a server may stamp a write before it commits it."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG = log("gateway")
 
@@ -64,6 +68,8 @@ class Gateway:
             UpstreamServer(settings.fhir_url, new_session()) if settings.fhir_url else None)
         self._mapped: OrderedDict[str, Mapped] = OrderedDict()
         self._composing = threading.Lock()
+        self._arriving = threading.Lock()
+        self._arrived = 0
         self._rng = random.Random()
         with writing(self.engine) as connection:
             prepare(connection)
@@ -85,12 +91,13 @@ class Gateway:
 
     def accept(self, batch: Sequence[tuple[bytes, str]], feed: str | None = None) -> list[bytes]:
         """Journal messages (bytes, origin) in one commit, then acknowledge each. Raises Unavailable: nothing was taken."""
-        now = self.clock()
-        taken = [entry_of(Received(raw=raw, arrival=now, feed=feed, origin=origin), self.feeds) for raw, origin in batch]
+        taken = [entry_of(Received(raw=raw, arrival=arrival, feed=feed, origin=origin), self.feeds)
+                 for (raw, origin), arrival in zip(batch, self._arrivals(len(batch)), strict=True)]
         entries = [e for e, _ in taken]
         with writing(self.engine) as connection:
             before = journal.known(connection, {e.identity for e in entries})
-            journal.retry_refused(connection, [e for e in entries if e.identity in before and e.state != "refused"])
+            journal.retry_refused(connection, [
+                e for e in entries if before.get(e.identity, b"") is None and e.state != "refused"])
             used = journal.used_control_ids(connection, {(e.sender, e.control_id) for e in entries if e.control_id})
             new: dict[str, Entry] = {}
             for e in entries:
@@ -103,6 +110,13 @@ class Gateway:
         known = {i for i, ack in before.items() if ack is not None}
         self._remember([m for e, m in taken if m is not None and e.state == "waiting" and e.identity not in known])
         return [before.get(e.identity) or e.ack or b"" for e in entries]
+
+    def _arrivals(self, count: int) -> list[datetime]:
+        """The present instant for each of some messages, one microsecond after another: no two arrive together."""
+        with self._arriving:
+            first = max(self.now_us(), self._arrived + 1)
+            self._arrived = first + count - 1
+        return [_EPOCH + timedelta(microseconds=first + n) for n in range(count)]
 
     def _remember(self, mapped: Sequence[Mapped]) -> None:
         """Keep what was mapped until it is composed; what is forgotten is mapped again from the journal."""
@@ -131,8 +145,7 @@ class Gateway:
                 raise
             except Exception as error:  # one entry that cannot be processed must not hold up the others
                 _LOG.error("batch failed", count=len(entries), exc_info=error)
-                for entry in entries:
-                    self._process_alone(entry, headers)
+                self._set_aside(entries, headers, error)
             return len(entries)
 
     def _process(self, entries: Sequence[Entry], headers: dict[str, list[str]]) -> None:
@@ -151,21 +164,34 @@ class Gateway:
                 findings.extend((entry.id, "", i) for i in mapped.issues)
         with writing(self.engine) as connection:
             self._apply(connection, said)
+            if self.upstream is not None:
+                written = [read_written(e.raw) for e in entries if e.kind == "fhir"]
+                outbox.put_right(connection, self.upstream.name, [(w.resource_type, w.id) for w in written], self.now_us())
             journal.add_findings(connection, findings)
             journal.settle(connection, [e.id for e in entries if e.id not in failed], "done")
             journal.settle(connection, failed, "failed")
 
-    def _process_alone(self, entry: Entry, headers: dict[str, list[str]]) -> None:
-        """Process one entry in a transaction of its own; where that fails it is left for an operator, named."""
-        try:
-            self._process([entry], headers)
-        except Unavailable:
-            raise
-        except Exception as error:
-            _LOG.error("entry failed", journal=entry.id, exc_info=error)
-            with writing(self.engine) as connection:
-                journal.add_findings(connection, [(entry.id, "", Issue(code="defect", place=type(error).__name__))])
-                journal.settle(connection, [entry.id], "failed")
+    def _set_aside(self, entries: Sequence[Entry], headers: dict[str, list[str]], reason: Exception) -> None:
+        """Process each alone; those that fail are left for an operator. Where all fail the fault is ours: they wait on.
+
+        An entry that is alone fails after TRIES tries. Raises the reason where nothing could be processed.
+        """
+        failed: list[tuple[Entry, str]] = []
+        for entry in entries:
+            try:
+                self._process([entry], headers)
+            except Unavailable:
+                raise
+            except Exception as error:
+                _LOG.error("entry failed", journal=entry.id, exc_info=error)
+                failed.append((entry, type(error).__name__))
+        ours = len(failed) == len(entries) and (len(entries) > 1 or entries[0].attempts + 1 < TRIES)
+        with writing(self.engine) as connection:
+            if not ours:
+                journal.add_findings(connection, [(e.id, "", Issue(code="defect", place=place)) for e, place in failed])
+            journal.settle(connection, [e.id for e, _ in failed], "waiting" if ours else "failed")
+        if ours:
+            raise reason
 
     def _map(self, entry: Entry, headers: dict[str, list[str]]) -> Mapped:
         if entry.kind == "hl7v2":
@@ -200,7 +226,7 @@ class Gateway:
             since = journal.cursor(connection, cursor)
         last = datetime.fromisoformat(since) if since else None
         count = 0
-        for versions in chunks(self.upstream.history(last), BATCH):
+        for versions in chunks(self.upstream.history(last - OVERLAP if last else None), BATCH):
             with writing(self.engine) as connection:
                 for version in versions:
                     count += others.bring_in(connection, version, self.upstream.name, self.now_us())

@@ -190,7 +190,7 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     own: list[Link] = list(links)
     for c in contributions:
         if c.kind == "link":
-            own.append(Link(patient=c.patient, other=c.other, kind=c.event, order=c.order.of_snapshot()))
+            own.append(Link(patient=c.patient, other=c.other, kind=c.event, order=c.order.of_snapshot(), source=c.source))
         else:
             statements.append(c)
     records = {c.key for c in statements if c.resource_type == "Patient"}
@@ -204,7 +204,8 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
         if main != record:
             by_target.setdefault(("Patient", main, ""), []).extend(c for c in by_target["Patient", record, ""] if c.key == record)
     standing = stand([composed_of(t, by_target[t], network) for t in sorted(by_target)], exists, claim, check)
-    return standing if lean else [hashed(c) for c in standing]
+    said = [c for c in standing if not c.deleted or c.issues]
+    return said if lean else [hashed(c) for c in said]
 
 
 def composed_of(target: Target, said: Sequence[Contribution], network: Network) -> Composed:

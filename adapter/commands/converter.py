@@ -39,8 +39,11 @@ class Converter:
         if self._is_csv(path):
             yield self._csv(path)
             return
-        for number, raw in enumerate(split_messages(path.read_bytes()).messages or [b""], 1):
+        split = split_messages(path.read_bytes())
+        for number, raw in enumerate(split.messages or [b""], 1):
             yield self._message(path, number, raw)
+        if split.issues:  # a batch that says it holds more, or fewer: messages may be lost
+            yield Outcome(file=path, number=0, conversion=None, refusals=tuple((0, issue) for issue in split.issues))
 
     def _is_csv(self, path: Path) -> bool:
         if self.feed is not None:

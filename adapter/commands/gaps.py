@@ -38,6 +38,8 @@ def gaps(*, member: str | None, organization: str | None, everyone: bool, rule: 
     The table is short: it leaves out what does not apply, unless --state asks for it, and some columns that the other
     formats have.
     """
+    if "" in (member, organization, rule):
+        raise click.UsageError("--member, --organization and --rule want a value; for every member leave them out")
     if sum((member is not None, organization is not None, everyone)) > 1:
         raise click.UsageError("--member, --organization and --all exclude each other")
     with opened(settings()) as gateway, reading(gateway.engine) as connection:

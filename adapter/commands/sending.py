@@ -10,6 +10,7 @@ import click
 from adapter.commands.files import found, told
 from adapter.commands.installation import opened, settings
 from adapter.errors import Rejected
+from adapter.intake.framing import encode
 from adapter.intake.send import send as exchange
 from adapter.parse.batch import split_messages
 from adapter.settings import host_port
@@ -41,18 +42,34 @@ def send(address: tuple[str, int], paths: tuple[Path, ...], timeout: float) -> N
 
     Exit 0 when all were accepted (AA), 1 when one was refused or no answer came.
     """
-    refused = False
-    for answer in exchange(*address, _messages(paths), timeout):
+    refused: list[Path] = []
+    sent: list[tuple[Path, int]] = []
+    for answer in exchange(*address, _messages(paths, sent, refused), timeout):
         text = answer.decode("utf-8", "replace").replace("\r", "\n").strip()
-        refused = refused or "\nMSA|AA" not in text
         click.echo(text)
+        if "\nMSA|AA" not in text:
+            refused.append(sent[-1][0])
+            click.echo(f"{sent[-1][0]}: message {sent[-1][1]} was not accepted", err=True)
     if refused:
         raise SystemExit(1)
 
 
-def _messages(paths: tuple[Path, ...]) -> Iterator[bytes]:
+def _messages(paths: tuple[Path, ...], sent: list[tuple[Path, int]], refused: list[Path]) -> Iterator[bytes]:
+    """Each message that a frame can carry, noted in `sent`; what is wrong with a file is told, and the next one sent."""
     for path in found(paths, (".hl7", ".txt")):
-        yield from split_messages(path.read_bytes()).messages
+        split = split_messages(path.read_bytes())
+        for number, raw in enumerate(split.messages, 1):
+            try:
+                encode(raw)
+            except Rejected as error:
+                refused.append(path)
+                click.echo(told(path, number, error.issue), err=True)
+                continue
+            sent.append((path, number))
+            yield raw
+        for issue in split.issues:
+            refused.append(path)
+            click.echo(told(path, 0, issue), err=True)
 
 
 @click.command()

@@ -84,6 +84,18 @@ def _overlay(statement: Statement, c: Contribution, order: Key, ties: set[str], 
         slots[slot] = Said(value, order, c, effect)
 
 
+def _same_time(effect: Contribution, of: int | None) -> bool:
+    """Whether a cancel whose EVN-6 is `of` can mean an effect; one without EVN-6 of its own is not told apart by it."""
+    happened = effect.order.occurred
+    if of is None or not effect.order.occurred_given or happened == of:
+        return True
+    return not (happened % _MINUTE and of % _MINUTE) and happened // _MINUTE == of // _MINUTE
+
+
+_MINUTE = 60_000_000
+"""Senders give EVN-6 with seconds in one message and without in the next."""
+
+
 def _live(effects: Sequence[Contribution], cancels: Sequence[Contribution], issues: list[Issue]) -> list[Contribution]:
     """Effects that no cancel retracts. A cancel with EVN-6 pairs by the time of what it cancels, else with the latest."""
     live = list(effects)
@@ -93,8 +105,7 @@ def _live(effects: Sequence[Contribution], cancels: Sequence[Contribution], issu
         if (cancel.event, at, of) in seen:  # one cancel, sent again
             continue
         seen.add((cancel.event, at, of))
-        pairs = [e for e in effects if e.event in cancel.cancels and e.order.of_snapshot()[:4] <= at
-                 and of in (None, e.order.occurred)]
+        pairs = [e for e in effects if e.event in cancel.cancels and e.order.of_snapshot()[:4] <= at and _same_time(e, of)]
         if not pairs:
             issues.append(Issue(code="cancel-unmatched", place="MSH-9.2", detail=cancel.event))
         standing = [e for e in pairs if e in live]

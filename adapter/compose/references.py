@@ -11,7 +11,7 @@ import orjson
 from adapter.model import Json, is_array, is_object
 
 Resolve = Callable[[str], str]
-_REFERENCE = re.compile(rb'"reference":("(?:[^"\\\\]|\\\\.)*")')
+_REFERENCE = re.compile(rb'"reference":("(?:[^"\\]|\\.)*")')
 
 
 def resolved(body: Json, resolve: Resolve, found: set[str]) -> Json:

@@ -22,7 +22,9 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
     """Journal one version of an upstream server; False where it is ours, or known already."""
     at = (version.resource_type, version.id)
     ours = outbox.pushed(connection, server, [at]).get(at)
-    if ours is not None and _number(version.version) <= _number(ours.version):
+    if ours is not None and _is_ours(version, ours.version):
+        return False
+    if version.body is not None and outbox.adopt(connection, server, *at, without_meta(version.body), version.version):
         return False
     base = ours.body if ours else None
     entry = _entry(connection, server, Write(resource_type=at[0], id=at[1], body=version.body), version.version,
@@ -74,5 +76,8 @@ def _entry(connection: Connection, server: str, w: Write, version: str, moment: 
                  raw=written.journalled(), state="waiting", origin=server)
 
 
-def _number(version: str) -> int:
-    return int(version) if version.isdigit() else 0
+def _is_ours(version: Version, pushed: str) -> bool:
+    """Whether a version is the one we pushed last, or older. Version ids that are no numbers are told apart by content."""
+    if version.version.isdigit() and pushed.isdigit():
+        return int(version.version) <= int(pushed)
+    return version.version == pushed

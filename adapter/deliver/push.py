@@ -18,6 +18,8 @@ from adapter.model import Delivery
 from adapter.store import outbox
 from adapter.store.engine import reading, writing
 
+PATIENCE = 2
+"""Attempts of a pack before one that makes the server fail (HTTP 500) is looked for, so that it holds up no others."""
 PACK = 200
 """Resources in one transaction, at most, unless one lane alone has more."""
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0
@@ -87,6 +89,9 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
     try:
         written = run.server.transaction([_write(d, run.versions) for d in everything])
     except Unavailable as error:
+        half = len(lanes) // 2
+        if half and error.issue.detail.startswith("HTTP 500") and min(d.attempts for d in everything) >= PATIENCE:
+            return sum(_push_lanes(run, part) for part in (lanes[:half], lanes[half:]))
         _postpone(run, everything, error.retry_after or wait, error.issue.code, dead=False)
         return 0
     except Rejected as error:

@@ -8,24 +8,27 @@ from dataclasses import dataclass, field
 from adapter.model import Issue
 
 INFERRED = "inferred"
+CROSSWALK = "crosswalk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """Two identifiers (`system|value`) of one person. kind: inferred, crosswalk, or the merging event (A40 ...).
 
-    A merge runs from `other` (loser) to `patient` (survivor); order: of the statement.
+    A merge runs from `other` (loser) to `patient` (survivor); order: of the statement. A crosswalk is what a source says
+    now of one of its members: its latest counts alone, `other` '' where there is none any more.
     """
 
     patient: str
     other: str
     kind: str
     order: tuple[int, ...]
+    source: str = ""
 
     @property
     def merges(self) -> bool:
         """Whether this is a directed merge."""
-        return self.kind not in (INFERRED, "crosswalk")
+        return self.kind not in (INFERRED, CROSSWALK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +51,15 @@ def resolve(patients: Collection[str], links: Sequence[Link], records: Collectio
             priority: Sequence[str]) -> dict[str, Person]:
     """The person of each identifier. records: identifiers that have a Patient record; priority: systems, first wins.
 
-    Source: COMPOSE, identity. Inferred links that alone would join two values of one system are dropped, all of that part.
+    Source: COMPOSE, identity. Inferred links that alone would join two values of one system are dropped, all of that part;
+    crosswalks too where they would join two of the network's own members: a mistyped number must not make two people one.
     """
+    links = _standing(links)
     merges, loop = _merges(links)
-    explicit = [(n.patient, n.other) for n in links if n.kind != INFERRED]
-    inferred = [(n.patient, n.other) for n in links if n.kind == INFERRED]
     nodes = set(patients).union(*((n.patient, n.other) for n in links))
-    base = _parts(nodes, explicit)
-    joined = _parts(nodes, [*explicit, *inferred])
+    merged_parts = _parts(nodes, [(n.patient, n.other) for n in links if n.merges])
+    base = _parts(nodes, [(n.patient, n.other) for n in links if n.kind != INFERRED])
+    joined = _parts(nodes, [(n.patient, n.other) for n in links])
     found: dict[str, Person] = {}
     for part in set(joined.values()):
         issues = [Issue(code="merge-loop", place="MRG-1")] if loop & part else []
@@ -64,7 +68,10 @@ def resolve(patients: Collection[str], links: Sequence[Link], records: Collectio
             issues.append(Issue(code="identity-conflict", place="PID-3"))
         else:
             pieces = {part}
-        for piece in pieces:
+        apart = {p for piece in pieces for p in _members_apart(piece, merged_parts, priority)}
+        if apart != pieces:
+            issues.append(Issue(code="identity-conflict", place="mrn"))
+        for piece in apart:
             merged = {a: b for a, b in merges.items() if a in piece}
             person = Person(main=_main(piece, merged, records, priority), members=piece,
                             records=piece & frozenset(records), merged=merged, issues=tuple(issues))
@@ -72,9 +79,28 @@ def resolve(patients: Collection[str], links: Sequence[Link], records: Collectio
     return found
 
 
+def _members_apart(piece: frozenset[str], merged: Mapping[str, frozenset[str]], priority: Sequence[str]) -> set[frozenset[str]]:
+    """The piece, or the parts that merges alone hold together where it would make one of two of the network's members."""
+    parts = {merged[n] for n in piece}
+    members = [p for p in parts if any(n.rpartition("|")[0] in priority for n in p)]
+    return parts if len(members) > 1 and _conflict([frozenset(n for n in p if n.rpartition("|")[0] in priority)
+                                                    for p in members]) else {piece}
+
+
+def _standing(links: Sequence[Link]) -> list[Link]:
+    """The links that count: of a source's crosswalks of one member the latest, if it names another number at all."""
+    latest: dict[tuple[str, str], Link] = {}
+    for link in links:
+        at = (link.source, link.patient)
+        if link.kind == CROSSWALK and (at not in latest or link.order > latest[at].order):
+            latest[at] = link
+    return [n for n in links if n.other and (n.kind != CROSSWALK or latest[n.source, n.patient] is n)]
+
+
 def linked(patients: Collection[str], links: Sequence[Link]) -> set[str]:
     """These identifiers, where any link names them, and all that links of any kind connect with them, dropped ones too."""
-    parts = _parts({n for link in links for n in (link.patient, link.other)}, [(n.patient, n.other) for n in links])
+    named = [n for n in links if n.other]
+    parts = _parts({n for link in named for n in (link.patient, link.other)}, [(n.patient, n.other) for n in named])
     return set[str]().union(*(parts[n] for n in patients if n in parts))
 
 

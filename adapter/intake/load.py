@@ -43,8 +43,10 @@ def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: d
     file = open_csv(stream, contract, options)
     with writing(engine) as connection:
         known = journal.csv_file(connection, feed.name, digest)
-        if known is not None and known.complete:
-            return LoadReport(rows=known.accepted + known.refused, accepted=known.accepted, refused=[], repeated=True)
+        if known is not None and known.complete and not journal.failed_rows(connection, digest):
+            again = [row for row in file.rows() if isinstance(row, RowError) and not row.blank]
+            return LoadReport(rows=known.accepted + known.refused, accepted=known.accepted, refused=again, repeated=True,
+                              issues=file.issues)
         arrival = known.arrival if known is not None else microseconds(now)
         journal.save_csv_file(connection, feed.name, digest, name=name, arrival=arrival,
                               header=orjson.dumps(list(file.header)).decode())
@@ -91,4 +93,6 @@ def _entry(row: Row | RowError, feed: str, digest: str, arrival: int, name: str)
 def _append(engine: Engine, entries: Sequence[Entry]) -> None:
     with writing(engine) as connection:
         before = journal.known(connection, {e.identity for e in entries})
+        journal.retry_refused(connection, [
+            e for e in entries if before.get(e.identity, b"") is None and e.state == "waiting"])
         journal.append(connection, [e for e in entries if e.identity not in before])

@@ -79,8 +79,7 @@ class MapContext:
 
     __slots__ = ("account", "anchor", "builders", "event", "feed", "issues", "links", "local", "memory", "merged",
                  "message", "order", "patient", "refs", "rep", "row", "segment", "sender", "shared", "source", "stated",
-                 "terminology",
-                 "visit")
+                 "terminology", "visit", "withdrawn")
 
     def __init__(self, feed: Feed, terminology: Terminology, *, source: str, local: str, event: str, message: str,
                  order: Order, issues: list[Issue], sender: Rep = _NOBODY, memory: dict[Any, Any] | None = None) -> None:
@@ -99,6 +98,7 @@ class MapContext:
         self.shared: dict[tuple[str, str], Json] = {}
         self.patient = self.visit = self.account = self.merged = self.anchor = ""
         self.links: list[tuple[str, str, str]] = []
+        self.withdrawn: list[tuple[str, str]] = []
         self.refs: dict[str, str] = {}
         self.segment: Source | None = None
         self.row: Any = None

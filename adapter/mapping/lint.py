@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from adapter.errors import Defect, message
 from adapter.mapping.feed import Feed, load_feed
 from adapter.mapping.functions import FUNCTIONS
 from adapter.mapping.header import load_events
-from adapter.mapping.rules import Map, Place, Row, compile_file
+from adapter.mapping.rules import Map, Place, Row, compile_file, parse_place
 from adapter.mapping.terminology import load_terminology
+from adapter.mapping.yaml_lines import LINE, load_yaml
+from adapter.parse.charset import codec_of
 from adapter.validate.facts import field as fhir_field
 from adapter.validate.facts import resource_types
 
@@ -25,6 +27,7 @@ HL7_VERSIONS = ("v2_1", "v2_2", "v2_3", "v2_3_1", "v2_4", "v2_5", "v2_5_1", "v2_
 def lint(mappings: Path) -> list[str]:
     """Every mistake, as `feed/file:line: what - what was meant`; empty where all is well."""
     found: list[str] = []
+    feeds: list[Feed] = []
     for path in sorted(mappings.glob("*/feed.yaml")):
         try:
             feed = load_feed(path.parent)
@@ -34,9 +37,62 @@ def lint(mappings: Path) -> list[str]:
         except Defect as error:
             found.append(message(error.issue))
             continue
+        feeds.append(feed)
+        found.extend(_feed(path, feed, tables))
         for file in sorted(path.parent.glob("*.map.yaml")):
             found.extend(_file(file, tables))
-    return found
+    return [*found, *same_senders(feeds)]
+
+
+KEYS = frozenset((
+    "abstract", "authorities", "charset", "codes", "contract", "csv", "defaults", "extends", "format", "order", "organization",
+    "patient", "patient_system", "precedence", "primary", "sender", "stated", "strong", "test", "time_zone", "visit_number"))
+"""Every key that feed.yaml may have."""
+
+
+def _feed(path: Path, feed: Feed, tables: frozenset[str]) -> Iterator[str]:
+    """What is wrong with a feed.yaml beside what stops it from being read: each mistake with its line."""
+    written = load_yaml(path)
+    where = f"{path.parent.name}/feed.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+
+    def at(word: str) -> str:
+        return f"{where}:{next((n for n, line in enumerate(lines, 1) if word in line), 1)}"
+
+    for key in sorted(written.keys() - KEYS - {LINE}):
+        yield f"{at(key)}: no key `{key}`{_close(key, KEYS)}"
+    for key in sorted(feed.sender.keys() - {"MSH-3", "MSH-4"}):
+        yield f"{at(key)}: a sender is told by MSH-3 and MSH-4, not `{key}`"
+    if feed.format not in ("hl7v2", "csv"):
+        yield f"{at('format')}: format is hl7v2 or csv"
+    if codec_of(feed.charset) is None:
+        yield f"{at('charset')}: no charset `{feed.charset}`"
+    if feed.options.get("organization") and "|" not in str(feed.options["organization"]):
+        yield f"{at('organization')}: organization is written system|value"
+    if feed.format == "hl7v2":
+        for name in feed.visit:
+            for fault in _place_named(name):
+                yield f"{at(name)}: {fault}"
+        for table in sorted(feed.codes.keys() - tables):
+            yield f"{at(table)}: codes: no concept map `{table}`{_close(table, tables)}"
+
+
+def _place_named(name: str) -> Iterator[str]:
+    try:
+        yield from _place(parse_place(name))
+    except Defect as error:
+        yield error.issue.detail
+
+
+def same_senders(feeds: Sequence[Feed]) -> Iterator[str]:
+    """HL7 feeds that two folders claim for one sender."""
+    claimed: dict[tuple[str, str], str] = {}
+    for feed in feeds:
+        if feed.format == "hl7v2" and feed.sender:
+            sender = (feed.sender.get("MSH-3", "*"), feed.sender.get("MSH-4", "*"))
+            if sender in claimed:
+                yield f"{feed.name}/feed.yaml:1: the sender is {claimed[sender]}'s already"
+            claimed.setdefault(sender, feed.name)
 
 
 def _tables(feed: Feed) -> frozenset[str]:

@@ -19,6 +19,8 @@ from adapter.model import Contribution, Issue, Mapped, Order
 from adapter.parse.charset import decode
 from adapter.parse.er7 import Message, Rep, Segment
 
+SEGMENTS = 2000
+"""Segments of one message, at most; what has more is a batch that lost its headers."""
 ANCHORS = frozenset({"PID", "PV1", "PR1"})
 """Segments after which ROL, PRT and ARV mean something else."""
 
@@ -49,6 +51,8 @@ def read_message(raw: bytes, feed: Feed, issues: list[Issue]) -> Message:
     decoded = decode(raw, feed.charset)
     issues.extend(decoded.issues)
     message = Message(decoded.text)
+    if len(message.segments) > SEGMENTS:
+        raise Rejected("too-large", f"segment {SEGMENTS + 1}", f"a message has at most {SEGMENTS} segments")
     issues.extend(Issue(code="segment-malformed", place=f"line {n}") for n in message.stray)
     return message
 
@@ -168,6 +172,9 @@ def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
     found.extend(Contribution(source=ctx.source, resource_type="Link", key=patient, scope="own", patient=patient,
                               kind="link", event=kind, order=ctx.order, other=other, message=ctx.message, mapping=mapping)
                  for patient, other, kind in dict.fromkeys(ctx.links))
+    found.extend(Contribution(source=ctx.source, resource_type=resource_type, key=key, scope="own", patient=ctx.patient,
+                              kind="withdraw", event=ctx.event, order=ctx.order, message=ctx.message, mapping=mapping)
+                 for resource_type, key in dict.fromkeys(ctx.withdrawn) if (resource_type, key, "") not in ctx.builders)
     return found
 
 
@@ -188,6 +195,6 @@ def _contribution(ctx: MapContext, builder: Builder, mapping: str, kind: str) ->
 
 
 def order_of_row(stated_us: int | None, arrival_us: int, feed: Feed) -> Order:
-    """The order of a CSV row: its own `updated_at`, else arrival."""
+    """The order of a CSV row: its own `updated_at` (None where it has none that can be taken), else arrival."""
     stated = arrival_us if stated_us is None else stated_us
     return Order(occurred=stated, stated=stated, sequence=0, rank=0, arrival=arrival_us, by=feed.order)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from adapter.errors import Rejected
 from adapter.mapping.context import MapContext
+from adapter.mapping.header import DAY_AHEAD
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, finished, order_of_row
 from adapter.mapping.run import run_maps
@@ -57,9 +58,15 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     options = feed.options
     filled = {**{k: v for k, v in options.get("defaults", {}).items() if k not in cells}, **cells}
     issues: list[Issue] = []
+    arrival_us += number  # rows of one file arrive together: one after the other
+    stated_in = options.get("stated", "updated_at")
+    stated = _moment(filled.get(stated_in, ""))
+    if stated is not None and stated > arrival_us + DAY_AHEAD:
+        issues.append(Issue(code="time-ahead", place=f"row {number}, {stated_in}"))
+        stated = None
     ctx = MapContext(feed, compiled.terminology, source=feed.name, local=f"urn:x-careloop:{feed.name}", event="",
                      message=identity,
-                     order=order_of_row(_moment(filled.get(options.get("stated", "updated_at"), "")), arrival_us, feed),
+                     order=order_of_row(stated, arrival_us, feed),
                      issues=issues)
     column = options.get("patient", "")
     value = filled.get(column, "") if column else ""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from adapter.mapping.context import MapContext, Source, symbol
 from adapter.mapping.functions.registry import keep
 from adapter.mapping.rules import Condition, Map, Place, Row
@@ -59,13 +61,16 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
     """Every map of a segment, in order; a function that raises becomes the issue `mapping-failed` at its place.
 
     columns: those a CSV file has. Its rows state their resources in full, so what these columns could say and do not is
-    taken back; shared resources, of which other rows speak too, excepted.
+    taken back; shared resources, of which other rows speak too, excepted. A resource of its own that a map could make of it,
+    and whose condition does not hold (any more), is withdrawn: a contact that was not reached is no Encounter.
     """
     ctx.segment = source
     ctx.refs = {}
     valued = source.valued()
     for one in maps:
         if one.when and not holds(one.when, source, ctx):
+            if columns and one.scope == "own" and (key := _key(one, source, ctx)) is not None:
+                ctx.withdrawn.append((one.resource, key))
             continue
         if not ctx.patient and not one.no_patient:
             continue
@@ -164,7 +169,7 @@ def _run_plain(row: Row, source: Source, ctx: MapContext, builder: Any) -> None:
     elif body.get(row.slot) is None:
         body[row.slot] = list(values)
     else:
-        body[row.slot].extend(v for v in values if v not in body[row.slot])
+        body[row.slot] = distinct([*body[row.slot], *values])
 
 
 def _plain_values(row: Row, source: Source, ctx: MapContext) -> list[Any]:
@@ -179,8 +184,8 @@ def _plain_values(row: Row, source: Source, ctx: MapContext) -> list[Any]:
             if value is None:
                 value = row.default
             if value is not None:
-                values.extend(w for w in _wrapped(row, value) if w not in values)
-    return values
+                values.extend(_wrapped(row, value))
+    return distinct(values)
 
 
 def _run(row: Row, source: Source, ctx: MapContext, builder: Any, trace: Trace | None) -> None:
@@ -271,6 +276,16 @@ def _reference(name: str, ctx: MapContext) -> Json | None:
         return {"reference": symbol("Account", ctx.account)} if ctx.account else None
     found = ctx.refs.get(name)
     return {"reference": found} if found else None
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """The values, each once, in their order; in time that grows with their number alone."""
+    if len(values) < 2:
+        return values
+    once: dict[bytes, Any] = {}
+    for value in values:
+        once.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), value)
+    return list(once.values())
 
 
 def _wrapped(row: Row, value: Any) -> list[Any]:

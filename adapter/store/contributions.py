@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, tuple_, update
 
-from adapter.identity.persons import Link
+from adapter.identity.persons import CROSSWALK, INFERRED, Link
 from adapter.model import Contribution, Order
 from adapter.store.schema import CONTRIBUTION as T
 
@@ -19,7 +19,7 @@ _CHUNK = 400
 
 
 def add(connection: Connection, contributions: Iterable[Contribution]) -> list[Contribution]:
-    """Store contributions; those that were not there before are returned.
+    """Store contributions; those that say something new are returned (a crosswalk stated again is: it replaces another).
 
     A snapshot, or a link that each message states, which repeats an earlier one to the letter is kept once, with the last
     order and a count: only the last matters. Effects, cancels and merges are kept each (COMPOSE, fold, 5).
@@ -28,7 +28,7 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     for c in contributions:
         identity = _identity(c)
         known = fresh.get(identity)
-        last = c if known is None or c.order.of_snapshot() > known[0].order.of_snapshot() else known[0]
+        last = c if known is None or _later(c) > _later(known[0]) else known[0]
         fresh[identity] = (last, known[1] + 1 if known else 1)
     standing: dict[str, Row[Any]] = {}
     for chunk in chunks(fresh, _CHUNK):
@@ -41,16 +41,22 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     if again:
         connection.execute(
             update(T).where(T.c.id == bindparam("at")).values({n: bindparam(f"to_{n}") for n in _ORDER}), again)
-    return [c for c, _ in new.values()]
+    moved = [c for i, (c, _) in fresh.items() if i in standing and c.event == CROSSWALK and _later(c) > (
+        _order(standing[i]).of_snapshot(), standing[i].message)]
+    return [*(c for c, _ in new.values()), *moved]
 
 
-REPEATED = ("inferred", "crosswalk")
+REPEATED = (INFERRED, CROSSWALK)
 """Links that each message states again: like snapshots they are kept once."""
 _ORDER = ("occurred", "occurred_given", "stated", "sequence", "rank", "arrival", "order_by", "event", "message", "times")
 
 
+def _later(c: Contribution) -> tuple[Any, ...]:
+    return (c.order.of_snapshot(), c.message)
+
+
 def _repeated(row: Row[Any], c: Contribution, times: int) -> dict[str, Any]:
-    values = _values("", c, row.times + times) if c.order.of_snapshot() > _order(row).of_snapshot() else \
+    values = _values("", c, row.times + times) if _later(c) > (_order(row).of_snapshot(), row.message) else \
         {n: getattr(row, n) for n in _ORDER} | {"times": row.times + times}
     return {"at": row.id, **{f"to_{n}": values[n] for n in _ORDER}}
 
@@ -119,9 +125,10 @@ def links_around(connection: Connection, patients: Collection[str]) -> list[Link
         for chunk in chunks(sorted(frontier), _CHUNK):
             query = select(T).where(T.c.resource_type == "Link", or_(T.c.patient.in_(chunk), T.c.other.in_(chunk)))
             for row in connection.execute(query):
-                found[row.id] = Link(patient=row.patient, other=row.other, kind=row.event, order=_order(row).of_snapshot())
+                found[row.id] = Link(patient=row.patient, other=row.other, kind=row.event,
+                                     order=(*_order(row).of_snapshot(), row.id), source=row.source)
                 reached |= {row.patient, row.other}
-        frontier = reached - seen
+        frontier = reached - seen - {""}
     return list(found.values())
 
 

@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from adapter.errors import Unavailable
 
@@ -95,7 +95,7 @@ def _config() -> Config:
 def _told_apart() -> Generator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, InterfaceError, InternalError) as error:
         reason = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None) or "connection"
         if reason == "SQLITE_ERROR":  # a wrong statement, which PostgreSQL's driver calls a ProgrammingError
             raise

@@ -36,24 +36,29 @@ class Entry:
     ack: bytes | None = None
     issues: tuple[Issue, ...] = ()
     id: int = 0
+    attempts: int = 0
 
 
 def known(connection: Connection, identities: Collection[str]) -> dict[str, bytes | None]:
-    """Of these identities, those already journalled, with the acknowledgement that was given; None for a refusal, which
-    is not repeated blindly: the mapping may have been mended since."""
+    """Of these identities, those already journalled, with the acknowledgement that was given.
+
+    None where it was refused or failed, which is not repeated blindly: mapping or program may have been mended since.
+    """
     found: dict[str, bytes | None] = {}
     for chunk in chunks(identities, _CHUNK):
         query = select(JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(JOURNAL.c.identity.in_(chunk))
         for row in connection.execute(query):
-            found[row.identity] = None if row.state == "refused" else row.ack or b""
+            found[row.identity] = None if row.state in ("refused", "failed") else row.ack or b""
     return found
 
 
 def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Take messages that were refused before and can be taken now: they wait, with their new acknowledgement."""
+    """Take entries that were refused or failed before and can be taken now: they wait, with their new acknowledgement."""
     for e in entries:
-        connection.execute(update(JOURNAL).where(JOURNAL.c.identity == e.identity, JOURNAL.c.state == "refused").values(
-            state=e.state, feed=e.feed, source=e.source, event=e.event, arrival=e.arrival, ack_code=e.ack_code, ack=e.ack))
+        at = (JOURNAL.c.identity == e.identity, JOURNAL.c.state.in_(("refused", "failed")))
+        connection.execute(update(JOURNAL).where(*at).values(
+            state=e.state, attempts=0, feed=e.feed, source=e.source, event=e.event, arrival=e.arrival, ack_code=e.ack_code,
+            ack=e.ack))
 
 
 def used_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -106,6 +111,12 @@ def wanting(connection: Connection, names: Collection[str]) -> set[str]:
     return found
 
 
+def failed_rows(connection: Connection, sha256: str) -> int:
+    """How many rows of a CSV file were accepted, but could not be processed."""
+    return connection.scalar(select(func.count()).select_from(JOURNAL).where(
+        JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state == "failed")) or 0
+
+
 def waiting(connection: Connection, limit: int) -> list[Entry]:
     """The oldest entries that wait to be processed."""
     query = select(JOURNAL).where(JOURNAL.c.state == "waiting").order_by(JOURNAL.c.id).limit(limit)
@@ -121,7 +132,7 @@ def settle(connection: Connection, ids: Sequence[int], state: str) -> None:
 def _entry(row: Row[Any]) -> Entry:
     return Entry(identity=row.identity, kind=row.kind, feed=row.feed, source=row.source, arrival=row.arrival, raw=row.raw,
                  state=row.state, event=row.event, sender=row.sender, control_id=row.control_id, origin=row.origin,
-                 ack_code=row.ack_code, ack=row.ack, id=row.id)
+                 ack_code=row.ack_code, ack=row.ack, id=row.id, attempts=row.attempts)
 
 
 def count(connection: Connection) -> int:

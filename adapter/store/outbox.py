@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, sele
 from adapter.compose.references import targets
 from adapter.model import Composed, Delivery, Json
 from adapter.store.contributions import chunks
-from adapter.store.schema import OUTBOX, PUSHED, RESOURCE
+from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
 
 _CHUNK = 300
 _KEY = tuple_(OUTBOX.c.resource_type, OUTBOX.c.id)
@@ -117,8 +117,51 @@ def postpone(connection: Connection, target: str, deliveries: Sequence[Delivery]
     """Try these again at a time, or (dead) leave them for an operator; error: an issue code, never content."""
     for d in deliveries:
         connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type,
-                                                OUTBOX.c.id == d.id).values(
+                                                OUTBOX.c.id == d.id, OUTBOX.c.hash == d.hash).values(
             attempts=OUTBOX.c.attempts + 1, due=due_us, error=error, state="dead" if dead else "waiting"))
+
+
+def adopt(connection: Connection, target: str, resource_type: str, resource_id: str, body: Json, version: str) -> bool:
+    """Whether a version on the server is one of ours whose answer was lost: it still waits here, and says what we said.
+
+    It is noted as pushed then, so that the retry and what comes later build on it.
+    """
+    at = (OUTBOX.c.target == target, OUTBOX.c.resource_type == resource_type, OUTBOX.c.id == resource_id)
+    if connection.execute(select(OUTBOX.c.hash).where(*at)).first() is None:
+        return False
+    ours = connection.scalars(select(RESOURCE_VERSION.c.body).where(
+        RESOURCE_VERSION.c.resource_type == resource_type, RESOURCE_VERSION.c.id == resource_id,
+        RESOURCE_VERSION.c.body.is_not(None)).order_by(RESOURCE_VERSION.c.version.desc()).limit(20))
+    mine = next((text for text in ours if _content(orjson.loads(text)) == _content(body)), None)
+    if mine is None:
+        return False
+    connection.execute(delete(PUSHED).where(PUSHED.c.target == target, PUSHED.c.resource_type == resource_type,
+                                            PUSHED.c.id == resource_id))
+    connection.execute(insert(PUSHED).values(target=target, resource_type=resource_type, id=resource_id, hash="",
+                                             version=version, body=mine))
+    return True
+
+
+def put_right(connection: Connection, target: str, keys: Collection[tuple[str, str]], now_us: int) -> None:
+    """Queue those of these resources that stand on the server otherwise than here, and do not wait already.
+
+    So a change of another client that our sources overrule does not stay on the server.
+    """
+    theirs = pushed(connection, target, keys)
+    waits = {(d.resource_type, d.id) for d in named(connection, target, keys)}
+    for resource_type, resource_id in theirs.keys() - waits:
+        row = connection.execute(select(RESOURCE).where(
+            RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
+        their = theirs[resource_type, resource_id].body
+        if row is not None and their is not None and _content(orjson.loads(row.body)) != _content(their):
+            connection.execute(insert(OUTBOX).values(
+                target=target, resource_type=resource_type, id=resource_id, hash=row.hash, queued=now_us, due=now_us,
+                lane=row.person or f"{resource_type}/{resource_id}", attempts=0, state="waiting", error=""))
+
+
+def _content(body: Json) -> Json:
+    """A body without meta, in which servers write notes of their own."""
+    return {name: value for name, value in body.items() if name != "meta"}
 
 
 def forget(connection: Connection, target: str, resource_type: str, resource_id: str, now_us: int) -> None:

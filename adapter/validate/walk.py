@@ -19,6 +19,7 @@ Steps = dict[str, tuple[str, bool, str, Any]]
 """JSON property -> (rule of its kind, whether it repeats, its type, the steps of its type)."""
 
 LITERAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?")
+_SYMBOLIC = re.compile(r"[A-Z][A-Za-z]+(?:@[^?]*)?[?!]\w+:")  # of the composer's own: resolved before anything stands
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _BARE = frozenset((  # nothing to see below these but extensions
     "Quantity", "Money", "Age", "Duration", "Count", "Distance", "Range", "Ratio"))
@@ -107,7 +108,7 @@ def resources_inside(node: Json, type_name: str, path: Path = ()) -> Iterator[tu
 def _plain(node: Json) -> bool:
     """Whether a Reference holds nothing that has to be looked at."""
     reference: str = node.get("reference", "#")
-    return reference[0] != "#" and " " not in reference and "\t" not in reference
+    return reference[0] != "#" and " " not in reference and "\t" not in reference and "|" not in reference
 
 
 _DEEP = frozenset(("Extension", "inner"))  # rules whose kind holds parts that are worth a look
@@ -143,7 +144,7 @@ def _reference(node: Json, root: Json) -> str:
     if reference[:1] == "#" and len(reference) > 1:
         inside: list[Json] = root.get("contained", [])
         return "" if any(one.get("id") == reference[1:] for one in inside) else "ref-1: no such contained resource"
-    if " " in reference or "\t" in reference:
+    if " " in reference or "\t" in reference or _SYMBOLIC.match(reference):
         return "not a reference"
     if "type" in node:
         literal = LITERAL.fullmatch(reference)

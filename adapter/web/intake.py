@@ -88,7 +88,7 @@ def feeds(feed: str) -> Response:
         file.seek(0)
         report = services().gateway.load(feed, file, name)
     services().wake()
-    refused = report.refused and not report.accepted and not report.repeated
+    refused = report.refused and not report.accepted
     return Response(orjson.dumps(_told(feed, report)), 422 if refused else 200, content_type="application/json")
 
 

@@ -122,10 +122,10 @@ def banner(http: str, mllp: str, target: str) -> str:
                   f"        http://{http}/               the last messages, and where each stands",
                   f"        http://{http}/fhir/metadata  the FHIR interface"]
     if mllp:
-        lines += [f"  try   {command} send {mllp} MESSAGE.hl7"]
+        lines += [f"  try   {command} send {mllp} fixtures/hl7v2/A01/admission.hl7"]
     if http:
         lines += [f"  try   {command} gaps --all",
-                  f"        curl -H 'Content-Type: text/plain' --data-binary @MESSAGE.hl7 http://{http}/hl7v2"]
+                  f"        curl -H 'Content-Type: text/plain' --data-binary @fixtures/hl7v2/A01/admission.hl7 http://{http}/hl7v2"]
     if target:
         lines += ["  what is composed is pushed to the FHIR server that CARELOOP_FHIR_URL names"]
     return "\n".join(lines)

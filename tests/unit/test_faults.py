@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from adapter import gateway as gateway_module
 from adapter.compose.standing import stand
 from adapter.fhirserver.port import Version
 from adapter.gateway import Gateway
+from adapter.mapping.lint import lint
 from adapter.model import Composed, Received
 from adapter.pipeline import Feeds, convert, open_feeds
 from adapter.settings import Settings
@@ -139,3 +141,147 @@ def test_what_is_kept_of_earlier_messages_changes_nothing_in_later_ones() -> Non
         bundle(raw, warm)
     assert [bundle(raw, warm) for raw in reversed(messages)] == [bundle(raw, open_feeds(Path("mappings")))
                                                                  for raw in reversed(messages)]
+
+
+@pytest.mark.parametrize("member", ['M"1', "M1\\", "M'1", "M\u00e91", "M 1"])
+def test_any_identifier_can_be_referred_to(gateway: Gateway, member: str) -> None:
+    cell = '"' + member.replace('"', '""') + '"'
+    gateway.load("members", (MEMBERS + BESS.replace("M1", cell)).encode(), "m.csv")
+    goals = f"goal_id,member_id,description,lifecycle_status\nG1,{cell},Walk,active\n"
+    gateway.load("goals", goals.encode(), "g.csv")
+    while gateway.work():
+        pass
+    with reading(gateway.engine) as connection:
+        goal = connection.execute(select(RESOURCE).where(RESOURCE.c.resource_type == "Goal")).one()
+        patient = connection.execute(select(RESOURCE).where(RESOURCE.c.resource_type == "Patient")).one()
+    assert orjson.loads(goal.body)["subject"] == {"reference": f"Patient/{patient.id}"}
+    assert set(states(gateway).values()) == {"done"}
+
+
+CONTACTS = "contact_id,member_id,organization_id,contact_type,started_at,outcome,updated_at\n"
+
+
+def test_a_contact_that_is_corrected_to_not_reached_is_no_encounter(gateway: Gateway) -> None:
+    row = "C1,M1,O1,face-to-face,2026-03-01T10:00:00-05:00,{},2026-03-0{}T12:00:00-05:00\n"
+    gateway.load("contacts", (CONTACTS + row.format("reached", 1)).encode(), "a.csv")
+    gateway.load("contacts", (CONTACTS + row.format("no-answer", 2)).encode(), "b.csv")
+    while gateway.work():
+        pass
+    with reading(gateway.engine) as connection:
+        standing = {r.resource_type for r in connection.execute(select(RESOURCE).where(RESOURCE.c.deleted == 0))}
+    assert "Communication" in standing
+    assert "Encounter" not in standing
+
+
+def test_of_two_rows_of_one_file_the_lower_counts_whatever_its_number(gateway: Gateway) -> None:
+    head = "plan_id,member_id,status,title,author_org,created_date\n"
+    rows = [f"P{n},M{n},active,T,O1,2026-01-01\n" for n in range(2, 9)]
+    same = ["P1,M1,active,T,O1,2026-01-01\n", "P1,M1,completed,T,O1,2026-01-01\n"]
+    gateway.load("care_plans", (head + "".join([*rows, *same])).encode(), "p.csv")
+    while gateway.work():
+        pass
+    with reading(gateway.engine) as connection:
+        plans = [orjson.loads(r.body) for r in connection.execute(select(RESOURCE).where(RESOURCE.c.resource_type == "CarePlan"))]
+    assert sorted(p["status"] for p in plans) == ["active"] * 7 + ["completed"]
+
+
+def test_a_row_that_is_dated_far_ahead_freezes_nothing(gateway: Gateway) -> None:
+    head = "plan_id,member_id,status,title,author_org,created_date,updated_at\n"
+    row = "P1,M1,{},T,O1,2026-01-01,{}\n"
+    gateway.load("care_plans", (head + row.format("active", "2062-06-01")).encode(), "a.csv")
+    gateway.load("care_plans", (head + row.format("completed", "2026-03-20T11:59:59Z")).encode(), "b.csv")
+    gateway.load("care_plans", (head + row.format("revoked", "2026-03-20T13:00:00Z")).encode(), "c.csv")
+    while gateway.work():
+        pass
+    with reading(gateway.engine) as connection:
+        plan = connection.execute(select(RESOURCE).where(RESOURCE.c.resource_type == "CarePlan")).one()
+        ahead = connection.execute(select(FINDING).where(FINDING.c.code == "time-ahead"))
+        assert [r.place for r in ahead] == ["row 2, updated_at"]
+    assert orjson.loads(plan.body)["status"] == "revoked"
+
+
+WITH_MRN = "member_id,first_name,last_name,birth_date,mrn,mrn_system,updated_at\n"
+
+
+def test_a_record_number_of_two_members_joins_nobody_and_a_correction_parts_them(gateway: Gateway) -> None:
+    row = "{},{},Tarnhill,1961-05-14,{},urn:oid:1.2.840.1,2026-03-0{}T08:00:00-05:00\n"
+
+    def mains() -> int:
+        while gateway.work():
+            pass
+        with reading(gateway.engine) as connection:
+            return len({r.person for r in connection.execute(select(RESOURCE).where(RESOURCE.c.resource_type == "Patient"))})
+
+    gateway.load("members", (WITH_MRN + row.format("M1", "Bess", "111", 1) + row.format("M2", "Cyd", "111", 1)).encode(), "a.csv")
+    assert mains() == 2
+    with reading(gateway.engine) as connection:
+        assert connection.execute(select(FINDING).where(FINDING.c.code == "identity-conflict")).first() is not None
+    gateway.load("members", (WITH_MRN + row.format("M2", "Cyd", "222", 2)).encode(), "b.csv")
+    assert mains() == 2
+    with reading(gateway.engine) as connection:
+        assert connection.execute(select(FINDING).where(FINDING.c.code == "identity-conflict")).first() is None
+
+
+def test_a_fault_of_ours_leaves_everything_waiting(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    gateway.accept([(adt("C1"), "t"), (adt("C2", number="800009"), "t")])
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway_module, "apply", broken)
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError):
+                gateway.work()
+    assert states(gateway) == {"C1": "waiting", "C2": "waiting"}
+    while gateway.work():
+        pass
+    assert states(gateway) == {"C1": "done", "C2": "done"}
+
+
+def test_many_repetitions_take_time_that_grows_with_their_number_alone(gateway: Gateway) -> None:
+    """16,000 telephones took 23 seconds once; a test that hangs says it soon enough."""
+    raw = adt("C1").replace(b"^PRN^PH^^1^518^5550161", b"~".join(b"^PRN^PH^^1^518^%07d" % n for n in range(16_000)))
+    assert b"MSA|AA" in gateway.accept([(raw, "t")])[0]
+
+
+def test_an_answer_that_was_lost_is_no_foreign_write(gateway: Gateway) -> None:
+    """The server took our version, its answer did not come: read back, it is ours."""
+    from adapter.deliver import others
+
+    gateway.accept([(adt("C1"), "t")])
+    while gateway.work():
+        pass
+    with writing(gateway.engine) as connection:
+        row = connection.execute(select(RESOURCE).where(RESOURCE.c.resource_type == "Patient")).one()
+        outbox.forget(connection, "hapi", "Patient", row.id, 5)
+        theirs = {**orjson.loads(row.body), "meta": {"versionId": "1", "source": "#x"}}
+        later = datetime(2026, 3, 20, 13, tzinfo=UTC)
+        came = Version(resource_type="Patient", id=row.id, version="1", last_updated=later, body=theirs)
+        assert not others.bring_in(connection, came, "hapi", 6)
+        assert outbox.pushed(connection, "hapi", [("Patient", row.id)])["Patient", row.id].version == "1"
+        changed = Version(resource_type="Patient", id=row.id, version="2", last_updated=came.last_updated,
+                          body={**theirs, "gender": "male"})
+        assert others.bring_in(connection, changed, "hapi", 7)
+
+
+def test_a_file_that_is_loaded_again_tells_its_refusals_again(gateway: Gateway) -> None:
+    raw = (MEMBERS + BESS + BESS.replace("1961-05-14", "soon").replace("M1", "M2")).encode()
+    first, again = gateway.load("members", raw, "m.csv"), gateway.load("members", raw, "m.csv")
+    assert [(r.accepted, [e.number for e in r.refused], r.repeated) for r in (first, again)] == [(1, [3], False), (1, [3], True)]
+
+
+@pytest.mark.parametrize(("line", "told"), [
+    ("sendr: {MSH-3: A}", "no key `sendr`; did you mean `sender`?"),
+    ("charset: cp125x", "no charset `cp125x`"),
+    ("visit_number: PV1-199", "PV1 has 54 fields, PV1-199 is none of them"),
+    ("codes: {patient-clas: {A: B}}", "codes: no concept map `patient-clas`; did you mean `patient-class`?"),
+    ("organization: ORG-1", "organization is written system|value"),
+    ("sender: {MSH-3: STANNE, MSH-4: MAIN}", "the sender is st-anne's already"),
+])
+def test_a_mistake_in_feed_yaml_is_told_at_its_line(tmp_path: Path, line: str, told: str) -> None:
+    shutil.copytree("mappings", tmp_path / "m")
+    (tmp_path / "m" / "zz-new").mkdir()
+    (tmp_path / "m" / "zz-new" / "feed.yaml").write_text(f"# one more\nextends: common\n{line}\n")
+    found = lint(tmp_path / "m")
+    assert [text.partition(": ")[2] for text in found] == [told]
+    assert found[0].startswith(f"zz-new/feed.yaml:{1 if 'already' in told else 3}")

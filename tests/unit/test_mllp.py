@@ -65,6 +65,11 @@ def listening(accept: Accept, **limits: float) -> Iterator[Handle]:
         handle.stop()
 
 
+def read(raw: bytes) -> str:
+    """An acknowledgement as text: in wide letters where the message came in them."""
+    return raw.decode("utf-16" if raw[:2] in (b"\xfe\xff", b"\xff\xfe") else "latin-1")
+
+
 class Sender:
     """A socket that speaks MLLP, or whatever else it is told to."""
 
@@ -83,7 +88,7 @@ class Sender:
             self.read += [event.raw for event in self.decoder.feed(chunk) if isinstance(event, Frame)]
         taken, self.read = self.read[:count], self.read[count:]
         self.last = taken[-1] if taken else b""
-        return [tuple(raw.split(b"\rMSA|")[1].split(b"\r")[0].decode().split("|")[:2]) for raw in taken]  # type: ignore[misc]  # two
+        return [tuple(read(raw).split("\rMSA|")[1].split("\r")[0].split("|")[:2]) for raw in taken]  # type: ignore[misc]  # two
 
     def closed(self) -> bool:
         try:

@@ -50,6 +50,7 @@ def crosswalk_identifier(row: Any, ctx: Any) -> Json | None:
     """
     value, system = row.first("mrn").plain(), row.first("mrn_system").plain()
     if not value:
+        ctx.links.append((ctx.patient, "", "crosswalk"))
         return None
     if system:
         ctx.links.append((ctx.patient, f"{system}|{value}", "crosswalk"))
