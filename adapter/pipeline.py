@@ -211,8 +211,12 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
 def composed_of(target: Target, said: Sequence[Contribution], network: Network) -> Composed:
     """Stage 5 for one resource. Shared data repeats in every message, so what one statement alone makes is kept."""
     c = said[0]
-    if len(said) > 1 or c.scope != "reference" or c.kind != "snapshot":
+    if len(said) > 1 or c.kind != "snapshot" or c.scope == "person":
         return compose(target, said, network)
+    if c.scope == "own":
+        if not network.lean or c.resource_type in PER_MESSAGE or len(network.person(c.patient).members) > 1:
+            return compose(target, said, network)
+        return _owned(network.key, c.resource_type, c.key, c.patient, orjson.dumps(c.body))
     kept = _shared(network.key, c.resource_type, c.key, _text(c.body))
     return kept if network.lean else replace(kept, sources=dict.fromkeys(kept.sources, (c.source, c.message)))
 
@@ -233,12 +237,27 @@ def _text(body: Json) -> bytes:
     return text
 
 
+PER_MESSAGE = frozenset({"MessageHeader", "Provenance"})
+"""Resources of the message itself: no other message says the same."""
+
+
 @lru_cache(maxsize=20_000)
 def _shared(key: bytes, resource_type: str, business_key: str, stated: bytes) -> Composed:
     """A shared resource of which one snapshot is all that is known, ready to stand."""
+    return _ready(key, resource_type, business_key, "", stated)
+
+
+@lru_cache(maxsize=2_000)
+def _owned(key: bytes, resource_type: str, business_key: str, patient: str, stated: bytes) -> Composed:
+    """The same for a resource of a person of whom one number is known: through a stay messages repeat it to the letter."""
+    return _ready(key, resource_type, business_key, patient, stated)
+
+
+def _ready(key: bytes, resource_type: str, business_key: str, patient: str, stated: bytes) -> Composed:
     order = Order(occurred=0, stated=0, sequence=0, rank=0, arrival=0)
-    said = Contribution(source="", resource_type=resource_type, key=business_key, scope="reference", patient="", kind="snapshot",
-                        event="", order=order, body=orjson.loads(stated), message="", mapping="")
+    said = Contribution(source="", resource_type=resource_type, key=business_key, scope="own" if patient else "reference",
+                        patient=patient, kind="snapshot", event="", order=order, body=orjson.loads(stated), message="",
+                        mapping="")
     network = Network(key=key, persons={}, precedence=lambda _: 0)
     return stand([compose((resource_type, business_key, ""), [said], network)], lambda names: names, claim, check)[0]
 
@@ -249,6 +268,7 @@ def forget(feeds: Feeds) -> None:
         one.memory.clear()
     _TEXTS.clear()
     _shared.cache_clear()
+    _owned.cache_clear()
 
 
 def microseconds(moment: datetime) -> int:
