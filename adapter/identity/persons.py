@@ -54,9 +54,9 @@ def resolve(patients: Collection[str], links: Sequence[Link], records: Collectio
     Source: COMPOSE, identity. Inferred links that alone would join two values of one system are dropped, all of that part;
     crosswalks too where they would join two of the network's own members: a mistyped number must not make two people one.
     """
+    nodes = set(patients).union(*((n.patient, n.other) for n in links)) - {""}
     links = _standing(links)
     merges, loop = _merges(links)
-    nodes = set(patients).union(*((n.patient, n.other) for n in links))
     merged_parts = _parts(nodes, [(n.patient, n.other) for n in links if n.merges])
     base = _parts(nodes, [(n.patient, n.other) for n in links if n.kind != INFERRED])
     joined = _parts(nodes, [(n.patient, n.other) for n in links])
@@ -92,9 +92,9 @@ def _standing(links: Sequence[Link]) -> list[Link]:
     latest: dict[tuple[str, str], Link] = {}
     for link in links:
         at = (link.source, link.patient)
-        if link.kind == CROSSWALK and (at not in latest or link.order > latest[at].order):
+        if link.kind == CROSSWALK and (at not in latest or (link.order, link.other) > (latest[at].order, latest[at].other)):
             latest[at] = link
-    return [n for n in links if n.other and (n.kind != CROSSWALK or latest[n.source, n.patient] is n)]
+    return [n for n in links if n.other and (n.kind != CROSSWALK or latest[n.source, n.patient] == n)]
 
 
 def linked(patients: Collection[str], links: Sequence[Link]) -> set[str]:

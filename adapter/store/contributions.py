@@ -126,7 +126,7 @@ def links_around(connection: Connection, patients: Collection[str]) -> list[Link
             query = select(T).where(T.c.resource_type == "Link", or_(T.c.patient.in_(chunk), T.c.other.in_(chunk)))
             for row in connection.execute(query):
                 found[row.id] = Link(patient=row.patient, other=row.other, kind=row.event,
-                                     order=(*_order(row).of_snapshot(), row.id), source=row.source)
+                                     order=_order(row).of_snapshot(), source=row.source)
                 reached |= {row.patient, row.other}
         frontier = reached - seen - {""}
     return list(found.values())
