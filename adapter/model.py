@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, TypeVar, dataclass_transform
 
 Json = dict[str, Any]
 """A FHIR resource, or a part of one, as plain JSON (the hot path holds no model classes)."""
@@ -27,6 +27,14 @@ Key = tuple[int, int, int, int, int]
 """A place in the order of statements; the last number is arrival, which decides only where all others are equal."""
 
 Kind = Literal["snapshot", "effect", "cancel", "link", "unlink", "withdraw"]
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _record(cls: type[_T]) -> type[_T]:
+    """A record made dozens of times a message: frozen to the type checker alone, since real freezing triples the making."""
+    return dataclass(slots=True, kw_only=True)(cls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +95,7 @@ class Order:
         return (moment, self.sequence, self.rank, self.stated, self.arrival)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_record
 class Contribution:
     """Who said what about which resource, when. Append-only; the current resource is a pure function of their set.
 
@@ -131,7 +139,7 @@ class Mapped:
     test: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_record
 class Composed:
     """One current resource. hash: SHA-256 of its canonical JSON. person: key of its person's main Patient, or ''.
 

@@ -23,7 +23,7 @@ from adapter.identity.persons import Link, resolve
 from adapter.mapping.bundle import transaction
 from adapter.mapping.feed import Feed, load_feeds
 from adapter.mapping.functions.registry import MEMORY
-from adapter.mapping.header import read_sender
+from adapter.mapping.header import load_events, read_sender
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
 from adapter.mapping.rows import map_row
@@ -90,7 +90,8 @@ def _fit(feed: Feed, application: str, facility: str) -> int:
 def open_feeds(mappings: Path) -> Feeds:
     """Read and compile every feed. Raises Defect (mapping-failed) with file and line."""
     return Feeds(compiled={
-        name: Compiled(feed=feed, rules=compile_feed(feed), terminology=load_terminology(feed.files("conceptmaps/*.json")))
+        name: Compiled(feed=feed, rules=compile_feed(feed), terminology=load_terminology(feed.files("conceptmaps/*.json")),
+                       events=load_events(feed.file("events.yaml")))
         for name, feed in load_feeds(mappings).items()})
 
 

@@ -11,7 +11,9 @@ import orjson
 from adapter.model import Json, is_array, is_object
 
 Resolve = Callable[[str], str]
-_REFERENCE = re.compile(rb'"reference":("(?:[^"\\]|\\.)*")')
+_MARK = b'"reference":"'
+"""Stands in JSON text only where a reference begins: inside a text its quotes would be escaped."""
+_END = re.compile(rb'(?:[^"\\]|\\.)*')
 
 
 def resolved(body: Json, resolve: Resolve, found: set[str]) -> Json:
@@ -19,18 +21,21 @@ def resolved(body: Json, resolve: Resolve, found: set[str]) -> Json:
 
     Done on the JSON text, in which references are few: ten times as fast as walking the tree. The body stays as it was.
     """
-    text = orjson.dumps(body)
-    if b'"reference":"' not in text:
+    pieces = orjson.dumps(body).split(_MARK)
+    if len(pieces) == 1:
         return body
-
-    def replace(match: re.Match[bytes]) -> bytes:
-        quoted = match[1]
-        literal = resolve(orjson.loads(quoted) if b"\\" in quoted else quoted[1:-1].decode())
+    parts = [pieces[0]]
+    for piece in pieces[1:]:
+        end = piece.index(b'"')
+        if b"\\" in piece[:end]:
+            end = _END.match(piece).end()  # pyright: ignore[reportOptionalMemberAccess]  # orjson closes every text
+            literal = resolve(orjson.loads(b'"' + piece[:end] + b'"'))
+        else:
+            literal = resolve(piece[:end].decode())
         if "/" in literal and ":" not in literal:
             found.add(literal)
-        return b'"reference":' + orjson.dumps(literal)
-
-    return orjson.loads(_REFERENCE.sub(replace, text))
+        parts += (_MARK, orjson.dumps(literal)[1:-1], piece[end:])
+    return orjson.loads(b"".join(parts))
 
 
 def targets(value: Any, found: set[str]) -> set[str]:

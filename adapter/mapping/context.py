@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
@@ -37,8 +37,8 @@ class Source(Protocol):
         """Its first repetition, empty where it is absent."""
         ...
 
-    def valued(self) -> Sequence[Any]:
-        """The fields or columns that have a value."""
+    def valued(self) -> Mapping[Any, str]:
+        """The fields or columns that have a value, as they stand."""
         ...
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,10 @@ def read_sender(message: Message) -> tuple[str, str, str]:
     return msh.first(3).get(1), msh.first(4).get(1), msh.first(10).plain()
 
 
-@lru_cache(maxsize=64)
-def load_events(path: Path) -> dict[str, Event]:
-    """The table of events from events.yaml. Raises Defect (mapping-failed)."""
+def load_events(path: Path | None) -> dict[str, Event]:
+    """The table of events from events.yaml, empty where a feed has none. Raises Defect (mapping-failed)."""
+    if path is None:
+        return {}
     table: dict[str, Any] = without_lines(load_yaml(path))
     ranks: dict[str, int] = table["ranks"]
     events: dict[str, Event] = {}
@@ -77,7 +78,8 @@ def load_events(path: Path) -> dict[str, Event]:
     return events
 
 
-def read_header(message: Message, raw: bytes, feed: Feed, arrival_us: int, issues: list[Issue]) -> Header:
+def read_header(message: Message, raw: bytes, feed: Feed, events: Mapping[str, Event], arrival_us: int,
+                issues: list[Issue]) -> Header:
     """The header, checked. Raises Rejected (no-message-type, unsupported-type, unsupported-event, no-control-id ...)."""
     msh, evn = message.msh, message.find("EVN")
     application, facility, control_id = read_sender(message)
@@ -101,8 +103,7 @@ def read_header(message: Message, raw: bytes, feed: Feed, arrival_us: int, issue
         raise Rejected("processing-id", "MSH-11")
     if not processing:
         issues.append(Issue(code="required-missing", place="MSH-11"))
-    path = feed.file("events.yaml")
-    event = load_events(path).get(code) if path else None
+    event = events.get(code)
     if event is None:
         raise Rejected("unsupported-event", "MSH-9.2" if msh.first(9).get(2) else "EVN-1")
     if not event.built:

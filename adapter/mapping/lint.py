@@ -31,8 +31,7 @@ def lint(mappings: Path) -> list[str]:
     for path in sorted(mappings.glob("*/feed.yaml")):
         try:
             feed = load_feed(path.parent)
-            if feed.file("events.yaml"):
-                load_events(feed.file("events.yaml") or path)
+            load_events(feed.file("events.yaml"))
             tables = _tables(feed)
         except Defect as error:
             found.append(message(error.issue))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,12 @@ ANCHORS = frozenset({"PID", "PV1", "PR1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A feed ready to run: its rules, its terminology, and what its functions keep, by source and delimiters."""
+    """A feed ready to run: its rules, terminology and events, and what its functions keep, by source and delimiters."""
 
     feed: Feed
     rules: Rules
     terminology: Terminology
+    events: Mapping[str, Event]
     memory: dict[Any, Any] = field(default_factory=dict[Any, Any])
 
 
@@ -62,7 +63,7 @@ def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger 
     feed = compiled.feed
     issues: list[Issue] = []
     message = read_message(raw, feed, issues)
-    header = read_header(message, raw, feed, arrival_us, issues)
+    header = read_header(message, raw, feed, compiled.events, arrival_us, issues)
     shared = "*" in feed.sender.values()
     source = f"{feed.name}/{slug(header.facility or header.application or 'unnamed')}" if shared else feed.name
     ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{source.replace('/', ':')}",

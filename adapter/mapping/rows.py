@@ -29,9 +29,9 @@ class CsvRow:
         self.cells = cells
         self.number = number
 
-    def valued(self) -> list[str]:
-        """The columns that have a value."""
-        return [name for name, text in self.cells.items() if text]
+    def valued(self) -> dict[str, str]:
+        """The columns that have a value, as they stand."""
+        return {name: text for name, text in self.cells.items() if text}
 
     def raw(self, n: str) -> str:
         """A cell as it stands, '' where absent."""

@@ -53,7 +53,7 @@ class Row:
 
     wrap: names that wrap each value of a list item (`communication[].language` -> ("language",)).
     whole: the function takes the whole segment or row; every: it takes all repetitions at once. plain: it only passes each
-    repetition of a whole field through a function.
+    repetition of a whole field through a function. kept: what it makes of a field's text may be kept.
     """
 
     rule: str
@@ -76,11 +76,15 @@ class Row:
     every: bool = False
     group: tuple[Place, ...] = ()
     plain: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Map:
-    """The rows that make one resource out of one segment (or CSV row). key: patient, visit, account, or parts of a key."""
+    """The rows that make one resource out of one segment (or CSV row). key: patient, visit, account, or parts of a key.
+
+    by_field: the rows that read a field, fields in HL7's order (columns in that of the file that maps them).
+    """
 
     rule: str
     segment: str
@@ -170,7 +174,7 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
         key=tuple(_key_part(p, place_of) for p in key_parts),
         label=written.get("label", resource), system=written.get("system", ""),
         when=_conditions(written.get("when", {}), place_of),
-        by_field={k: tuple(v) for k, v in by_field.items()}, always=tuple(always),
+        by_field={k: tuple(by_field[k]) for k in (by_field if segment == "ROW" else sorted(by_field))}, always=tuple(always),
         drops={k: tuple(v) for k, v in drops.items()},
         no_patient=written.get("scope") == "reference")
 
@@ -237,7 +241,8 @@ def _row(written: Mapping[str, Any], resource: str, place_of: Callable[[str], Pl
         constant=without_lines(written.get("const")), ref=written.get("ref", ""), url=written.get("url", ""),
         value=written.get("value", ""), default=without_lines(written.get("default")),
         effect=frozenset(written.get("effect", [])), when=when, whole=whole, every=every, group=group,
-        plain=function is not None and place is not None and not (when or whole or every or group or place.component))
+        plain=function is not None and place is not None and not (when or whole or every or group or place.component),
+        kept=function is not None and function.kept)
 
 
 def _close(name: str, known: list[str]) -> str:

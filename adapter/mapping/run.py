@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from adapter.mapping.context import MapContext, Source, symbol
-from adapter.mapping.functions.registry import keep
+from adapter.mapping.context import Builder, MapContext, Source, symbol
+from adapter.mapping.plain import run_plain
 from adapter.mapping.rules import Condition, Map, Place, Row
-from adapter.model import Issue, Json, is_array
+from adapter.mapping.values import call, put
+from adapter.model import Issue, Json
 from adapter.parse.er7 import NULL, Rep
 
 
@@ -81,13 +80,14 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         ctx.refs.setdefault(one.resource, builder.symbol)
         for row in one.always:
             _run(row, source, ctx, builder, trace)
-        by_field = one.by_field
-        for field in valued:
-            for row in by_field.get(field, ()):
-                if row.plain and trace is None:
-                    _run_plain(row, source, ctx, builder)
-                else:
-                    _run(row, source, ctx, builder, trace)
+        for field, rows in one.by_field.items():
+            raw = valued.get(field)
+            if raw:
+                for row in rows:
+                    if row.plain and trace is None:
+                        run_plain(row, raw, source, ctx, builder)
+                    else:
+                        _run(row, source, ctx, builder, trace)
         if columns and one.scope != "reference":
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
 
@@ -132,63 +132,7 @@ def _key_text(source: Source, place: Place) -> str:
     return source.first(place.field).plain()
 
 
-def _run_plain(row: Row, source: Source, ctx: MapContext, builder: Any) -> None:
-    """What `_run` does, for the many rows that only pass each repetition of a field through a function.
-
-    Messages repeat themselves: what a row made of a field's text is kept, if nothing was noticed on the way.
-    """
-    place, function = row.place, row.function
-    assert place is not None, row.rule
-    assert function is not None, row.rule
-    raw = source.raw(place.field)
-    if not raw:
-        return
-    ctx.row = row
-    body: Json = builder.effect if row.effect and ctx.event in row.effect else builder.snapshot
-    if raw == NULL:
-        body.setdefault(row.slot, None)
-        return
-    memory = ctx.memory if function.kept else None
-    kept = memory.get((id(row), raw)) if memory is not None else None
-    if kept is None:
-        issues, outer = len(ctx.issues), ctx.stated
-        stated: list[tuple[str, str, Json]] = []
-        ctx.stated = stated
-        kept = (_plain_values(row, source, ctx), stated)
-        ctx.stated = outer
-        if memory is not None and len(ctx.issues) == issues:
-            keep(memory, (id(row), raw), kept)
-    else:
-        for one in kept[1]:
-            ctx.emit(*one)
-    values = kept[0]
-    if not values:
-        return
-    if not row.listed:
-        body[row.slot] = values[-1]
-    elif body.get(row.slot) is None:
-        body[row.slot] = list(values)
-    else:
-        body[row.slot] = distinct([*body[row.slot], *values])
-
-
-def _plain_values(row: Row, source: Source, ctx: MapContext) -> list[Any]:
-    place, function = row.place, row.function
-    assert place is not None, row.rule
-    assert function is not None, row.rule
-    values: list[Any] = []
-    for n, rep in enumerate(source.reps(place.field) if row.listed else (source.first(place.field),), 1):
-        ctx.rep = n
-        if rep.text:
-            value = _call(row, rep, ctx)
-            if value is None:
-                value = row.default
-            if value is not None:
-                values.extend(_wrapped(row, value))
-    return distinct(values)
-
-
-def _run(row: Row, source: Source, ctx: MapContext, builder: Any, trace: Trace | None) -> None:
+def _run(row: Row, source: Source, ctx: MapContext, builder: Builder, trace: Trace | None) -> None:
     ctx.row = row
     ctx.rep = 1
     if row.when and not holds(row.when, source, ctx):
@@ -201,7 +145,7 @@ def _run(row: Row, source: Source, ctx: MapContext, builder: Any, trace: Trace |
         if value is _DELETED:
             body.setdefault(slot, None)
         elif value is not None:
-            _put(row, slot, value, body)
+            put(row, slot, value, body)
         if trace:
             trace(Step(source=source, row=row, rep=n, symbol=builder.symbol, slot=slot, produced=value is not None))
 
@@ -220,7 +164,7 @@ def _values(row: Row, source: Source, ctx: MapContext) -> Iterator[tuple[int, An
     if raw == NULL:
         yield 1, _DELETED
     elif raw and row.every:
-        yield 1, _call(row, source.reps(place.field), ctx)
+        yield 1, call(row, source.reps(place.field), ctx)
     elif raw:
         reps = source.reps(place.field)
         for n, rep in enumerate(reps if row.listed else reps[:1], 1):
@@ -244,27 +188,16 @@ def _one(row: Row, rep: Rep, ctx: MapContext) -> Any:
         if row.constant is not None or row.ref:
             return row.constant if row.constant is not None else _reference(row.ref, ctx)
         return rep.plain() or None
-    value = _call(row, rep, ctx)
+    value = call(row, rep, ctx)
     return row.default if value is None else value
 
 
 def _computed(row: Row, source: Source, ctx: MapContext) -> Any:
     if row.function is not None:
-        return _call(row, source, ctx)
+        return call(row, source, ctx)
     if row.ref:
         return _reference(row.ref, ctx)
     return row.constant
-
-
-def _call(row: Row, taken: Any, ctx: MapContext) -> Any:
-    function = row.function
-    assert function is not None, row.rule
-    try:
-        value = function.call(taken, ctx, **row.options)
-    except Exception as error:  # a mapping that raises must not lose the rest of the message
-        ctx.issue("mapping-failed", f"{row.rule} {function.name}: {type(error).__name__}")
-        return None
-    return None if value in ({}, [], "") else value
 
 
 def _reference(name: str, ctx: MapContext) -> Json | None:
@@ -276,34 +209,3 @@ def _reference(name: str, ctx: MapContext) -> Json | None:
         return {"reference": symbol("Account", ctx.account)} if ctx.account else None
     found = ctx.refs.get(name)
     return {"reference": found} if found else None
-
-
-def distinct(values: list[Any]) -> list[Any]:
-    """The values, each once, in their order; in time that grows with their number alone."""
-    if len(values) < 2:
-        return values
-    once: dict[bytes, Any] = {}
-    for value in values:
-        once.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), value)
-    return list(once.values())
-
-
-def _wrapped(row: Row, value: Any) -> list[Any]:
-    """The list members (or the one value) that a row's value makes: in its inner elements, in its extension."""
-    found: list[Any] = []
-    for one in value if row.listed and is_array(value) else (value,):
-        wrapped = one
-        for name in reversed(row.wrap):
-            wrapped = {name: wrapped}
-        found.append({"url": row.url, row.value: wrapped} if row.url else wrapped)
-    return found
-
-
-def _put(row: Row, slot: str, value: Any, body: Json) -> None:
-    for one in _wrapped(row, value):
-        if not row.listed:
-            body[slot] = one
-        elif body.get(slot) is None:
-            body[slot] = [one]
-        elif one not in body[slot]:
-            body[slot].append(one)

@@ -175,9 +175,9 @@ class Segment:
             self._fields = fields
         return fields
 
-    def valued(self) -> list[int]:
-        """The numbers of the fields that have a value."""
-        return [n for n, text in enumerate(self.fields) if text]
+    def valued(self) -> dict[int, str]:
+        """The fields that have a value, by number, as they stand."""
+        return {n: text for n, text in enumerate(self.fields) if text}
 
     def raw(self, n: int) -> str:
         """Field n as it stands, '' where absent."""
