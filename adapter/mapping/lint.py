@@ -108,7 +108,7 @@ def _file(path: Path, tables: frozenset[str]) -> Iterator[str]:
         if one.resource not in resource_types():
             yield f"{one.rule}: no resource type {one.resource}{_close(one.resource, resource_types())}"
             continue
-        for row in _rows(one):
+        for row in sorted(_rows(one), key=lambda r: int(r.rule.rpartition(":")[2])):
             for fault in _row(one, row, tables):
                 yield f"{row.rule}: {fault}"
 
