@@ -1,22 +1,11 @@
-"""The registered functions that mapping rows name with `as:`; one small function a datatype."""
+"""The registered functions that mapping rows name with `as:`; one small function a datatype. Every module here is read."""
 
-from adapter.mapping.functions import (
-    codes,
-    contacts,
-    header,
-    identifiers,
-    locations,
-    names,
-    organizations,
-    patient,
-    practitioners,
-    primitives,
-    quantities,
-    rows,
-    visit,
-    whole_rows,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from adapter.mapping.functions.registry import FUNCTIONS, Function, function
 
-__all__ = ["FUNCTIONS", "Function", "codes", "contacts", "function", "header", "identifiers", "locations", "names",
-           "organizations", "patient", "practitioners", "primitives", "quantities", "rows", "visit", "whole_rows"]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["FUNCTIONS", "Function", "function"]

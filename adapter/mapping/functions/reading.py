@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from adapter.model import Json
 from adapter.parse.er7 import NULL, Rep
 
 
@@ -25,3 +28,11 @@ def components(rep: Rep, least: int) -> list[str]:
 def words(*values: str) -> list[str]:
     """Those that are not empty."""
     return [v for v in values if v]
+
+
+def segment_period(segment: Any, ctx: Any, start: int, end: int) -> Json:
+    """`{period: ...}` of two DTM fields of a segment, empty where neither has a time."""
+    period = {name: ctx.moment(segment.first(n).get(1))
+              for name, n in (("start", start), ("end", end)) if segment.first(n).get(1)}
+    kept = {k: v for k, v in period.items() if v}
+    return {"period": kept} if kept else {}
