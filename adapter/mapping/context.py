@@ -77,7 +77,7 @@ _NOBODY = Rep("", Delimiters())
 class MapContext:
     """The Context of one message; fulfils functions.registry.Context."""
 
-    __slots__ = ("account", "anchor", "builders", "event", "feed", "issues", "links", "local", "memory", "merged",
+    __slots__ = ("account", "anchor", "builders", "event", "feed", "issues", "latest", "links", "local", "memory", "merged",
                  "message", "order", "patient", "refs", "rep", "row", "segment", "sender", "shared", "source", "stated",
                  "terminology", "visit", "withdrawn")
 
@@ -100,6 +100,7 @@ class MapContext:
         self.links: list[tuple[str, str, str]] = []
         self.withdrawn: list[tuple[str, str]] = []
         self.refs: dict[str, str] = {}
+        self.latest: dict[str, Builder] = {}
         self.segment: Source | None = None
         self.row: Any = None
         self.rep = 0

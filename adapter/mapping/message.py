@@ -119,6 +119,7 @@ def _identify(ctx: MapContext, group: Group, event: Event) -> None:
     ctx.account = identifier_key(pid.first(18), ctx)
     ctx.visit = next((k for k in (_visit_key(name, group, ctx) for name in ctx.feed.visit) if k), "")
     ctx.merged = ""
+    ctx.latest = {}
     mrg = group.find("MRG")
     if mrg is not None and event.merge == "patient":
         merged = primary_identifier(mrg.reps(1), ctx)

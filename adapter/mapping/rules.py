@@ -187,7 +187,7 @@ def _key_part(text: str, place_of: Callable[[str], Place]) -> str | tuple[Place 
     return (*places, None) if text.endswith("?") else places
 
 
-NAMED_KEYS = frozenset({"patient", "visit", "account", "message", "merged"})
+NAMED_KEYS = frozenset({"patient", "visit", "account", "message", "merged", "latest"})
 
 
 def parse_place(text: str, rule: str = "") -> Place:

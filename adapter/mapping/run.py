@@ -66,6 +66,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
     ctx.segment = source
     ctx.refs = {}
     valued = source.valued()
+    made: dict[str, Builder] = {}
     for one in maps:
         if one.when and not holds(one.when, source, ctx):
             if columns and one.scope == "own" and (key := _key(one, source, ctx)) is not None:
@@ -77,7 +78,9 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         if key is None:
             continue
         builder = ctx.build(one.resource, key, one.scope)
-        ctx.refs.setdefault(one.resource, builder.symbol)
+        if one.resource not in ctx.refs:
+            ctx.refs[one.resource] = builder.symbol
+            made[one.resource] = builder
         for row in one.always:
             _run(row, source, ctx, builder, trace)
         for field, rows in one.by_field.items():
@@ -90,6 +93,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
                         _run(row, source, ctx, builder, trace)
         if columns and one.scope != "reference":
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
+    ctx.latest.update(made)
 
 
 def _take_back(one: Map, snapshot: Json, columns: frozenset[str], doubted: set[str]) -> None:
@@ -106,7 +110,7 @@ def _key(one: Map, source: Source, ctx: MapContext) -> str | None:
     parts: list[str] = []
     for part in one.key:
         if isinstance(part, str):
-            text = part[1:] if part.startswith("=") else getattr(ctx, part.rstrip("?"))
+            text = part[1:] if part.startswith("=") else _named(part.rstrip("?"), one, ctx)
         else:
             text = next((t for t in (_key_text(source, p) for p in part if p is not None) if t), "")
         if not text:
@@ -120,6 +124,13 @@ def _key(one: Map, source: Source, ctx: MapContext) -> str | None:
     if len(parts) == 1 and not one.system and isinstance(one.key[0], str):
         return parts[0]
     return f"{one.system or f'{ctx.local}:{one.label}'}|{'/'.join(parts)}"
+
+
+def _named(name: str, one: Map, ctx: MapContext) -> str:
+    if name == "latest":
+        builder = ctx.latest.get(one.resource)
+        return builder.key if builder else ""
+    return getattr(ctx, name)
 
 
 def _optional(part: str | tuple[Place | None, ...]) -> bool:
@@ -207,5 +218,8 @@ def _reference(name: str, ctx: MapContext) -> Json | None:
         return {"reference": symbol("Encounter", ctx.visit)} if ctx.visit else None
     if name == "account":
         return {"reference": symbol("Account", ctx.account)} if ctx.account else None
+    if name.startswith("latest "):
+        builder = ctx.latest.get(name.removeprefix("latest "))
+        return {"reference": builder.symbol} if builder else None
     found = ctx.refs.get(name)
     return {"reference": found} if found else None
