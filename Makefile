@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench hapi lock clean
+.PHONY: help setup setup-dev run test cases check bench coverage hapi lock clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ check: $(DEVSTAMP) ## lint, types, import directions, mappings
 
 bench: $(DEVSTAMP) ## measure: conversion on one pinned core
 	@$(BIN)/python bench/conversion.py
+
+coverage: $(DEVSTAMP) ## measure: how much of the sample messages stands in their Bundles, and what became of the rest
+	@$(BIN)/python -m bench.coverage
 
 hapi:            ## start a real HAPI FHIR server on 127.0.0.1:8080 (Java 17, Maven)
 	@tools/hapi/start-hapi.sh
