@@ -1,13 +1,16 @@
-"""What is generated from FHIR R4's own code systems, and the check that concept maps name only codes that are in them.
+"""What is made of FHIR R4's own code systems and the guide's tables, and the check that concept maps name only codes that are.
 
 python tools/conceptmaps.py tables R4.jar   writes adapter/mapping/tables.py (codes of the HL7 v2 tables)
 python tools/conceptmaps.py check R4.jar    checks mappings/common/conceptmaps/*.json; exit 1 on an unknown target code
+python tools/conceptmaps.py guide R4.jar DIR  writes those of `MADE`: pairs of codes as the guide's tables in DIR have them
 
-R4.jar: HAPI's validation resources of R4 (ca.uhn.hapi.fhir:hapi-fhir-validation-resources-r4): HL7's CC0 content.
+R4.jar: HAPI's validation resources of R4 (ca.uhn.hapi.fhir:hapi-fhir-validation-resources-r4): HL7's CC0 content. Its words
+stand beside the codes; the guide gives the pairs alone. The maps that are not in `MADE` are written by hand.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 import textwrap
@@ -38,6 +41,88 @@ V2_TABLES: dict[str, frozenset[str]] = {
     words[0]: frozenset(words[1:]) for words in (table.split() for table in _ROWS.split(";")) if words}
 """Table number, four digits, to its codes. A table that is not here may be claimed for any code: nobody can tell."""
 '''
+
+MADE = {
+    "additive": ("AdditivePreservative", "0371"), "administration-method": ("AdministrationMethod", "0165"),
+    "allergen-type": ("AllergenType[AllergyIntoleranceOriginalCategory]", "0127"),
+    "allergy-severity-original": ("AllergySeverity[AllergyIntolerance.criticality-original]", "0128"),
+    "allow-substitution": ("AllowSubstitution", "0161"), "appointment-reason": ("AppointmentReasonCodes", "0276"),
+    "appointment-status": ("FillerStatusCodes[Appointment]", "0278"), "appointment-type": ("AppointmentTypeCodes", "0277"),
+    "body-part": ("BodyParts", "0550"), "body-site": ("BodySite", "0163"), "comment-type": ("CommentType", "0364"),
+    "completion-status": ("CompletionStatus", "0322"), "confidentiality": ("ConfidentialityCode", "0177"),
+    "country": ("CountryCode", "0399"), "degree": ("DegreeLicenseCertificate", "0360"),
+    "diagnostic-service": ("DiagnosticServiceSectionID", "0074"),
+    "document-confidentiality": ("DocumentConfidentialityStatus", "0272"),
+    "event-related-period": ("EventRelatedPeriod", "0528"), "event-status": ("Event[EncounterStatus]", "0003"),
+    "event-type": ("EventType", "0003"), "identifier-type": ("IdentifierType", "0203"),
+    "interpretation": ("InterpretationCodes", "0078"), "nature-of-abnormal-testing": ("NatureOfAbnormalTesting", "0080"),
+    "observation-status": ("ObservationResultStatusCodesInterpretation", "0085"),
+    "order-control": ("OrderControlCode[ServiceRequest.status]", "0119"), "order-priority": ("ExtendedPriorityCodes", "0485"),
+    "order-status": ("OrderStatus", "0038"), "order-type": ("OrderType", "0482"),
+    "organization-name-type": ("OrganizationalNameType", "0204"), "participation": ("Participation", "0912"),
+    "practitioner-number-type": ("PractitionerIDNumberType", "0338"),
+    "preferred-contact": ("PreferredMethodOfContact", "0185"), "processing-id": ("ProcessingID", "0103"),
+    "processing-mode": ("ProcessingMode", "0207"), "repeat-pattern": ("RepeatPattern", "0335"),
+    "report-status": ("ResultStatus[Non-Queries]", "0123"), "route": ("RouteOfAdministration", "0162"),
+    "segment-action": ("SegmentActionCode", "0206"), "specimen-availability": ("YesNoIndicator[AvailabilityStatus]", "0136"),
+    "specimen-collection": ("SpecimenCollectionMethod", "0488"), "specimen-condition": ("SpecimenCondition", "0493"),
+    "specimen-reject-reason": ("SpecimenRejectReason", "0490"), "specimen-type": ("SpecimenType", "0487"),
+    "universal-id-type": ("UniversalIDType", "0301"), "visit-user": ("VisitUserCode", "0130"),
+}
+"""Concept maps made of the guide's tables: their name to the guide's, and the HL7 table of the source codes."""
+
+
+def pairs(path: Path) -> list[tuple[str, str, str]]:
+    """(source code, target system, target code) of one of the guide's tables; two header rows, a code may stand once."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [[cell.strip(" \t\n\xa0\xc2") for cell in row] for row in csv.reader(file)]
+    head = rows[1]
+    codes = [n for n, name in enumerate(head) if name == "Code"]
+    systems = [n for n, name in enumerate(head) if name == "Code System"]
+    found: dict[str, tuple[str, str, str]] = {}
+    for row in rows[2:]:
+        if len(row) > systems[1] and row[codes[0]] and row[codes[1]]:
+            found.setdefault(row[codes[0]], (row[codes[0]], row[systems[1]], row[codes[1]]))
+    return list(found.values())
+
+
+def write_guide(jar: Path, guide: Path) -> int:
+    """Write the concept maps of `MADE`; a target code that its complete code system has not is left out and named."""
+    systems = code_systems(jar)
+    for name, (table, number) in MADE.items():
+        found = pairs(guide / f"HL7 Concept Map_ {table} - Sheet1.csv")
+        wrong = [f"{code} -> {target}" for code, system, target in found if target not in systems.get(system, {target: ""})]
+        if wrong:
+            print(f"{name}: left out, for the target has no such code: {', '.join(wrong)}")
+        groups: dict[str, list[str]] = {}
+        for code, system, target in sorted(found):
+            if target in systems.get(system, {target: ""}):
+                groups.setdefault(system, []).append(_element(code, system, target, V2 + number, systems))
+        (MAPS / f"{name}.json").write_text(_resource(name, number, groups), encoding="utf-8")
+    return 0
+
+
+def _element(code: str, system: str, target: str, source: str, systems: dict[str, dict[str, str]]) -> str:
+    """One element as a line of JSON, words as R4's code systems have them."""
+    words, said = systems.get(source, {}).get(code, ""), systems.get(system, {}).get(target, "")
+    same = (source, code) == (system, target)
+    alike = words and words.casefold() == said.casefold()
+    return json.dumps({"code": code, **({"display": words} if words else {}), "target": [{
+        "code": target, **({"display": said} if said else {}),
+        "equivalence": "equal" if same else "equivalent" if alike or code == target else "relatedto"}]}, ensure_ascii=False)
+
+
+def _resource(name: str, number: str, groups: dict[str, list[str]]) -> str:
+    """The text of a ConceptMap, an element a line."""
+    whole = {"resourceType": "ConceptMap", "id": name, "url": f"urn:x-careloop:conceptmap:{name}",
+             "name": name.title().replace("-", ""), "title": f"HL7 table {number} as {name.replace('-', ' ')}",
+             "status": "active"}
+    lines = ["{", *(f"  {json.dumps(k)}: {json.dumps(v)}," for k, v in whole.items()), '  "group": [']
+    for n, (system, elements) in enumerate(groups.items(), 1):
+        lines += ["    {", f'      "source": {json.dumps(V2 + number)},', f'      "target": {json.dumps(system)},',
+                  '      "element": [', ",\n".join(f"        {e}" for e in elements), "      ]",
+                  "    }" + ("," if n < len(groups) else "")]
+    return "\n".join([*lines, "  ]", "}"]) + "\n"
 
 
 def code_systems(jar: Path) -> dict[str, dict[str, str]]:
@@ -96,7 +181,8 @@ def check(jar: Path) -> int:
 
 
 if __name__ == "__main__":
-    what = {"tables": write_tables, "check": check}.get(sys.argv[1] if len(sys.argv) == 3 else "")
+    command, *paths = sys.argv[1:] or [""]
+    what = {("tables", 1): write_tables, ("check", 1): check, ("guide", 2): write_guide}.get((command, len(paths)))
     if what is None:
         sys.exit(__doc__)
-    sys.exit(what(Path(sys.argv[2])))
+    sys.exit(what(*map(Path, paths)))

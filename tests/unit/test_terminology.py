@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -121,3 +122,78 @@ def test_the_first_file_of_a_name_counts(tmp_path: Path) -> None:
     near.write_text(json.dumps({"group": [{"source": "urn:s", "target": "urn:t", "element": [
         {"code": "E", "target": [{"code": "own", "equivalence": "equivalent"}]}]}]}), encoding="utf-8")
     assert load_terminology([near, *MAPS]).code("patient-class", "E") == {"system": "urn:t", "code": "own"}
+
+
+GUIDE = {
+    "AddressType[Type]": "address-type", "AddressType[Use]": "address-use", "AdministrativeSex": "administrative-sex",
+    "AdmissionLevelOfCareCode": "acuity", "AdmissionType": "admission-type",
+    "AllergenType[AllergyIntoleranceCategory]": "allergy-category",
+    "AllergenType[AllergyIntoleranceOriginalCategory]": "allergen-type",
+    "AllergySeverity[AllergyIntolerance.criticality-original]": "allergy-severity-original",
+    "AllergySeverity[AllergyIntolerance.criticality]": "allergy-criticality",
+    "AllergySeverity[AllergyIntolerance.reaction.severity]": "allergy-severity", "AllergyType": "allergy-type",
+    "AmbulatoryStatus": "ambulatory-status", "BedStatus": "bed-status", "ContactRole": "contact-role",
+    "DiagnosisType": "diagnosis-type", "EncounterPriority": "visit-priority", "EventReason": "event-reason",
+    "HospitalService": "hospital-service", "LivingWillCode": "living-will", "MaritalStatus": "marital-status",
+    "ModeOfArrivalCode": "mode-of-arrival", "NameAssemblyOrder": "name-assembly", "NameType": "name-use",
+    "PatientClass[EncounterClass]": "patient-class", "PatientClass[EncounterStatus]": "encounter-status",
+    "ProviderRole": "provider-role", "PublicityCode": "publicity", "ReadmissionIndicator": "readmission-indicator",
+    "Relationship": "relationship", "Religion": "religion", "TelecommunicationEquipmentType": "telecom-system",
+    "TelecommunicationUseCode": "telecom-use", "YesNoIndicator": "yes-no",
+    "AdditivePreservative": "additive", "AdministrationMethod": "administration-method",
+    "AllowSubstitution": "allow-substitution", "AppointmentReasonCodes": "appointment-reason",
+    "AppointmentTypeCodes": "appointment-type", "BodyParts": "body-part", "BodySite": "body-site",
+    "CommentType": "comment-type", "CompletionStatus": "completion-status", "ConfidentialityCode": "confidentiality",
+    "CountryCode": "country", "DegreeLicenseCertificate": "degree", "DiagnosticServiceSectionID": "diagnostic-service",
+    "DocumentConfidentialityStatus": "document-confidentiality", "EventRelatedPeriod": "event-related-period",
+    "EventType": "event-type", "Event[EncounterStatus]": "event-status", "ExtendedPriorityCodes": "order-priority",
+    "FillerStatusCodes[Appointment]": "appointment-status", "IdentifierType": "identifier-type",
+    "InterpretationCodes": "interpretation", "NatureOfAbnormalTesting": "nature-of-abnormal-testing",
+    "ObservationResultStatusCodesInterpretation": "observation-status",
+    "OrderControlCode[ServiceRequest.status]": "order-control", "OrderStatus": "order-status", "OrderType": "order-type",
+    "OrganizationalNameType": "organization-name-type", "Participation": "participation",
+    "PractitionerIDNumberType": "practitioner-number-type", "PreferredMethodOfContact": "preferred-contact",
+    "ProcessingID": "processing-id", "ProcessingMode": "processing-mode", "RepeatPattern": "repeat-pattern",
+    "ResultStatus[Non-Queries]": "report-status", "RouteOfAdministration": "route", "SegmentActionCode": "segment-action",
+    "SpecimenCollectionMethod": "specimen-collection", "SpecimenCondition": "specimen-condition",
+    "SpecimenRejectReason": "specimen-reject-reason", "SpecimenType": "specimen-type",
+    "UniversalIDType": "universal-id-type", "VisitUserCode": "visit-user",
+    "YesNoIndicator[AvailabilityStatus]": "specimen-availability",
+}
+"""The guide's tables that map anything, to our concept map."""
+
+OTHERWISE = {
+    ("marital-status", "C"): "v3 MaritalStatus of R4 has no C: common law stands under its v2 code",
+    ("telecom-system", "CP"): "a cellular phone is a phone whose use is mobile; the guide mixes both in one column",
+    ("telecom-system", "SAT"): "a satellite phone is a phone",
+    ("repeat-pattern", '"U <spec>"'): "a form of a code, none itself",
+    ("repeat-pattern", '"Meal Related Timings"'): "a form of a code, none itself",
+    **{("event-type", f"S{n}"): "newer than R4's table 0003" for n in range(38, 53)},
+}
+"""Pairs of the guide that ours differ from, and why."""
+
+
+@pytest.mark.shared
+def test_every_pair_of_the_guide_is_in_our_maps(shared: Path) -> None:
+    seen: set[str] = set()
+    for path in sorted((shared / "v2-to-fhir" / "codesystems").glob("*.csv")):
+        name = path.name.removeprefix("HL7 Concept Map_ ").removesuffix(" - Sheet1.csv")
+        for code, system, target in guide_pairs(path):
+            seen.add(name)
+            coding = common_terminology().code(GUIDE[name], code) or {}
+            if (GUIDE[name], code) in OTHERWISE:
+                assert (coding.get("system"), coding.get("code")) != (system, target), f"{name} {code}: no longer otherwise"
+            else:
+                assert (coding.get("system"), coding.get("code")) == (system, target), f"{name} {code}"
+    assert seen == set(GUIDE)
+
+
+def guide_pairs(path: Path) -> list[tuple[str, str, str]]:
+    """(code, target system, target code) of a table of the guide; of a code that stands twice the first row."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        _, head, *rows = [[cell.strip(" \t\n\xa0\xc2") for cell in row] for row in csv.reader(file)]
+    code, target = (n for n, name in enumerate(head) if name.strip() == "Code")
+    _, system = (n for n, name in enumerate(head) if name.strip() == "Code System")
+    found = {row[code]: (row[code], row[system], row[target]) for row in reversed(rows)
+             if len(row) > system and row[code] and row[target]}
+    return list(found.values())
