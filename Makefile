@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench coverage hapi lock clean
+.PHONY: help setup setup-dev run test cases check bench bench-peer coverage hapi lock clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,10 @@ check: $(DEVSTAMP) ## lint, types, import directions, mappings
 
 bench: $(DEVSTAMP) ## measure: conversion on one pinned core
 	@$(BIN)/python bench/conversion.py
+
+bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same messages, one core (Java 17, Maven)
+	@bench/linuxforhealth/peer --build-only
+	@$(BIN)/python -m bench.peer
 
 coverage: $(DEVSTAMP) ## measure: how much of the sample messages stands in their Bundles, and what became of the rest
 	@$(BIN)/python -m bench.coverage
