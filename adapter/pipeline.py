@@ -17,9 +17,11 @@ from pathlib import Path
 import orjson
 
 from adapter.compose.compose import Network, Target, compose, hashed, target_of
+from adapter.compose.settled import settled
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
-from adapter.identity.persons import Link, resolve
+from adapter.identity.links import Link, link_of
+from adapter.identity.persons import resolve
 from adapter.mapping.bundle import transaction
 from adapter.mapping.feed import Feed, load_feeds
 from adapter.mapping.functions.registry import MEMORY
@@ -190,10 +192,11 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     statements: list[Contribution] = []
     own: list[Link] = list(links)
     for c in contributions:
-        if c.kind == "link":
-            own.append(Link(patient=c.patient, other=c.other, kind=c.event, order=c.order.of_snapshot(), source=c.source))
+        if c.resource_type == "Link":
+            own.append(link_of(c))
         else:
             statements.append(c)
+    statements = settled(statements, own) if own else statements
     records = {c.key for c in statements if c.resource_type == "Patient"}
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
     network = Network(key=key, persons=persons, precedence=feeds.precedence, lean=lean)

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from adapter.compose.fold import Statement, fold
+from adapter.compose.fold import Said, Statement, fold
 from adapter.compose.merge import Sources, alone_said, unite
 from adapter.compose.references import resolved
 from adapter.identity.ids import resource_id
@@ -136,20 +136,35 @@ def _statements(key: str, person: Person, contributions: Sequence[Contribution])
 
 
 def _patient_statements(key: str, person: Person, statements: list[Statement]) -> list[Statement]:
-    """Of a main Patient: all records; of merged ones only the identifiers, as old. Of another record: its own only."""
+    """Of a main Patient: all records; of merged ones only the identifiers, as old; of one that goes by another number now
+    everything, its old number as old. Of another record: its own only."""
     kept: list[Statement] = []
     for statement in statements:
         record = next(iter(statement.slots.values())).by.key if statement.slots else key
         if record == key:
             kept.append(statement)
-        elif key == person.main and record in person.merged:
+            continue
+        statement.slots.pop("active", None)  # whether another record is in use says nothing of this one
+        if key == person.main and record in person.merged and record not in person.renamed:
             old = {f"identifier#~{record}~{slot.partition('#')[2]}":
                    replace(said, value=[{**i, "use": "old"} for i in said.value])
                    for slot, said in statement.slots.items() if slot.startswith("identifier#") and said.value}
             kept.append(Statement(source=statement.source, slots=old, issues=statement.issues))
         elif key == person.main:
-            kept.append(statement)
+            kept.append(_renumbered(statement, record) if record in person.renamed else statement)
     return kept
+
+
+def _renumbered(statement: Statement, old: str) -> Statement:
+    """What was said of a record under its old number, that number marked as old."""
+    slots: dict[str, Said] = {}
+    for slot, said in statement.slots.items():
+        if slot.startswith("identifier#") and said.value:
+            value = [{**i, "use": "old"} if f"{i.get('system', '')}|{i.get('value', '')}" == old else i for i in said.value]
+            slots[f"identifier#~{old}~{slot.partition('#')[2]}"] = replace(said, value=value)
+        else:
+            slots[slot] = said
+    return Statement(source=statement.source, slots=slots, issues=statement.issues)
 
 
 def _link(body: Json, key: str, person: Person, network: Network, found: set[str]) -> None:

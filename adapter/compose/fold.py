@@ -7,29 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from adapter.compose.course import COURSE, follow, staff
+from adapter.compose.said import Said
 from adapter.model import Contribution, Issue, Key
-
-COURSE = {"Encounter": frozenset({"status", "period.end", "hospitalization.dischargeDisposition"})}
-"""Slots that events alone decide once any event with an effect, or a cancel of one, is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One slot's value, where its statement stands, and who made it."""
-
-    value: Any
-    order: Key
-    by: Contribution
-    effect: bool = False
-
-    @property
-    def moment(self) -> Key:
-        """Where it stands among what other sources say: by time first, also where its own source goes by MSH-13."""
-        first, second, rank, stated, arrival = self.order
-        return (second, first, rank, stated, arrival) if self.by.order.by == "sequence" else self.order
-
 
 @dataclass(slots=True, kw_only=True)
 class Statement:
@@ -52,15 +33,24 @@ def fold(contributions: Sequence[Contribution]) -> Statement:
     for c in _ordered(snapshots, effect=False):
         _overlay(statement, c, c.order.of_snapshot(), ties, effect=False)
     if effects or cancels:
-        live = _live(effects, cancels, statement.issues)
-        for slot in COURSE.get(contributions[0].resource_type, ()):
-            statement.slots.pop(slot, None)
-        for c in cancels:
-            _overlay(statement, c, c.order.of_snapshot(), ties, effect=True)
-        for c in _ordered(live, effect=True):
-            _overlay(statement, c, c.order.of_effect(), ties, effect=True)
+        _take(statement, effects, cancels, ties)
     statement.issues.extend(Issue(code="order-tied", place=slot.partition("#")[0]) for slot in sorted(ties))
     return statement
+
+
+def _take(statement: Statement, effects: Sequence[Contribution], cancels: Sequence[Contribution], ties: set[str]) -> None:
+    """Let the effects that stand, and what cancels leave, have their say over the snapshots."""
+    live = _ordered(_live(effects, cancels, statement.issues), effect=True)
+    slots = statement.slots
+    if any(c.body.get("status") for c in (*live, *cancels)):
+        for slot in COURSE:
+            slots.pop(slot, None)
+    stated = dict(slots)
+    for c in live:
+        _overlay(statement, c, c.order.of_effect(), ties, effect=True)
+    if effects[0].resource_type == "Encounter" if effects else cancels[0].resource_type == "Encounter":
+        follow(slots, live, cancels)
+        staff(slots, live, stated)
 
 
 def _ordered(contributions: Sequence[Contribution], *, effect: bool) -> Sequence[Contribution]:

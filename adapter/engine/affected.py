@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from adapter.compose.compose import Network, Target, target_id, target_of
-from adapter.identity.persons import Link, Person, linked, resolve
+from adapter.compose.settled import settled
+from adapter.identity.links import Link
+from adapter.identity.persons import Person, linked, resolve
 from adapter.model import Contribution
 from adapter.pipeline import MEMBER_SYSTEM, Feeds
 from adapter.store import contributions as stored
@@ -29,16 +31,16 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     """Read what composing needs. fresh: contributions not seen before; touched: all of the batch; more: (type, key) to
     compose beside them. A person is composed anew as a whole where links or records have changed."""
     persons, links = _persons(connection, {c.patient for c in touched if c.patient})
-    anew = _anew(fresh, persons, links)
-    said = _read(connection, touched, persons, anew, more)
+    anew = _anew(fresh, touched, persons, links)
+    said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh)])
     others = {c.patient for c in said if c.patient} - persons.keys()
     if others:
-        persons.update(_persons(connection, others)[0])
+        theirs, more_links = _persons(connection, others)
+        persons.update(theirs)
+        links += more_links
     network = Network(key=key, persons=persons, precedence=feeds.precedence)
     by_target: dict[Target, list[Contribution]] = {}
-    for c in said:
-        if c.kind == "link":
-            continue
+    for c in settled(said, links) if links else said:
         by_target.setdefault(target_of(c, network), []).append(c)
         if c.resource_type == "Patient":
             main = network.person(c.key).main
@@ -54,11 +56,36 @@ def _persons(connection: Connection, patients: set[str]) -> tuple[dict[str, Pers
     return resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,)), links
 
 
-def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person], links: Sequence[Link]) -> list[Person]:
-    """Persons whose links, or whose records among several, have changed: a new link may also part those it does not name."""
-    stirred = {c.patient for c in fresh if c.kind == "link" or c.resource_type == "Patient"}
-    changed = linked(stirred, links) if links else set[str]()
+def _anew(fresh: Sequence[Contribution], touched: Sequence[Contribution], persons: Mapping[str, Person],
+          links: Sequence[Link]) -> list[Person]:
+    """Persons whose links, or whose records among several, have changed: a new link may also part those it does not name.
+
+    Where visits or accounts were moved or renumbered, or something was deleted, one statement may be about another's
+    resource: such persons are always composed as a whole.
+    """
+    if not links:
+        return []
+    stirred = {c.patient for c in fresh if c.resource_type == "Patient" or _stirs(c)}
+    entangled = {p for n in links if n.level in _WHOLE for p in (n.patient, n.other)}
+    stirred |= {c.patient for c in touched} & entangled
+    changed = linked(stirred, [n for n in links if n.level != "list"]) | (stirred & entangled)
     return list({persons[n].main: persons[n] for n in sorted(changed)}.values())
+
+
+_WHOLE = ("account", "visit", "delete")
+
+
+def _stirs(c: Contribution) -> bool:
+    return c.resource_type == "Link" and c.body.get("level") != "list"
+
+
+def _left_out(connection: Connection, fresh: Sequence[Contribution]) -> set[tuple[str, str]]:
+    """(type, key) of what new lists may have left out."""
+    found: set[tuple[str, str]] = set()
+    for c in fresh:
+        if c.body.get("level") == "list":
+            found |= stored.keys_beginning(connection, (c.patient,), c.body["new"], c.body["old"])
+    return found
 
 
 def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapping[str, Person], anew: Sequence[Person],
@@ -67,7 +94,7 @@ def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapp
     own: set[tuple[str, str]] = set(more)
     shared: set[tuple[str, str, str]] = set()
     for c in touched:
-        if c.kind == "link" or c.patient in whole:
+        if c.resource_type == "Link" or c.patient in whole:
             continue
         members = persons[c.patient].members if c.patient in persons else frozenset((c.patient,))
         if c.scope == "person":

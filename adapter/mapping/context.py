@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from adapter.identity.links import Tie
 from adapter.mapping.feed import Feed
 from adapter.mapping.terminology import Terminology
 from adapter.mapping.times import fhir_date, fhir_datetime
@@ -77,8 +78,8 @@ _NOBODY = Rep("", Delimiters())
 class MapContext:
     """The Context of one message; fulfils functions.registry.Context."""
 
-    __slots__ = ("account", "anchor", "builders", "event", "feed", "issues", "latest", "links", "local", "memory", "merged",
-                 "message", "order", "patient", "refs", "rep", "row", "segment", "sender", "shared", "source", "stated",
+    __slots__ = ("account", "anchor", "builders", "event", "feed", "issues", "latest", "links", "lists", "local", "memory",
+                 "merged", "message", "order", "patient", "refs", "rep", "row", "segment", "sender", "shared", "source", "stated",
                  "terminology", "visit", "withdrawn")
 
     def __init__(self, feed: Feed, terminology: Terminology, *, source: str, local: str, event: str, message: str,
@@ -97,7 +98,8 @@ class MapContext:
         self.builders: dict[tuple[str, str, str], Builder] = {}
         self.shared: dict[tuple[str, str], Json] = {}
         self.patient = self.visit = self.account = self.merged = self.anchor = ""
-        self.links: list[tuple[str, str, str]] = []
+        self.links: list[Tie] = []
+        self.lists: dict[tuple[str, str, str], set[str]] = {}
         self.withdrawn: list[tuple[str, str]] = []
         self.refs: dict[str, str] = {}
         self.latest: dict[str, Builder] = {}

@@ -27,17 +27,19 @@ DAY_AHEAD = 24 * 3600 * 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One trigger event by events.yaml: its rank among equal times, what it cancels, at which level it merges.
+    """One trigger event by events.yaml: its rank among equal times, what it cancels, what it says of numbers.
 
     alone: the status that a cancel leaves where no other event is known. built: False where the event's effect on status,
-    merge or deletion is not built (its segments are kept).
+    merge or deletion is not built (its segments are kept). identity: `merge|change|move|delete level`, `link` or `unlink`;
+    level is patient, account or visit. patient: False where a message names none (bed status).
     """
 
     code: str
     rank: int
     cancels: tuple[str, ...] = ()
     alone: str = ""
-    merge: str = ""
+    identity: tuple[str, ...] = ()
+    patient: bool = True
     built: bool = True
 
 
@@ -74,7 +76,8 @@ def load_events(path: Path | None) -> dict[str, Event]:
             raise Defect("mapping-failed", path.name, f"{code}: no rank {row['rank']}")
         events[code] = Event(code=code, rank=ranks[row["rank"]], cancels=tuple(row.get("cancels", ())),
                              alone=row.get("alone", ""),
-                             merge=row.get("merge", ""), built=row.get("built", True))
+                             identity=tuple(row.get("identity", ())), patient=row.get("patient", True),
+                             built=row.get("built", True))
     return events
 
 

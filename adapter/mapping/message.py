@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapter.conformance.check import conform
 from adapter.errors import Rejected
-from adapter.identity.persons import INFERRED
 from adapter.mapping.context import Builder, MapContext, slug
 from adapter.mapping.feed import Feed
 from adapter.mapping.header import Event, read_header
 from adapter.mapping.ledger import Ledger
-from adapter.mapping.rules import Rules, parse_place
+from adapter.mapping.rules import Rules
 from adapter.mapping.run import run_maps
+from adapter.mapping.subjects import Group, groups_of, identify, pair
 from adapter.mapping.terminology import Terminology
 from adapter.model import Contribution, Issue, Mapped, Order
 from adapter.parse.charset import decode
-from adapter.parse.er7 import Message, Rep, Segment
+from adapter.parse.er7 import Message
 
 SEGMENTS = 2000
 """Segments of one message, at most; what has more is a batch that lost its headers."""
@@ -34,17 +35,6 @@ class Compiled:
     terminology: Terminology
     events: Mapping[str, Event]
     memory: dict[Any, Any] = field(default_factory=dict[Any, Any])
-
-
-@dataclass(slots=True)
-class Group:
-    """The segments about one patient: PID and what follows it, up to the next PID."""
-
-    segments: list[Segment]
-
-    def find(self, name: str) -> Segment | None:
-        """The first segment of that name."""
-        return next((s for s in self.segments if s.name == name), None)
 
 
 def read_message(raw: bytes, feed: Feed, issues: list[Issue]) -> Message:
@@ -64,17 +54,21 @@ def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger 
     issues: list[Issue] = []
     message = read_message(raw, feed, issues)
     header = read_header(message, raw, feed, compiled.events, arrival_us, issues)
+    issues.extend(conform(message, header.event.code, header.version, feed.conformance))
     shared = "*" in feed.sender.values()
     source = f"{feed.name}/{slug(header.facility or header.application or 'unnamed')}" if shared else feed.name
     ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{source.replace('/', ':')}",
                      event=header.event.code, message=header.identity, order=header.order, issues=issues,
                      sender=message.msh.first(4),
                      memory=compiled.memory.setdefault((source, message.d), {}))
-    top, groups = _groups(message)
-    if not groups:
+    top, groups = groups_of(message)
+    if not groups and header.event.patient:
         raise Rejected("no-patient", "PID-3")
-    for n, group in enumerate(groups):
-        _identify(ctx, group, header.event)
+    patients: list[str] = []
+    for n, group in enumerate(groups or [Group([])]):
+        if groups:
+            identify(ctx, group, header.event)
+            patients.append(ctx.patient)
         maps = compiled.rules.maps
         for segment in (*(top if n == 0 else ()), *group.segments):
             if segment.name in ANCHORS:
@@ -86,73 +80,11 @@ def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger 
                 run_maps(found, segment, ctx, ledger.step if ledger else None)
             elif n == 0 or segment not in top:
                 issues.append(Issue(code="segment-unknown", place=segment.name))
+    pair(ctx, header.event, patients)
     contributions = [*finished(ctx, compiled.rules.version), *_cancels(ctx, header.event, compiled.rules.version)]
     return Mapped(identity=header.identity, feed=feed.name, source=source, event=header.event.code,
                   control_id=header.control_id, contributions=tuple(contributions), issues=tuple(issues),
                   test=header.test and not feed.test)
-
-
-def _groups(message: Message) -> tuple[list[Segment], list[Group]]:
-    top: list[Segment] = []
-    groups: list[Group] = []
-    for segment in message.segments:
-        if segment.name == "PID":
-            groups.append(Group([segment]))
-        elif groups:
-            groups[-1].segments.append(segment)
-        else:
-            top.append(segment)
-    return top, groups
-
-
-def _identify(ctx: MapContext, group: Group, event: Event) -> None:
-    """Set patient, visit, account and merged for a group, and note the links its identifiers make."""
-    pid = group.segments[0]
-    primary = primary_identifier(pid.reps(3), ctx)
-    if primary is None:
-        raise Rejected("no-patient", "PID-3")
-    ctx.patient = primary
-    for rep in pid.reps(3):
-        key = identifier_key(rep, ctx)
-        if key and key != primary and rep.get(5) in ctx.feed.strong:
-            ctx.links.append((primary, key, INFERRED))
-    ctx.account = identifier_key(pid.first(18), ctx)
-    ctx.visit = next((k for k in (_visit_key(name, group, ctx) for name in ctx.feed.visit) if k), "")
-    ctx.merged = ""
-    ctx.latest = {}
-    mrg = group.find("MRG")
-    if mrg is not None and event.merge == "patient":
-        merged = primary_identifier(mrg.reps(1), ctx)
-        if merged is None:
-            ctx.issues.append(Issue(code="required-missing", place="MRG-1"))
-        elif merged != primary:
-            ctx.merged = merged
-            ctx.links.append((primary, merged, event.code))
-
-
-def identifier_key(rep: Rep, ctx: MapContext) -> str:
-    """A CX as the key `system|value`, '' where it has no value."""
-    value = rep.get(1)
-    if not value:
-        return ""
-    system = ctx.system(rep.get(4), rep.sub(4, 2), rep.sub(4, 3), rep.get(5))
-    return f"{system}|{value}"
-
-
-def primary_identifier(reps: Sequence[Rep], ctx: MapContext) -> str | None:
-    """The record's primary identifier: the first of the feed's `primary` types in order, else the first that has a value."""
-    valued = [r for r in reps if r.get(1)]
-    for kind in ctx.feed.primary:
-        for rep in valued:
-            if rep.get(5) == kind:
-                return identifier_key(rep, ctx)
-    return identifier_key(valued[0], ctx) if valued else None
-
-
-def _visit_key(name: str, group: Group, ctx: MapContext) -> str:
-    place = parse_place(name)
-    segment = group.find(place.segment)
-    return identifier_key(segment.first(int(place.field)), ctx) if segment else ""
 
 
 def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
@@ -171,9 +103,14 @@ def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
                               kind="snapshot", event=ctx.event, order=ctx.order, body=body, message=ctx.message,
                               mapping=mapping)
                  for (resource_type, key), body in ctx.shared.items())
+    found.extend(Contribution(source=ctx.source, resource_type="Link", key=tie.patient, scope="own", patient=tie.patient,
+                              kind=tie.kind, event=tie.event, order=ctx.order, other=tie.other, body=dict(tie.body),
+                              message=ctx.message, mapping=mapping)
+                 for tie in dict.fromkeys(ctx.links))
     found.extend(Contribution(source=ctx.source, resource_type="Link", key=patient, scope="own", patient=patient,
-                              kind="link", event=kind, order=ctx.order, other=other, message=ctx.message, mapping=mapping)
-                 for patient, other, kind in dict.fromkeys(ctx.links))
+                              kind="withdraw", event=ctx.event, order=ctx.order, message=ctx.message, mapping=mapping,
+                              body={"level": "list", "new": resource_type, "old": beginning, "members": sorted(members)})
+                 for (patient, resource_type, beginning), members in ctx.lists.items())
     found.extend(Contribution(source=ctx.source, resource_type=resource_type, key=key, scope="own", patient=ctx.patient,
                               kind="withdraw", event=ctx.event, order=ctx.order, message=ctx.message, mapping=mapping)
                  for resource_type, key in dict.fromkeys(ctx.withdrawn) if (resource_type, key, "") not in ctx.builders)

@@ -83,7 +83,8 @@ class Row:
 class Map:
     """The rows that make one resource out of one segment (or CSV row). key: patient, visit, account, or parts of a key.
 
-    by_field: the rows that read a field, fields in HL7's order (columns in that of the file that maps them).
+    listed: `patient` or `visit` where the segments of a message are the whole list of it. withdraw: conditions on which
+    the resource is taken back. by_field: the rows that read a field, in HL7's order (columns as the mapping file has them).
     """
 
     rule: str
@@ -98,6 +99,8 @@ class Map:
     always: tuple[Row, ...]
     drops: Mapping[int | str, tuple[Row, ...]]
     no_patient: bool = False
+    listed: str = ""
+    withdraw: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +179,8 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
         when=_conditions(written.get("when", {}), place_of),
         by_field={k: tuple(by_field[k]) for k in (by_field if segment == "ROW" else sorted(by_field))}, always=tuple(always),
         drops={k: tuple(v) for k, v in drops.items()},
-        no_patient=written.get("scope") == "reference")
+        no_patient=written.get("scope") == "reference", listed=written.get("list", ""),
+        withdraw=_conditions(written.get("withdraw", {}), place_of))
 
 
 def _key_part(text: str, place_of: Callable[[str], Place]) -> str | tuple[Place | None, ...]:

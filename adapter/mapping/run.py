@@ -77,6 +77,11 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         key = _key(one, source, ctx)
         if key is None:
             continue
+        if one.listed:
+            _list(one, key, ctx)
+        if one.withdraw and holds(one.withdraw, source, ctx):
+            ctx.withdrawn.append((one.resource, key))
+            continue
         builder = ctx.build(one.resource, key, one.scope)
         if one.resource not in ctx.refs:
             ctx.refs[one.resource] = builder.symbol
@@ -94,6 +99,15 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         if columns and one.scope != "reference":
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
     ctx.latest.update(made)
+
+
+def _list(one: Map, key: str, ctx: MapContext) -> None:
+    """Note that a message lists this key, so that what it leaves out of the list is over."""
+    beginning = f"{one.system or f'{ctx.local}:{one.label}'}|{ctx.patient}/"
+    if one.listed == "visit":
+        beginning += f"{ctx.visit}/"
+    if key.startswith(beginning) and (ctx.visit or one.listed != "visit"):
+        ctx.lists.setdefault((ctx.patient, one.resource, beginning), set()).add(key)
 
 
 def _take_back(one: Map, snapshot: Json, columns: frozenset[str], doubted: set[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, tuple_, update
 
-from adapter.identity.persons import CROSSWALK, INFERRED, Link
+from adapter.identity.links import CROSSWALK, INFERRED, Link, link_of
 from adapter.model import Contribution, Order
 from adapter.store.schema import CONTRIBUTION as T
 
@@ -22,7 +22,8 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     """Store contributions; those that say something new are returned (a crosswalk stated again is: it replaces another).
 
     A snapshot, or a link that each message states, which repeats an earlier one to the letter is kept once, with the last
-    order and a count: only the last matters. Effects, cancels and merges are kept each (COMPOSE, fold, 5).
+    order and a count: only the last matters. So is the list that a source gives of a person's allergies and the like.
+    Effects, cancels and merges are kept each (COMPOSE, fold, 5).
     """
     fresh: dict[str, tuple[Contribution, int]] = {}
     for c in contributions:
@@ -41,14 +42,15 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     if again:
         connection.execute(
             update(T).where(T.c.id == bindparam("at")).values({n: bindparam(f"to_{n}") for n in _ORDER}), again)
-    moved = [c for i, (c, _) in fresh.items() if i in standing and c.event == CROSSWALK and _later(c) > (
-        _order(standing[i]).of_snapshot(), standing[i].message)]
+    moved = [c for i, (c, _) in fresh.items() if i in standing and (c.event == CROSSWALK or c.body.get("level") == "list")
+             and _later(c) > (_order(standing[i]).of_snapshot(), standing[i].message)]
     return [*(c for c, _ in new.values()), *moved]
 
 
 REPEATED = (INFERRED, CROSSWALK)
 """Links that each message states again: like snapshots they are kept once."""
-_ORDER = ("occurred", "occurred_given", "stated", "sequence", "rank", "arrival", "order_by", "event", "message", "times")
+_ORDER = ("occurred", "occurred_given", "stated", "sequence", "rank", "arrival", "order_by", "event", "message", "mapping",
+          "body", "times")
 
 
 def _later(c: Contribution) -> tuple[Any, ...]:
@@ -65,6 +67,8 @@ def _identity(c: Contribution) -> str:
     said = [c.source, c.resource_type, c.key, c.scope, c.patient, c.visit, c.kind, c.mapping, c.other, c.body]
     if c.kind == "link" and c.event in REPEATED:
         said += [c.event]
+    elif c.body.get("level") == "list":  # only the latest list of a kind counts: what an older one left out it leaves out too
+        said = [c.source, c.patient, c.kind, c.body["new"], c.body["old"]]
     elif c.kind != "snapshot":
         said += [c.event, c.message]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -125,11 +129,19 @@ def links_around(connection: Connection, patients: Collection[str]) -> list[Link
         for chunk in chunks(sorted(frontier), _CHUNK):
             query = select(T).where(T.c.resource_type == "Link", or_(T.c.patient.in_(chunk), T.c.other.in_(chunk)))
             for row in connection.execute(query):
-                found[row.id] = Link(patient=row.patient, other=row.other, kind=row.event,
-                                     order=_order(row).of_snapshot(), source=row.source)
+                found[row.id] = link_of(_contribution(row))
                 reached |= {row.patient, row.other}
         frontier = reached - seen - {""}
     return list(found.values())
+
+
+def keys_beginning(connection: Connection, patients: Collection[str], resource_type: str, beginning: str) -> set[tuple[str, str]]:
+    """(resource type, key) of what was said of these patients under keys that begin so."""
+    found: set[tuple[str, str]] = set()
+    for chunk in chunks(patients, _CHUNK):
+        query = select(T.c.key).where(T.c.patient.in_(chunk), T.c.resource_type == resource_type).distinct()
+        found.update((resource_type, key) for key in connection.scalars(query) if key.startswith(beginning))
+    return found
 
 
 def records(connection: Connection, patients: Collection[str]) -> set[str]:

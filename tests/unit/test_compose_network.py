@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from adapter.compose.compose import Network, compose
 from adapter.identity.ids import resource_id
-from adapter.identity.persons import Link, resolve
+from adapter.identity.links import Link
+from adapter.identity.persons import resolve
 from adapter.model import Composed, Contribution, Json
 from adapter.pipeline import Feeds, compose_all
 from tests.unit.statements import order, said

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.identity.persons import INFERRED, Link, Person, alone, resolve
+from adapter.identity.links import INFERRED, Link
+from adapter.identity.persons import Person, alone, resolve
 
 MEMBER = "urn:member"
 

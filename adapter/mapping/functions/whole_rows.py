@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.identity.links import CROSSWALK, Tie
 from adapter.mapping.functions.registry import function
 from adapter.mapping.functions.row_parties import organization, practitioner, support_key
 from adapter.mapping.functions.rows import concept_of, identifier_type, moment
@@ -50,10 +51,10 @@ def crosswalk_identifier(row: Any, ctx: Any) -> Json | None:
     """
     value, system = row.first("mrn").plain(), row.first("mrn_system").plain()
     if not value:
-        ctx.links.append((ctx.patient, "", "crosswalk"))
+        ctx.links.append(Tie(ctx.patient, "", CROSSWALK))
         return None
     if system:
-        ctx.links.append((ctx.patient, f"{system}|{value}", "crosswalk"))
+        ctx.links.append(Tie(ctx.patient, f"{system}|{value}", CROSSWALK))
     else:
         doubt(ctx, "mrn_system", "required-missing", "mrn links to no record without it")
     return {"type": identifier_type("MR"), "system": system or f"{ctx.local}:mrn", "value": value}

@@ -1,0 +1,57 @@
+"""Statements as they hold now: what its source deleted or left out is gone, what was moved or renumbered is at home.
+
+Pure: a function of the statements and links alone. Source: COMPOSE, fold 4 and identity; HL7 v2 chapter 3, A23 and A29.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+
+from adapter.compose.homes import at_home
+from adapter.identity.links import Link
+from adapter.model import Contribution
+
+
+def settled(statements: Sequence[Contribution], links: Sequence[Link]) -> list[Contribution]:
+    """The statements that hold, where they belong."""
+    ends = [n for n in links if n.level in ("list", "delete")]
+    if ends:
+        by_source: dict[tuple[str, str], list[Link]] = {}
+        for n in ends:
+            by_source.setdefault((n.source, n.patient), []).append(n)
+        said = [c for c in statements if _holds(c, by_source.get((c.source, c.patient), ()))]
+        return at_home([_inactive(c, said, by_source.get((c.source, c.patient), ())) for c in said], links)
+    return at_home(statements, links)
+
+
+def _holds(c: Contribution, ends: Sequence[Link]) -> bool:
+    if not ends or c.scope == "reference":
+        return True
+    order = tuple(c.order.of_snapshot())
+    return not any(order < tuple(n.order) and _ended(c, n) for n in ends)
+
+
+def _ended(c: Contribution, end: Link) -> bool:
+    """Whether a later deletion, or list without it, is about a statement. Of a deleted visit its course stays: it has been."""
+    if end.level == "list":
+        return c.key.startswith(end.old) and c.key not in end.members and c.resource_type == end.new
+    if not end.old:
+        return True
+    if c.resource_type == "Encounter":
+        return c.key == end.old and c.kind == "snapshot"
+    return f'"Encounter?{end.old}"'.encode() in orjson.dumps(c.body)
+
+
+def _inactive(c: Contribution, said: Sequence[Contribution], ends: Sequence[Link]) -> Contribution:
+    """A deleted person's last statement says that the record is no longer in use, unless the source goes on about it."""
+    if c.resource_type != "Patient" or c.kind != "snapshot":
+        return c
+    for n in ends:
+        if n.level == "delete" and not n.old and n.message == c.message and not any(
+                o.resource_type == "Patient" and o.key == c.key and o.source == c.source
+                and tuple(o.order.of_snapshot()) > tuple(n.order) for o in said):
+            return replace(c, body={**c.body, "active": False})
+    return c
