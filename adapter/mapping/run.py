@@ -68,19 +68,8 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
     valued = source.valued()
     made: dict[str, Builder] = {}
     for one in maps:
-        if one.when and not holds(one.when, source, ctx):
-            if columns and one.scope == "own" and (key := _key(one, source, ctx)) is not None:
-                ctx.withdrawn.append((one.resource, key))
-            continue
-        if not ctx.patient and not one.no_patient:
-            continue
-        key = _key(one, source, ctx)
+        key = _applies(one, source, ctx, columns)
         if key is None:
-            continue
-        if one.listed:
-            _list(one, key, ctx)
-        if one.withdraw and holds(one.withdraw, source, ctx):
-            ctx.withdrawn.append((one.resource, key))
             continue
         builder = ctx.build(one.resource, key, one.scope)
         if one.resource not in ctx.refs:
@@ -99,6 +88,23 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         if columns and one.scope != "reference":
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
     ctx.latest.update(made)
+
+
+def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str]) -> str | None:
+    """The key of the resource that a map makes of a segment, None where it makes none."""
+    if one.when and not holds(one.when, source, ctx):
+        if columns and one.scope == "own" and (key := _key(one, source, ctx)) is not None:
+            ctx.withdrawn.append((one.resource, key))
+        return None
+    key = _key(one, source, ctx) if ctx.patient or one.no_patient else None
+    if key is None:
+        return None
+    if one.listed:
+        _list(one, key, ctx)
+    if one.withdraw and holds(one.withdraw, source, ctx):
+        ctx.withdrawn.append((one.resource, key))
+        return None
+    return key
 
 
 def _list(one: Map, key: str, ctx: MapContext) -> None:
