@@ -74,6 +74,23 @@ ISSUES: dict[str, IssueKind] = {
                              "warning", err3="100", fhir="not-supported"),
     "segment-malformed": _kind("a line does not begin with a segment name", "correct the segment", "warning", err3="100",
                                fhir="structure"),
+    "tolerated-sequence": _kind("a segment is out of its place, or missing; it was tolerated",
+                                "correct the order, or name it in the feed's tolerate", "information", err3="100",
+                                fhir="structure"),
+    "tolerated-required": _kind("a field that HL7 v2 requires is empty; it was tolerated",
+                                "fill it, or name it in the feed's tolerate", "information", err3="101", fhir="required"),
+    "tolerated-form": _kind("a field has not the form of its datatype, or is none of its segment; it was tolerated",
+                            "correct it, or name it in the feed's tolerate", "information", err3="102", fhir="value"),
+    "tolerated-value": _kind("a value is not one of its table; it was tolerated",
+                             "correct it, or name it in the feed's tolerate", "information", err3="103", fhir="code-invalid"),
+    "refused-sequence": _kind("a segment is out of its place, or missing; the feed is strict",
+                              "correct the order, or name it in the feed's tolerate", err3="100", fhir="structure"),
+    "refused-required": _kind("a required field is empty; the feed is strict", "fill it, or name it in the feed's tolerate",
+                              err3="101", fhir="required"),
+    "refused-form": _kind("a field has not the form of its datatype, or is none of its segment; the feed is strict",
+                          "correct it, or name it in the feed's tolerate", err3="102", fhir="value"),
+    "refused-value": _kind("a value is not one of its table; the feed is strict",
+                           "correct it, or name it in the feed's tolerate", err3="103", fhir="code-invalid"),
     "required-missing": _kind("a required value is missing", "fill it at the source", "warning", err3="101", fhir="required"),
     "bad-date": _kind("not a date or time", "use YYYY[MM[DD[HHMM[SS[.S]]]]][+ZZZZ], or the feed's date form", "warning",
                       err3="102", fhir="value"),
@@ -165,10 +182,11 @@ ISSUES: dict[str, IssueKind] = {
 
 
 class Rejected(Exception):
-    """The sender must act: the input cannot be taken as it is."""
+    """The sender must act: the input cannot be taken as it is. issues: every reason, where there are several; issue the first."""
 
-    def __init__(self, code: str, place: str = "", detail: str = "") -> None:
+    def __init__(self, code: str, place: str = "", detail: str = "", issues: tuple[Issue, ...] = ()) -> None:
         self.issue = Issue(code=code, place=place, detail=detail)
+        self.issues = issues or (self.issue,)
         super().__init__(message(self.issue))
 
 

@@ -22,11 +22,12 @@ def entry_of(received: Received, feeds: Feeds) -> tuple[Entry, Mapped | None]:
         mapped = map_received(received, feeds)
     except (Rejected, Defect) as error:
         code = code_for(error.issue) if isinstance(error, Rejected) else "AE"
+        issues = error.issues if isinstance(error, Rejected) else (error.issue,)
         sender, control_id = _sender(raw, feeds), control_id_of(raw)
         return Entry(identity=f"{sender}|{control_id}|{digest}", kind="hl7v2", feed=received.feed or "", source="", sender=sender,
                      control_id=control_id, arrival=microseconds(now), origin=received.origin, raw=raw, state="refused",
-                     ack_code=code, issues=(error.issue,),
-                     ack=acknowledge(raw, [error.issue], code, control_id=digest[:20], now=now)), None
+                     ack_code=code, issues=issues,
+                     ack=acknowledge(raw, issues, code, control_id=digest[:20], now=now)), None
     return Entry(identity=mapped.identity, kind="hl7v2", feed=mapped.feed, source=mapped.source, event=mapped.event,
                  sender=mapped.identity.rsplit("|", 2)[0], control_id=mapped.control_id, arrival=microseconds(now),
                  origin=received.origin, raw=raw, state="test" if mapped.test else "waiting", ack_code="AA",

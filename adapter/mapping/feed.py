@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from adapter.conformance.check import Conformance, place_of
+from adapter.conformance.dictionary import PROFILES
+from adapter.conformance.profile import Profile, profile_names, profile_of
 from adapter.errors import Defect
 from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
 from adapter.model import OrderBy
@@ -23,6 +26,7 @@ class Feed:
     sender: MSH-3 and MSH-4 that belong to it ('*' any). order: event, sequence or arrival. primary: identifier types in
     order of preference for the record's primary identifier; strong: types that join records of one person.
     visit: fields that hold the visit's key. precedence: smaller comes first where sources differ.
+    conformance: whether, and by which profile, messages are held to HL7 v2, and which deviations are not told.
     options: everything else, as written (csv, constants, systems ...).
     """
 
@@ -40,6 +44,7 @@ class Feed:
     codes: dict[str, dict[str, str]]
     precedence: int
     test: bool
+    conformance: Conformance
     options: dict[str, Any]
 
     def file(self, name: str) -> Path | None:
@@ -80,8 +85,34 @@ def load_feed(folder: Path) -> Feed:
         charset=taken.pop("charset", "utf-8"), authorities=taken.pop("authorities", {}),
         primary=tuple(taken.pop("primary", ())), strong=frozenset(taken.pop("strong", ())),
         visit=tuple(_listed(taken.pop("visit_number", ()))), codes=taken.pop("codes", {}),
-        precedence=int(taken.pop("precedence", 100)), test=bool(taken.pop("test", False)), options=taken,
+        precedence=int(taken.pop("precedence", 100)), test=bool(taken.pop("test", False)),
+        conformance=_conformance(taken.pop("strict", False), taken.pop("tolerate", []), place), options=taken,
     )
+
+
+def _conformance(strict: Any, tolerate: Any, place: str) -> Conformance:
+    """`strict: true`, or the name of a profile; `tolerate:` a list of deviations."""
+    if not isinstance(strict, bool | str):
+        raise Defect("mapping-failed", place, "strict is true, false, or the name of a profile in profiles/hl7v2")
+    named = [str(one) for one in _listed(tolerate)]
+    for one in named:
+        if not place_of(one):
+            raise Defect("mapping-failed", place, f"tolerate: `{one}` is not a kind (sequence, required, form, value), a place, "
+                                                  "or both (`required PV1-3`)")
+    return Conformance(strict=bool(strict), profile=_profile(strict, place) if isinstance(strict, str) else None,
+                       tolerate=frozenset(named))
+
+
+def _profile(name: str, place: str) -> Profile:
+    path = PROFILES / f"{name}.yaml"
+    if name not in profile_names():
+        close = difflib.get_close_matches(name, profile_names(), 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise Defect("mapping-failed", place, f"strict: no profile {name} in profiles/hl7v2{hint}")
+    try:
+        return profile_of(name, without_lines(load_yaml(path)))
+    except ValueError as error:
+        raise Defect("mapping-failed", f"hl7v2/{path.name}:1", str(error)) from error
 
 
 def _listed(value: Any) -> list[str]:

@@ -45,7 +45,8 @@ def lint(mappings: Path) -> list[str]:
 
 KEYS = frozenset((
     "abstract", "authorities", "charset", "codes", "contract", "csv", "defaults", "extends", "format", "order", "organization",
-    "patient", "patient_system", "precedence", "primary", "sender", "stated", "strong", "test", "time_zone", "visit_number"))
+    "patient", "patient_system", "precedence", "primary", "sender", "stated", "strict", "strong", "test", "time_zone", "tolerate",
+    "visit_number"))
 """Every key that feed.yaml may have."""
 
 

@@ -132,7 +132,8 @@ def queue(connection: Connection, limit: int = 200) -> list[QueueRow]:
     rows = [QueueRow(place="journal", state=row.state,
                      subject=f"{row.id} {row.event or f'{row.origin} row {row.control_id}'}".strip(),
                      lane=row.sender if row.kind == "hl7v2" else row.feed, since=moment(row.arrival),
-                     attempts=row.attempts, code=next(iter(codes.get(row.id, ())), ""))
+                     attempts=row.attempts,
+                     code=next((code for code in codes.get(row.id, ()) if not code.startswith("tolerated-")), ""))
             for row in entries]
     leaving = connection.execute(select(OUTBOX).order_by(OUTBOX.c.queued).limit(limit)).all()
     rows += [QueueRow(place="outbox", state=row.state, subject=f"{row.resource_type}/{row.id}", lane=row.lane,

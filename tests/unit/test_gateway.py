@@ -68,7 +68,9 @@ def states(gateway: Gateway) -> list[str]:
 
 
 def findings(gateway: Gateway) -> list[str]:
-    return sorted(r.code for r in rows(gateway, select(FINDING.c.code).where(FINDING.c.subject == "")))
+    """Codes of findings about entries, but for what was tolerated: these messages have the segments a test needs, no more."""
+    found = rows(gateway, select(FINDING.c.code).where(FINDING.c.subject == ""))
+    return sorted(r.code for r in found if not r.code.startswith("tolerated-"))
 
 
 def bodies(gateway: Gateway) -> dict[tuple[str, str], tuple[int, str]]:
