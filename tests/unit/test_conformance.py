@@ -25,7 +25,7 @@ GOOD = [
     "EVN||20260301081000||||20260301080500",
     "PID|1||4711^^^Y^MR||Fernley^Ada||19700101|F",
     "NK1|1|Fernley^Ben",
-    "PV1|1|I|4W^12^A|||||||||||||||||V1^^^Y^VN",
+    "PV1|1|I|4W^12^A||||||||||||||||V1^^^Y^VN",
     "OBX|1|NM|8302-2^Height^LN||170|cm|||||F",
     "AL1|1||70618^Penicillin",
     "DG1|1||F10.20^Alcohol dependence^I10|||A",
@@ -161,7 +161,7 @@ def test_a_wrong_key_is_told_when_the_feed_is_read(key: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("version", "structure"), [
-    ("2.1", "MSH|^~\\&|X|Y|||20260301||ADT^A08|C|P|2.1\rEVN|A08|20260301\rPID|||4711||Fernley^Ada\rPV1||I|4W"),
+    ("2.1", "MSH|^~\\&|X|Y|||20260301||ADT^A08|C|P|2.1\rEVN|A08|20260301\rPID|||4711||Fernley^Ada\rNK1|1|Fernley^Ben\rPV1||I|4W"),
     ("2.3.1", "MSH|^~\\&|X|Y|||20260301||ADT^A31|C|P|2.3.1\rEVN|A31|20260301\rPID|||4711^^^Y^MR||Fernley^Ada\rPV1||N"),
     ("2.9", "MSH|^~\\&|X|Y|||20260301||ADT^A01^ADT_A01|C|P|2.9\rARV|1|A|R^Restrict\rEVN||20260301\rPID|1||4711^^^Y^MR||"
             "Fernley^Ada\rPV1|1|I\rPRT||AD||AP^Attending"),
