@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.mapping.functions.organizations import xon_organization
 from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
 from adapter.model import Json
 
@@ -105,11 +106,20 @@ def _coded_extension(rep: Rep, ctx: Any, name: str) -> Json | None:
             "extension": [{"url": "code", "valueCodeableConcept": concept}]}
 
 
+_CONTACT_ROLES = frozenset(("E", "F", "I", "S", "EP", "C", "O", "EMR", "EMC"))
+"""Contact roles (table 0131) that make an associated party somebody to get in touch with."""
+
+
 @function("nk1_contact", {"2": "name", "3": "relationship", "4": "address", "5": "telecom", "6": "telecom", "7": "relationship",
-                          "8": "period.start", "9": "period.end", "15": "gender"})
+                          "8": "period.start", "9": "period.end", "13": "organization(Organization.name)",
+                          **{f"13.{part}": text if text.startswith("drop") else f"organization({text})"
+                             for part, text in FUNCTIONS["xon_organization"].parts.items()}, "15": "gender"})
 def nk1_contact(segment: Any, ctx: Any) -> Json | None:
-    """An NK1 as Patient.contact: name, relationship, address, telecom, gender, period (R4 pat-1: some detail)."""
-    found: Json = {}
+    """An NK1 as Patient.contact, where its role or its organization (NK1-13) makes it one (R4 pat-1: some detail)."""
+    organization = xon_organization(segment.first(13), ctx) if segment.raw(13) else None
+    if not organization and segment.first(7).get(1) not in _CONTACT_ROLES:
+        return None
+    found: Json = {"organization": organization} if organization else {}
     call = FUNCTIONS
     for n, name, function_name, options in (
             (2, "name", "xpn_human_name", {}), (4, "address", "xad_address", {}),
@@ -128,4 +138,4 @@ def nk1_contact(segment: Any, ctx: Any) -> Json | None:
             found[name] = kept
     if any(period.values()):
         found["period"] = {k: v for k, v in period.items() if v}
-    return found if {"name", "telecom", "address"} & found.keys() else None
+    return found if {"name", "telecom", "address", "organization"} & found.keys() else None

@@ -1,29 +1,213 @@
-"""Functions for ROL: people with a role, in the care team or in a visit. Source: v2-to-FHIR segment map ROL."""
+"""Functions for ROL and PRT: people, organizations and places with a role, in the care team, a visit or a procedure.
+
+Their segments say by action code what becomes of each one: a participant that is deleted or unlinked is taken back, the others
+stay. Source: v2-to-FHIR segment maps ROL, PRT; tables 0206, 0287.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from adapter.mapping.functions.codes import CWE_PARTS
+from adapter.mapping.functions.contacts import xtn_contact_point
+from adapter.mapping.functions.identifiers import hd_parts, identifier
+from adapter.mapping.functions.organizations import xon_organization
+from adapter.mapping.functions.practitioners import XCN_PARTS
 from adapter.mapping.functions.reading import segment_period
 from adapter.mapping.functions.registry import FUNCTIONS, function
 from adapter.model import Json
 
+ENDED = frozenset(("D", "DE", "UN"))
+"""Action codes that take a participation back."""
+_AT_ORGANIZATION = frozenset(("B", "BI", "L"))
+"""Address types (table 0190) that are the organization's rather than the person's."""
 
-@function("rol_team_participant", {"3": "role", "4": "member(PractitionerRole)", "5": "period.start", "6": "period.end"})
+
+def _period(start: str, end: str) -> dict[str, str]:
+    return {start: "period.start", end: "period.end"}
+
+
+_ROL = {"2": "drop: what was done; decides whether the participant stands", "3": "role",
+        **{f"3.{n}": "role" for n in CWE_PARTS}, **_period("5", "6"), **_period("5.1", "6.1")}
+_PRT = {"2": "drop: what was done; decides whether the participant stands", "4": "role",
+        **{f"4.{n}": "role" for n in CWE_PARTS}, **_period("11", "12"), **_period("11.1", "12.1")}
+
+
+@function("rol_team_participant", _ROL)
 def rol_team_participant(segment: Any, ctx: Any) -> Json | None:
-    """A ROL after PID as CareTeam.participant; ROL-2 DE or UN has no participant to state."""
-    member = ctx.refs.get("PractitionerRole")
-    if not member or segment.first(2).get(1) in ("DE", "UN"):
-        return None
-    role = FUNCTIONS["cwe_codeable_concept"].call(segment.first(3), ctx, table="provider-role")
-    return {**({"role": [role]} if role else {}), "member": {"reference": member}, **segment_period(segment, ctx, 5, 6)}
+    """A ROL after PID as CareTeam.participant; ROL-2 DE or UN takes it back."""
+    return _participant(segment, ctx, "CareTeam", (3, "provider-role", 5, 6), "role", "member")
 
 
-@function("rol_encounter_participant", {"3": "type", "4": "individual(PractitionerRole)", "5": "period.start", "6": "period.end"})
+@function("rol_encounter_participant", _ROL)
 def rol_encounter_participant(segment: Any, ctx: Any) -> Json | None:
-    """A ROL after PV1 or PR1 as Encounter.participant."""
-    individual = ctx.refs.get("PractitionerRole")
-    if not individual or segment.first(2).get(1) in ("DE", "UN"):
+    """A ROL after PV1 as Encounter.participant; ROL-2 DE or UN takes it back."""
+    return _participant(segment, ctx, "Encounter", (3, "provider-role", 5, 6), "type", "individual")
+
+
+@function("rol_performer", {"2": _ROL["2"], "3": "function", **{f"3.{n}": "function" for n in CWE_PARTS}})
+def rol_performer(segment: Any, ctx: Any) -> Json | None:
+    """A ROL after PR1 as Procedure.performer; ROL-2 DE or UN takes it back."""
+    return _participant(segment, ctx, "Procedure", (3, "provider-role", 0, 0), "function", "actor")
+
+
+@function("prt_team_participant", _PRT)
+def prt_team_participant(segment: Any, ctx: Any) -> Json | None:
+    """A PRT after PID as CareTeam.participant; PRT-2 D takes it back."""
+    return _participant(segment, ctx, "CareTeam", (4, "participation", 11, 12), "role", "member")
+
+
+@function("prt_encounter_participant", _PRT)
+def prt_encounter_participant(segment: Any, ctx: Any) -> Json | None:
+    """A PRT after PV1 as Encounter.participant; PRT-2 D takes it back."""
+    return _participant(segment, ctx, "Encounter", (4, "participation", 11, 12), "type", "individual")
+
+
+@function("prt_performer", {"2": _PRT["2"], "4": "function", **{f"4.{n}": "function" for n in CWE_PARTS}})
+def prt_performer(segment: Any, ctx: Any) -> Json | None:
+    """A PRT after PR1 as Procedure.performer; PRT-2 D takes it back."""
+    return _participant(segment, ctx, "Procedure", (4, "participation", 0, 0), "function", "actor")
+
+
+def _participant(segment: Any, ctx: Any, resource_type: str, places: tuple[int, str, int, int], role: str,
+                 who: str) -> Json | None:
+    """One participant with its role and period. places: field and table of the role, fields of begin and end."""
+    coded, table, start, end = places
+    if segment.first(2).get(1) in ENDED:
+        _take_back(segment, ctx, resource_type)
         return None
-    role = FUNCTIONS["cwe_codeable_concept"].call(segment.first(3), ctx, table="provider-role")
-    return {**({"type": [role]} if role else {}), "individual": {"reference": individual}, **segment_period(segment, ctx, 5, 6)}
+    member = ctx.refs.get("PractitionerRole")
+    if not member:
+        return None
+    concept = FUNCTIONS["cwe_codeable_concept"].call(segment.first(coded), ctx, table=table) if segment.raw(coded) else None
+    said: Any = concept if role == "function" else [concept]
+    return {**({role: said} if concept else {}), who: {"reference": member},
+            **(segment_period(segment, ctx, start, end) if start else {})}
+
+
+def _take_back(segment: Any, ctx: Any, resource_type: str) -> None:
+    """Null for the list part that the row writes for this participant (`participant#<its group>`)."""
+    builder = ctx.builders[resource_type, ctx.refs[resource_type].partition("?")[2], ""]
+    group = "/".join(segment.first(p.field).get(p.component or 1) for p in ctx.row.group)
+    builder.snapshot[f"{ctx.row.slot.partition('#')[0]}#{group}"] = None
+
+
+_ROL_PERSON = {f"4.{part}": f"practitioner({to})" if not to.startswith("drop") else to for part, to in XCN_PARTS.items()}
+
+
+@function("rol_practitioner", {**_ROL_PERSON, "4": "practitioner(Practitioner)", "11": "practitioner(Practitioner.address)",
+                               **{f"11.{n}": "practitioner(Practitioner.address)" for n in range(1, 24)},
+                               **{f"11.1.{n}": "practitioner(Practitioner.address)" for n in range(1, 4)}})
+def rol_practitioner(segment: Any, ctx: Any) -> Json | None:
+    """The person of a ROL (ROL-4; its repetitions are the same person's other numbers), and where it is found (ROL-11)."""
+    return _person(segment, ctx, 4, 11)
+
+
+_PRT_PERSON = {f"5.{part}": f"practitioner({to})" if not to.startswith("drop") else to for part, to in XCN_PARTS.items()}
+
+
+@function("prt_practitioner", {**_PRT_PERSON, "5": "practitioner(Practitioner)", "14": "practitioner(Practitioner.address)",
+                               **{f"14.{n}": "practitioner(Practitioner.address)" for n in range(1, 24)},
+                               **{f"14.1.{n}": "practitioner(Practitioner.address)" for n in range(1, 4)}})
+def prt_practitioner(segment: Any, ctx: Any) -> Json | None:
+    """The person of a PRT (PRT-5), and where it is found (PRT-14)."""
+    return _person(segment, ctx, 5, 14)
+
+
+def _person(segment: Any, ctx: Any, person: int, address: int) -> Json | None:
+    found = FUNCTIONS["xcn_practitioner"].call(segment.first(person), ctx) if segment.raw(person) else None
+    key = found.get("reference", "").partition("?")[2] if found else ""
+    if key:
+        more: Json = {}
+        others = [identifier(rep.get(1), ctx.system(*hd_parts(rep, 9), rep.get(13)), rep.get(13))
+                  for rep in segment.reps(person)[1:] if rep.get(1)]
+        if others:
+            more["identifier#XCN-others"] = others
+        where = _addresses(segment, ctx, address, at_organization=False)
+        if where:
+            more["address#role"] = where
+        if more:
+            ctx.emit("Practitioner", key, more)
+    return found
+
+
+def _addresses(segment: Any, ctx: Any, field: int, *, at_organization: bool) -> list[Json]:
+    return [a for rep in segment.reps(field) if (rep.get(7) in _AT_ORGANIZATION) == at_organization
+            and (a := FUNCTIONS["xad_address"].call(rep, ctx))]
+
+
+@function("prt_identifiers", {
+    **{f"1.{n}": "identifier" for n in range(1, 5)}, "1": "identifier", **{f"24.{n}": "identifier" for n in range(1, 5)}})
+def prt_identifiers(segment: Any, ctx: Any) -> list[Json]:
+    """Numbers of the participation (PRT-1) and licences or the like of who takes part (PRT-24)."""
+    found = [FUNCTIONS["ei_identifier"].call(rep, ctx) for rep in segment.reps(1)]
+    found += [FUNCTIONS["pln_identifier"].call(rep, ctx) for rep in segment.reps(24)]
+    return [one for one in found if one]
+
+
+_PREFERRED = {"B": ("pager", ""), "C": ("phone", "mobile"), "E": ("email", ""), "F": ("fax", ""), "H": ("phone", "home"),
+              "O": ("phone", "work")}
+"""Preferred method of contact (table 0185) as system and use of a ContactPoint."""
+
+
+@function("prt_telecom", {
+    **{f"15.{part}": to for part, to in FUNCTIONS["xtn_contact_point"].parts.items()},
+    "23": "extension(iso21090-preferred)", "23.1": "extension(iso21090-preferred)",
+    **{f"23.{n}": "drop: words for the way to be reached" for n in range(2, 23)}})
+def prt_telecom(segment: Any, ctx: Any) -> list[Json]:
+    """How the participant is reached (PRT-15), marked where it is the preferred way (PRT-23)."""
+    system, use = _PREFERRED.get(segment.first(23).get(1), ("none", ""))
+    found: list[Json] = []
+    for rep in segment.reps(15):
+        point = xtn_contact_point(rep, ctx, use="work")
+        if point and point["system"] == system and use in ("", point.get("use")):
+            point = {**point, "extension": [*point.get("extension", []), {
+                "url": "http://hl7.org/fhir/StructureDefinition/iso21090-preferred", "valueBoolean": True}]}
+        found += [point] if point else []
+    return found
+
+
+_XON = {part: f"organization({to})" if not to.startswith("drop") else to
+        for part, to in FUNCTIONS["xon_organization"].parts.items()}
+
+
+@function("rol_organization", {
+    **{f"14.{part}": to for part, to in _XON.items()}, "14": "organization(Organization.name)",
+    **{f"10.{n}": "organization(Organization.type)" for n in CWE_PARTS}, "10": "organization(Organization.type)"})
+def rol_organization(segment: Any, ctx: Any) -> Json | None:
+    """The organization of a ROL (ROL-14) of the type of ROL-10; a type of none that is named stands in words."""
+    return _organization(segment, ctx, 14, 10, 11)
+
+
+@function("prt_organization", {
+    **{f"8.{part}": to for part, to in _XON.items()}, "8": "organization(Organization.name)",
+    **{f"7.{n}": "organization(Organization.type)" for n in CWE_PARTS}, "7": "organization(Organization.type)"})
+def prt_organization(segment: Any, ctx: Any) -> Json | None:
+    """The organization of a PRT (PRT-8) of the type of PRT-7; a type of none that is named stands in words."""
+    return _organization(segment, ctx, 8, 7, 14)
+
+
+def _organization(segment: Any, ctx: Any, named: int, kind: int, address: int) -> Json | None:
+    found = xon_organization(segment.first(named), ctx) if segment.raw(named) else None
+    concept = FUNCTIONS["cwe_codeable_concept"].call(segment.first(kind), ctx, source="HL70406") if segment.raw(kind) else None
+    if not found:
+        words = segment.first(kind).get(2) or segment.first(kind).get(9) or segment.first(kind).get(1)
+        return {"display": words} if concept and words else None
+    more: Json = {f"type#{segment.name}": [concept]} if concept else {}
+    where = _addresses(segment, ctx, address, at_organization=True)
+    if where:
+        more["address#role"] = where
+    if more:
+        ctx.emit("Organization", found["reference"].partition("?")[2], more)
+    return found
+
+
+@function("ei_udi_carrier", {"1": "deviceIdentifier or carrierHRF", "2": "drop: namespace of the carrier; its issuer is a URI",
+                             "3": "issuer", "4": "form of the issuer's id"})
+def ei_udi_carrier(rep: Any, _ctx: Any) -> Json | None:
+    """A UDI (PRT-16) as Device.udiCarrier: as printed where it is a whole carrier, else the device identifier."""
+    value, issuer = rep.get(1), rep.get(3)
+    if not value:
+        return None
+    found: Json = {"carrierHRF": value} if value.startswith(("(", "+", "=")) else {"deviceIdentifier": value}
+    return {**found, "issuer": f"urn:oid:{issuer}" if rep.get(4) == "ISO" else issuer} if issuer else found
