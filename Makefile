@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-peer coverage hapi lock clean
+.PHONY: help setup setup-dev run test cases check bench bench-peer coverage fuzz fields hapi lock clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,12 @@ bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same mess
 
 coverage: $(DEVSTAMP) ## measure: how much of the sample messages stands in their Bundles, and what became of the rest
 	@$(BIN)/python -m bench.coverage
+
+fuzz: $(DEVSTAMP) ## many more spoilt messages and orders of arrival than the tests try (CARELOOP_FUZZ: how many)
+	@CARELOOP_FUZZ=$${CARELOOP_FUZZ:-20000} $(BIN)/python -m pytest --timeout=0 tests/property
+
+fields: $(STAMP) ## write docs/hl7-fields.md anew: where each field goes, out of the mappings
+	@$(BIN)/python -m tools.fields
 
 hapi:            ## start a real HAPI FHIR server on 127.0.0.1:8080 (Java 17, Maven)
 	@tools/hapi/start-hapi.sh

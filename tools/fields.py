@@ -1,0 +1,170 @@
+"""Write docs/hl7-fields.md: where each field of each segment goes, by which function, or why it is left out.
+
+`python tools/fields.py [--check]`: out of the mapping files of `common`, the functions' own accounts of their parts, and
+hl7apy's names of fields. --check: exit 1 where the page is not what the tool makes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapter.mapping.feed import load_feeds
+from adapter.mapping.functions import FUNCTIONS, Function
+from adapter.mapping.lint import HL7_VERSIONS
+from adapter.mapping.rules import Condition, Map, Row, compile_feed
+from adapter.model import Json
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "hl7-fields.md"
+FEED = "default"
+"""The feed whose maps are told: it adds nothing to those that all senders share."""
+SEGMENTS = (
+    "MSH", "SFT", "UAC", "EVN", "PID", "PD1", "ARV", "ROL", "PRT", "NK1", "PV1", "PV2", "DB1", "OBX", "NTE", "AL1", "IAM",
+    "IAR", "DG1", "DRG", "PR1", "GT1", "IN1", "IN2", "IN3", "RF1", "AUT", "ACC", "UB1", "UB2", "PDA", "MRG", "NPU", "CON")
+"""What an ADT may carry, in the order of its structures."""
+HEAD = """# Where each field goes
+
+Made by `make fields` out of the mapping files in `mappings/common` and the functions' accounts of what they do with each part of
+a datatype; do not edit it. A sender's own folder may say otherwise. For one message, `careloop convert --loss` says the same of
+every value that it holds.
+
+- *element*: where the field's value goes. `Type.element`; behind an extension stands its name.
+- *by*: the function that reads it ([mappings.md](mappings.md)); its components are told [below](#components). Without one the
+  value is a constant or text.
+- *when*: the conditions, and the events in which it takes effect; in other events it is only what the sender repeats.
+- **dropped**: left out on purpose, and why. **not mapped**: told as `unmapped` by `--loss`.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Line:
+    """One decision about a field. n: its number; place: the field or a part of it."""
+
+    n: int
+    place: str
+    element: str
+    by: str = ""
+    when: str = ""
+
+
+def page() -> str:
+    """The whole page."""
+    compiled = compile_feed(load_feeds(ROOT / "mappings")[FEED])
+    parts = [HEAD]
+    for segment in SEGMENTS:
+        parts.append(_segment(segment, compiled.maps.get(segment, ())))
+    used = sorted({line for maps in compiled.maps.values() for one in maps for line in _functions(one)})
+    parts.append("## Components\n\nWhat each function does with the parts of a field: component, or component.subcomponent. "
+                 "`*` is the whole text.\n")
+    parts.extend(_account(FUNCTIONS[name]) for name in used)
+    return "\n".join(parts)
+
+
+def _segment(segment: str, maps: Iterable[Map]) -> str:
+    names = _names(segment)
+    lines: dict[int, list[Line]] = {}
+    for one in maps:
+        for row in _rows(one):
+            for line in _told(one, row, names):
+                lines.setdefault(line.n, []).append(line)
+    rows = [f"## {segment}\n", "| field | name | element | by | when |", "|---|---|---|---|---|"]
+    for n in sorted(names.keys() | lines.keys()):
+        said = list(dict.fromkeys(lines.get(n) or [Line(n=n, place=f"{segment}-{n}", element=_silent(segment, n))]))
+        rows.extend(f"| {line.place} | {names.get(n, '') if k == 0 else ''} | {line.element} | {line.by} | {line.when} |"
+                    for k, line in enumerate(said))
+    return "\n".join(rows) + "\n"
+
+
+def _silent(segment: str, n: int) -> str:
+    return "read as the delimiters of the message" if segment == "MSH" and n < 3 else "**not mapped**"
+
+
+def _names(segment: str) -> dict[int, str]:
+    """The names of a segment's fields, of the newest version that has each."""
+    found: dict[int, str] = {}
+    for version in HL7_VERSIONS:
+        fields = importlib.import_module(f"hl7apy.{version}.segments").SEGMENTS.get(segment, ("", ()))
+        for field in fields[1] if len(fields) > 1 else ():
+            number = str(field[0]).rpartition("_")[2]
+            if number.isdigit() and field[1][3]:
+                found[int(number)] = str(field[1][3]).replace("_", " ").capitalize()
+    return found
+
+
+def _rows(one: Map) -> Iterator[Row]:
+    yield from (row for rows in one.by_field.values() for row in rows)
+    yield from (row for rows in one.drops.values() for row in rows)
+    yield from (row for row in one.always if row.whole)
+
+
+def _told(one: Map, row: Row, names: dict[int, str]) -> Iterator[Line]:
+    """What a row says of fields; one that takes the whole segment says something of each field it reads."""
+    assert row.place is not None
+    when = _when((*one.when, *row.when), row.effect)
+    if row.drop:
+        yield Line(n=int(row.place.field), place=str(row.place), element=f"**dropped**: {_cell(row.drop)}", when=when)
+        return
+    by = f"`{row.function.name}`" if row.function else ""
+    if not row.whole:
+        yield Line(n=int(row.place.field), place=str(row.place), element=f"`{_element(one, row, '')}`", by=by, when=when)
+        return
+    for part, element in (row.function.parts if row.function else {}).items():
+        n = part.partition(".")[0]
+        if n.isdigit() and int(n) in names:
+            dropped = element.startswith("drop: ")
+            yield Line(n=int(n), place=f"{row.place}-{part}", by=by, when=when,
+                       element=f"**dropped**: {_cell(element[6:])}" if dropped else f"`{_element(one, row, element)}`")
+
+
+def _element(one: Map, row: Row, part: str) -> str:
+    if part[:1].isupper():
+        return part
+    name = f"({row.url.rpartition('/')[2].rpartition(':')[2]})" if row.url else ""
+    return f"{one.resource}.{row.target}{name}" + (f".{part}" if part else "")
+
+
+def _when(conditions: Iterable[Condition], effect: Iterable[str]) -> str:
+    said = [f"{place} {want}" if isinstance(want, str) else f"{place} is {' or '.join(sorted(want))}"
+            for place, want in conditions]
+    events = " ".join(sorted(effect))
+    return _cell(", ".join(said) + ("; " if said and events else "") + (f"takes effect in {events}" if events else ""))
+
+
+def _functions(one: Map) -> Iterator[str]:
+    yield from (row.function.name for row in _rows(one) if row.function and not row.whole)
+
+
+def _account(function: Function) -> str:
+    parts: Json = dict(function.parts)
+    rows = [f"### {function.name}\n", "| part | goes to |", "|---|---|"]
+    rows.extend(f"| {_cell(part)} | {_goes(element)} |" for part, element in parts.items())
+    return "\n".join(rows) + "\n"
+
+
+def _goes(element: str) -> str:
+    if element.startswith("drop: "):
+        return f"**dropped**: {_cell(element[6:])}"
+    return f"`{element}`" if element else "the element"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+
+def main() -> None:
+    """Write the page, or check it."""
+    made = page()
+    if "--check" in sys.argv[1:]:
+        if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != made:
+            raise SystemExit(f"{PAGE.relative_to(ROOT)} is not what the mappings say: make fields")
+        return
+    PAGE.write_text(made, encoding="utf-8")
+    print(f"{PAGE.relative_to(ROOT)}: {made.count('**dropped**')} dropped, {made.count('**not mapped**')} not mapped")
+
+
+if __name__ == "__main__":
+    main()
