@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import BinaryIO
 
 import orjson
@@ -17,6 +18,7 @@ from adapter.deliver import others
 from adapter.deliver.push import push
 from adapter.deliver.read_back import map_written, read_written
 from adapter.engine.local import apply
+from adapter.engine.remap import Remapped, remap
 from adapter.errors import Defect, Rejected, Unavailable
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.http import new_session
@@ -210,6 +212,24 @@ class Gateway:
 
     def _apply(self, connection: Connection, said: Sequence[Contribution]) -> None:
         apply(connection, said, self.feeds, self.key, self.now_us(), self.upstream.name if self.upstream else "")
+
+    def remap(self, feed: str, *, dry_run: bool, everything: bool) -> Remapped:
+        """Map and compose a feed anew in one transaction, undone where it is a dry run. Raises Rejected (unknown-feed)."""
+        self.feeds.named(feed)
+        with self._composing, writing(self.engine) as connection:
+            done = remap(connection, feed, partial(self._map_each, connection), self.feeds, self.key, self.now_us(),
+                         target=self.upstream.name if self.upstream else "", everything=everything)
+            if dry_run:
+                connection.rollback()
+        return done
+
+    def _map_each(self, connection: Connection, entries: Sequence[Entry]) -> Iterator[Mapped | Issue]:
+        headers = _headers(connection, entries)
+        for entry in entries:
+            try:
+                yield self._map(entry, headers)
+            except (Rejected, Defect) as error:
+                yield error.issue
 
     # --- FHIR servers
 

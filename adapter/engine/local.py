@@ -27,14 +27,14 @@ def apply(connection: Connection, said: Sequence[Contribution], feeds: Feeds, ke
     target: name of the FHIR server to queue changes for, '' for none. Source: COMPOSE, from a message to the world.
     """
     fresh = stored.add(connection, said)
-    changed = _bring(connection, affected(connection, fresh, said, feeds, key), now_us, target)
+    changed = bring(connection, affected(connection, fresh, said, feeds, key), now_us, target)
     for _ in range(4):  # what was taken out for want of a target goes in again once that stands
         created = {f"{c.resource_type}/{c.id}" for c in changed if not c.deleted}
         wanting = journal.wanting(connection, created)
         if not wanting:
             break
         more = keys_of_resources(connection, wanting)
-        again = _bring(connection, affected(connection, (), _of(connection, more), feeds, key), now_us, target)
+        again = bring(connection, affected(connection, (), _of(connection, more), feeds, key), now_us, target)
         changed += again
     return changed
 
@@ -43,7 +43,8 @@ def _of(connection: Connection, keys: Collection[tuple[str, str]]) -> list[Contr
     return list(stored.by_keys(connection, keys))
 
 
-def _bring(connection: Connection, work: Affected, now_us: int, target: str) -> list[Composed]:
+def bring(connection: Connection, work: Affected, now_us: int, target: str) -> list[Composed]:
+    """Compose what is affected, check it, store what changed and queue it for the FHIR server `target` ('' for none)."""
     composed = [composed_of(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
     composed += [Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True)
                  for t, i, k in work.vanished]

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, tuple_, update
 
 from adapter.identity.links import CROSSWALK, INFERRED, Link, link_of
 from adapter.model import Contribution, Order
@@ -100,6 +100,17 @@ def by_patients(connection: Connection, patients: Collection[str]) -> Iterator[C
     for chunk in chunks(patients, _CHUNK):
         for row in connection.execute(select(T).where(T.c.patient.in_(chunk), T.c.resource_type != "Link")):
             yield _contribution(row)
+
+
+def of_feed(connection: Connection, feed: str) -> list[Contribution]:
+    """Every statement and link of a feed, whichever of its senders made it."""
+    query = select(T).where(or_(T.c.source == feed, T.c.source.like(f"{feed}/%")))
+    return [_contribution(row) for row in connection.execute(query)]
+
+
+def take_out(connection: Connection, feed: str) -> None:
+    """Delete everything a feed has said; only what is said anew in the same transaction may follow."""
+    connection.execute(delete(T).where(or_(T.c.source == feed, T.c.source.like(f"{feed}/%"))))
 
 
 def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: Collection[str] = ()) -> Iterator[Contribution]:

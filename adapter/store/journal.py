@@ -123,6 +123,12 @@ def waiting(connection: Connection, limit: int) -> list[Entry]:
     return [_entry(row) for row in connection.execute(query)]
 
 
+def done(connection: Connection, feed: str, after: int, limit: int) -> list[Entry]:
+    """Entries of a feed that were processed, oldest first, above id `after`."""
+    query = select(JOURNAL).where(JOURNAL.c.feed == feed, JOURNAL.c.state == "done", JOURNAL.c.id > after)
+    return [_entry(row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
+
+
 def settle(connection: Connection, ids: Sequence[int], state: str) -> None:
     """Move entries to a state."""
     for chunk in chunks(ids, _CHUNK):

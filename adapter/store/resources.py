@@ -235,6 +235,16 @@ def keys_of_persons(connection: Connection, persons: Iterable[str]) -> list[tupl
     return found
 
 
+def standing_of_keys(connection: Connection, keys: Iterable[Key]) -> list[tuple[str, str, str, str]]:
+    """(type, id, key, person) of every standing resource of these (type, business key)."""
+    found: list[tuple[str, str, str, str]] = []
+    for resource_type, business in _by_type(keys):
+        query = select(RESOURCE.c.id, RESOURCE.c.key, RESOURCE.c.person).where(
+            RESOURCE.c.resource_type == resource_type, RESOURCE.c.key.in_(business), RESOURCE.c.deleted == 0)
+        found.extend((resource_type, row.id, row.key, row.person) for row in connection.execute(query))
+    return found
+
+
 def keys_of_resources(connection: Connection, names: Iterable[str]) -> set[tuple[str, str]]:
     """(type, business key) of these resources, named `Type/id`."""
     query_keys = [(t, i) for t, _, i in (name.partition("/") for name in names)]
