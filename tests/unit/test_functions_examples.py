@@ -16,6 +16,18 @@ SAMPLES = Path(os.environ.get("CARELOOP_SHARED", Path(__file__).resolve().parent
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 THO = "http://terminology.hl7.org/CodeSystem/"
 V2 = THO + "v2-"
+ALTERNATE = CORE + "alternate-codes"
+ISO = {"coding": [{"system": V2 + "0301", "code": "ISO"}]}
+
+
+def named(name: str) -> dict[str, Any]:
+    """What stands beside a Coding's system: the name that was sent."""
+    return {"_system": {"extension": [{"url": CORE + "originalText", "valueString": name}]}}
+
+
+def beside(concept: dict[str, Any]) -> dict[str, Any]:
+    """What stands beside a bare code: the coded value that was sent."""
+    return {"extension": [{"url": ALTERNATE, "valueCodeableConcept": concept}]}
 
 
 def call(name: str, text: str, **options: Any) -> tuple[Any, Notes]:
@@ -30,7 +42,7 @@ def test_the_target_comes_first_and_the_original_stays() -> None:
     value, notes = call("cwe_codeable_concept", "M^Married^HL70002", table="marital-status")
     assert value == {"coding": [
         {"system": "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "code": "M", "display": "Married"},
-        {"system": V2 + "0002", "code": "M", "display": "Married"}]}
+        {"system": V2 + "0002", **named("HL70002"), "code": "M", "display": "Married"}]}
     assert notes.issues == []
 
 
@@ -43,7 +55,7 @@ def test_a_code_without_system_belongs_to_the_tables_source() -> None:
 
 def test_a_target_that_is_the_original_stands_once() -> None:
     value, _ = call("cwe_codeable_concept", "SUR^Surgery^HL70069", table="hospital-service")
-    assert value == {"coding": [{"system": V2 + "0069", "code": "SUR", "display": "Surgery"}]}
+    assert value == {"coding": [{"system": V2 + "0069", **named("HL70069"), "code": "SUR", "display": "Surgery"}]}
 
 
 def test_an_unmapped_code_keeps_coding_and_text() -> None:
@@ -64,9 +76,45 @@ def test_all_three_codings_versions_and_original_text() -> None:
     text = "I21^Infarct^I10^22298006^MI^SCT^2019^20220131^Heart attack^X1^Local^L^3"
     value, _ = call("cwe_codeable_concept", text)
     assert value == {"coding": [
-        {"system": "http://hl7.org/fhir/sid/icd-10", "version": "2019", "code": "I21", "display": "Infarct"},
-        {"system": "http://snomed.info/sct", "version": "20220131", "code": "22298006", "display": "MI"},
+        {"system": "http://hl7.org/fhir/sid/icd-10", **named("I10"), "version": "2019", "code": "I21", "display": "Infarct"},
+        {"system": "http://snomed.info/sct", **named("SCT"), "version": "20220131", "code": "22298006", "display": "MI"},
         {"system": "urn:sender:L", "version": "3", "code": "X1", "display": "Local"}], "text": "Heart attack"}
+
+
+def test_the_value_set_a_code_was_picked_from_stays_beside_it() -> None:
+    text = "M^^HL70002^S^^HL70002^^^^^^^^^1.2.840.10^20200101^^1.2.840.11"
+    value, _ = call("cwe_codeable_concept", text)
+    assert [c["extension"][0]["valueUri"] for c in value["coding"]] == ["urn:oid:1.2.840.10", "urn:oid:1.2.840.11"]
+    assert "extension" not in call("cwe_codeable_concept", "M^^HL70002^^^^^^^^^^^^1.2")[0]["coding"][0]
+
+
+def test_the_oid_says_what_a_name_of_the_senders_own_stands_for() -> None:
+    value, _ = call("cwe_coding", "X^^OURS^^^^^^^^^^^1.2.840.113883.9")
+    assert value == {"system": "urn:oid:1.2.840.113883.9", **named("OURS"), "code": "X"}
+    assert call("cwe_coding", "8867-4^^LN^^^^^^^^^^^2.16.840.1.113883.6.1")[0]["system"] == "http://loinc.org"
+
+
+def test_a_coding_keeps_what_was_sent_as_alternate_codes() -> None:
+    value, notes = call("cwe_coding", "I^Inpatient^HL70004^STAT^Station^L", table="patient-class")
+    sent = {"coding": [{"system": V2 + "0004", **named("HL70004"), "code": "I", "display": "Inpatient"},
+                       {"system": "urn:sender:L", "code": "STAT", "display": "Station"}]}
+    assert value == {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP",
+                     "display": "inpatient encounter", "extension": [{"url": ALTERNATE, "valueCodeableConcept": sent}]}
+    assert notes.issues == []
+    value, notes = call("cwe_coding", "ZZ^Zoo^L", table="patient-class")
+    assert value == {"system": "urn:sender:L", "code": "ZZ", "display": "Zoo"}
+    assert notes.issues == [("unknown-code", "patient-class")]
+    assert call("cwe_coding", "^Words")[0] == {"display": "Words"}
+
+
+def test_what_was_sent_stands_beside_a_bare_code() -> None:
+    value, _ = call("cwe_alternate_codes", "F^Female^HL70001", table="administrative-sex")
+    assert value == {"extension": [{"url": ALTERNATE, "valueCodeableConcept": {
+        "coding": [{"system": V2 + "0001", **named("HL70001"), "code": "F", "display": "Female"}]}}]}
+    value, notes = call("cwe_alternate_codes", "zz9", table="administrative-sex")
+    assert value["extension"][0]["valueCodeableConcept"] == {"coding": [{"system": "urn:sender:HL70001", "code": "zz9"}]}
+    assert notes.issues == []
+    assert call("cwe_alternate_codes", "male", table="administrative-sex")[0] is None
 
 
 @pytest.mark.parametrize(("name", "code", "system"), [
@@ -83,7 +131,7 @@ def test_all_three_codings_versions_and_original_text() -> None:
 ])
 def test_coding_systems(name: str, code: str, system: str) -> None:
     value, _ = call("cwe_coding", f"{code}^^{name}")
-    assert value == {"system": system, "code": code}
+    assert value == {"system": system, **({} if name in system else named(name)), "code": code}
 
 
 def test_words_without_a_code_are_text() -> None:
@@ -97,9 +145,15 @@ def test_a_language_is_in_bcp_47_alone() -> None:
     value, notes = call("cwe_codeable_concept", text, table="language")
     assert [(c["system"], c["code"]) for c in value["coding"]] == [("urn:ietf:bcp:47", "ar"), ("urn:ietf:bcp:47", "en")]
     assert value["text"] == "TextInEnglish, English-us"
+    sent = value["extension"][0]["valueCodeableConcept"]["coding"]
+    assert [(c["system"], c.get("version"), c["code"]) for c in sent] == [
+        (V2 + "0296", "v2", "ara"), (V2 + "0296", "v2.1", "eng")]
     assert notes.issues == []
     value, notes = call("cwe_codeable_concept", "klingon", table="language")
-    assert value == {"text": "klingon"}
+    assert value == {"text": "klingon", "extension": [{"url": ALTERNATE, "valueCodeableConcept": {
+        "coding": [{"system": V2 + "0296", "code": "klingon"}]}}]}
+    assert call("cwe_codeable_concept", "ar^Arabic^urn:ietf:bcp:47", table="language")[0] == {
+        "coding": [{"system": "urn:ietf:bcp:47", "code": "ar", "display": "Arabic"}], "text": "Arabic"}
     assert notes.issues == [("unknown-code", "language")]
 
 
@@ -125,8 +179,17 @@ def test_cx_in_full() -> None:
                       {"url": CORE + "namingsystem-checkDigit", "valueString": "M11"}],
         "type": {"coding": [{"system": V2 + "0203", "code": "MR"}]}, "system": "urn:oid:1.2.3.4.5", "value": "1032702",
         "period": {"start": "2019-01-01", "end": "2029-01-01"},
-        "assigner": {"identifier": {"system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.3.4.5.6.3"},
+        "assigner": {"identifier": {"type": ISO, "system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.3.4.5.6.3"},
                      "display": "V2FHIR, AssignFac"}}
+
+
+def test_who_else_assigned_an_identifier() -> None:
+    value, _ = call("cx_identifier", "1^^^DMV&1.2.840.9&ISO^DL^^^^NY&New York^MVB^check^S")
+    assert value["assigner"] == {"identifier": {"type": ISO, "system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2.840.9"},
+                                 "display": "DMV, New York, MVB"}
+    value, notes = call("xcn_practitioner", "7^Doe^^^^^^^A^L^^^^F^^^^^^^^MA&Massachusetts^Board")
+    body = notes.emitted[value["reference"]]
+    assert body["identifier#XCN"][0]["assigner"] == {"display": "A, F, Massachusetts, Board"}
 
 
 def test_cx_type_outside_of_its_table_is_text() -> None:
@@ -145,12 +208,14 @@ def test_licences() -> None:
     assert call("dln_identifier", "DLN-123^US^20010123")[0] == {
         "type": {"coding": [{"system": V2 + "0203", "code": "DL"}]}, "system": "urn:sender:US", "value": "DLN-123",
         "period": {"end": "2001-01-23"}, "assigner": {"display": "US"}}
+    assert call("dln_identifier", "DLN-123^NY&New York&L^20010123")[0]["assigner"] == {"display": "NY, New York"}
     assert call("pln_identifier", "77^UPIN^NY^2030")[0]["type"] == {"coding": [{"system": V2 + "0338", "code": "UPIN"}]}
 
 
 def test_ei_without_entity_is_its_universal_id() -> None:
     guid = "426d2726-51fc-89fe-a946-8596e80a80eb"
-    assert call("ei_identifier", f"^^{guid}^GUID")[0] == {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{guid}"}
+    assert call("ei_identifier", f"^^{guid}^GUID")[0] == {
+        "type": {"coding": [{"system": V2 + "0301", "code": "GUID"}]}, "system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{guid}"}
     assert call("ei_identifier", "DI20^Diagnosis^1.3.6.1^CLIP")[0] == {
         "system": "urn:sender:Diagnosis", "value": "DI20", "assigner": {
             "identifier": {"type": {"coding": [{"system": V2 + "0301", "code": "CLIP"}]}, "value": "1.3.6.1"},
@@ -231,8 +296,23 @@ def test_an_address_of_attributes_alone_is_none() -> None:
 ])
 def test_telecom(text: str, expected: dict[str, str]) -> None:
     value, notes = call("xtn_contact_point", text)
-    assert value == expected
+    assert {k: v for k, v in value.items() if not k.startswith("_")} == expected
     assert notes.issues == []
+
+
+def test_the_codes_of_a_number_stay_beside_their_translation() -> None:
+    value, _ = call("xtn_contact_point", "^NET^Internet^eve@test.test")
+    assert value["_use"] == beside({"coding": [{"system": V2 + "0201", "code": "NET"}]})
+    assert value["_system"] == beside({"coding": [{"system": V2 + "0202", "code": "Internet"}]})
+    assert "_system" not in call("xtn_contact_point", "1^PRN^CP")[0]
+
+
+def test_the_codes_of_names_and_addresses_stay_where_fhir_says_less() -> None:
+    assert call("xpn_human_name", "Doe^Jane^^^^^MSK")[0]["_use"] == beside({"coding": [{"system": V2 + "0200", "code": "MSK"}]})
+    assert "_use" not in call("xpn_human_name", "Doe^Jane^^^^^L")[0]
+    assert call("xad_address", "^^Town^^^^BA")[0]["extension"][1:] == beside(
+        {"coding": [{"system": V2 + "0190", "code": "BA"}]})["extension"]
+    assert call("xad_address", "^^Town^^^^QQ")[0]["extension"] == beside({"text": "QQ"})["extension"]
 
 
 def test_telecom_of_parts() -> None:
@@ -242,7 +322,8 @@ def test_telecom_of_parts() -> None:
                       {"url": CORE + "contactpoint-local", "valueString": "555-8473"},
                       {"url": CORE + "contactpoint-extension", "valueString": "12"},
                       {"url": CORE + "contactpoint-comment", "valueString": "ring twice"}],
-        "system": "phone", "value": "+1 555 555-8473 X12", "use": "home"}
+        "system": "phone", "value": "+1 555 555-8473 X12", "use": "home",
+        "_use": beside({"coding": [{"system": V2 + "0201", "code": "PRN"}]})}
 
 
 def test_the_same_number_twice_is_once_and_another_a_comment() -> None:
@@ -256,7 +337,7 @@ def test_the_same_number_twice_is_once_and_another_a_comment() -> None:
 
 def test_unknown_equipment_and_use_are_told() -> None:
     value, notes = call("xtn_contact_point", "1^QQ^ZZ")
-    assert value == {"system": "other", "value": "1"}
+    assert value == {"system": "other", "_system": beside({"text": "ZZ"}), "value": "1", "_use": beside({"text": "QQ"})}
     assert notes.issues == [("unknown-code", "telecom-system"), ("unknown-code", "telecom-use")]
 
 

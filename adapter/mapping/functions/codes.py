@@ -1,31 +1,56 @@
 """Coded values: CWE, CE, CNE, IS and ID as CodeableConcept, Coding, code or text.
 
-Options: `table` names a concept map, whose target comes first while the sender's own coding stays beside it. `source`
-names the coding system of a code that brings none (`HL70069`); without it the table's own source stands.
+Options: `table` names a concept map, whose target comes first while the sender's own coding stays beside it: in an element
+of one code by FHIR's extension `alternate-codes`, as the guide has it for AL1-2. The name of a coding system, which the URI
+replaces, stays by the extension `originalText`. `source` names the coding system of a code that brings none (`HL70069`);
+without it the table's own source stands.
 Source: v2-to-FHIR datatype maps CWE[CodeableConcept], CWE[Coding], CWE[code], CWE[string], CE, IS, ID.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from adapter.mapping.functions.registry import Context, Rep, function
-from adapter.mapping.functions.systems import TABLE_SOURCES, coding_system, is_standard
+from adapter.mapping.functions.systems import TABLE_SOURCES, V2, coding_system, is_oid, is_standard
+from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
 
-_NO_VALUE_SET = "drop: names a value set, and a Coding says which code, not from which list it was picked"
+_CORE = "http://hl7.org/fhir/StructureDefinition/"
+_VERSION = "drop: version of a value set; the extension valueset-reference has no place for it"
 
 CWE_PARTS = {
     "1": "coding[0].code", "2": "coding[0].display", "3": "coding[0].system", "4": "coding[1].code",
     "5": "coding[1].display", "6": "coding[1].system", "7": "coding[0].version", "8": "coding[1].version", "9": "text",
     "10": "coding[2].code", "11": "coding[2].display", "12": "coding[2].system", "13": "coding[2].version",
-    "14": "coding[0].system", "15": _NO_VALUE_SET, "16": _NO_VALUE_SET, "17": "coding[1].system", "18": _NO_VALUE_SET,
-    "19": _NO_VALUE_SET, "20": "coding[2].system", "21": _NO_VALUE_SET, "22": _NO_VALUE_SET,
+    "14": "coding[0].system", "15": "coding[0].extension(valueset-reference)", "16": _VERSION, "17": "coding[1].system",
+    "18": "coding[1].extension(valueset-reference)", "19": _VERSION, "20": "coding[2].system",
+    "21": "coding[2].extension(valueset-reference)", "22": _VERSION,
 }
 """What becomes of each component of a CWE; the same of those that CE, CNE, IS and ID have of them."""
 
-_ONE = "drop: the element holds one code, and the primary one is it"
-_CODE_ONLY = "drop: the element holds a bare code of a required value set"
+_CODE_ONLY = "drop: the element holds a bare code; a row `as: cwe_alternate_codes` keeps what was sent beside it"
 
 _TRIPLETS = ((1, 2, 3, 7, 14), (4, 5, 6, 8, 17), (10, 11, 12, 13, 20))
+
+
+@lru_cache(maxsize=4096)
+def _named(name: str) -> Json:
+    """What stands beside a URI: the name it replaces. Shared: never change it."""
+    return {"extension": [{"url": _CORE + "originalText", "valueString": name}]}
+
+
+@lru_cache(maxsize=4096)
+def alternate_code(table: str, code: str) -> Json:
+    """What stands beside a translated code: the code of an HL7 table that was sent. Shared: never change it."""
+    known = V2_TABLES.get(table)
+    sent: Json = {"text": code} if known is not None and code not in known else {"coding": [{"system": V2 + table, "code": code}]}
+    return {"extension": [alternates(sent)]}
+
+
+def alternates(concept: Json) -> Json:
+    """The extension that holds a coded value as it was sent."""
+    return {"url": _CORE + "alternate-codes", "valueCodeableConcept": concept}
 
 
 def _coding(rep: Rep, triplet: tuple[int, int, int, int, int], default: str, ctx: Context) -> Json | None:
@@ -36,10 +61,16 @@ def _coding(rep: Rep, triplet: tuple[int, int, int, int, int], default: str, ctx
     coding: Json = {}
     if code:
         oid = rep.get(triplet[4])
-        name = rep.get(triplet[2]) or oid or default
+        sent = rep.get(triplet[2])
+        name = sent or oid or default
         version = rep.get(triplet[3])
+        picked = rep.get(triplet[4] + 1)
+        if picked and is_oid(picked):
+            coding["extension"] = [{"url": _CORE + "valueset-reference", "valueUri": f"urn:oid:{picked}"}]
         if name:
-            coding["system"] = coding_system(name, code, ctx)
+            coding["system"] = coding_system(name, code, ctx, oid)
+            if sent and sent not in coding["system"]:
+                coding["_system"] = _named(sent)
         if version:
             coding["version"] = version
         coding["code"] = code
@@ -73,11 +104,12 @@ def _unmapped(rep: Rep, ctx: Context, table: str, source: str) -> None:
 
 
 _TRANSLATED_ONLY = frozenset(("language",))
-"""Tables whose elements R4 allows no other coding than the target's (Patient.communication.language: BCP 47)."""
+"""Tables whose elements R4 allows no other coding than the target's (Patient.communication.language: BCP 47); beside the
+codes, not among them, stands what was sent."""
 
 
 def _translated(rep: Rep, ctx: Context, table: str) -> Json | None:
-    """Each of the three codes in translation, no coding of the sender's; what was sent stands in the text."""
+    """Each of the three codes in translation, the value as it was sent as its alternate codes, its words in the text."""
     codings: list[Json] = []
     for at in (1, 4, 10):
         code = rep.get(at)
@@ -88,7 +120,12 @@ def _translated(rep: Rep, ctx: Context, table: str) -> Json | None:
         _unmapped(rep, ctx, table, "")
     words = dict.fromkeys(rep.get(n) for n in (9, 2, 5, 11))
     text = ", ".join(w for w in words if w) or rep.get(1) or rep.get(4)
-    concept: Json = {"coding": codings} if codings else {}
+    sent = {k: v for k, v in _sent(rep, ctx, table, "").items() if k == "coding"}
+    if [(c.get("system"), c.get("code")) for c in sent.get("coding", ())] == [(c["system"], c["code"]) for c in codings]:
+        sent = {}
+    concept: Json = {"extension": [alternates(sent)]} if sent else {}
+    if codings:
+        concept["coding"] = codings
     if text:
         concept["text"] = text
     return concept or None
@@ -113,7 +150,7 @@ def cwe_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = 
         if coding is None:
             continue
         if target is not None and coding.get("code") == target["code"] and coding.get("system") == target["system"]:
-            codings[0] = coding if "display" in coding else target
+            codings[0] = {**target, **coding}
         elif "code" in coding or text:
             codings.append(coding)
         else:
@@ -127,18 +164,52 @@ def cwe_codeable_concept(rep: Rep, ctx: Context, table: str = "", source: str = 
     return concept or None
 
 
-@function("cwe_coding", {**CWE_PARTS, "4": _ONE, "5": _ONE, "6": _ONE, "8": _ONE, "9": _ONE, "10": _ONE, "11": _ONE,
-                         "12": _ONE, "13": _ONE, "17": _ONE, "20": _ONE,
-                         "1": "code", "2": "display", "3": "system", "7": "version", "14": "system"}, kept=True)
+def _sent(rep: Rep, ctx: Context, table: str, source: str) -> Json:
+    """A coded value as it was sent, nothing translated: a CodeableConcept, perhaps empty."""
+    return cwe_codeable_concept(rep, ctx, source=_default(table, source) if table or source else "") or {}
+
+
+@function("cwe_coding", {at: text if at in ("1", "2", "3", "7", "14", "15") or text.startswith("drop: ") else
+                         f"extension(alternate-codes).{text}" for at, text in CWE_PARTS.items()}
+          | {"1": "code", "2": "display", "3": "system", "7": "version", "14": "system",
+             "15": "extension(valueset-reference)"}, kept=True)
 def cwe_coding(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Json | None:
-    """A coded value as one Coding: the concept map's target, else the sender's own primary coding."""
-    if table:
-        target = _target(rep, ctx, table)
-        if target is not None:
-            return target
+    """A coded value as one Coding: the concept map's target, else the sender's first; all others as its alternate codes."""
+    target = _target(rep, ctx, table) if table else None
+    if table and target is None:
         _unmapped(rep, ctx, table, source)
-    default = _default(table, source) if table or source else ""
-    return _coding(rep, _TRIPLETS[0], default, ctx) or _coding(rep, _TRIPLETS[1], "", ctx)
+    sent = _sent(rep, ctx, table, source)
+    codings: list[Json] = sent.get("coding", [])
+    own = codings[0] if codings else None
+    if target is None or (own and (own.get("system"), own.get("code")) == (target["system"], target["code"])):
+        codings = codings[1:]
+        coding: Json = {**(target or {}), **(own or {})}
+    else:
+        coding = dict(target)
+    words = sent.get("text", "")
+    if not coding:
+        return {"display": words} if words else None
+    rest: Json = {"coding": codings} if codings else {}
+    if words and words != coding.get("display"):
+        rest["text"] = words
+    if rest:
+        coding["extension"] = [*coding.get("extension", ()), alternates(rest)]
+    return coding
+
+
+@function("cwe_alternate_codes", {at: text if text.startswith("drop: ") else f"extension(alternate-codes).{text}"
+                                  for at, text in CWE_PARTS.items()}, kept=True)
+def cwe_alternate_codes(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Json | None:
+    """What was sent, to stand beside an element that holds a bare code (`to: _gender`); None where the code says it all."""
+    sent = _sent(rep, ctx, table, source)
+    if not sent:
+        return None
+    target = _target(rep, ctx, table) if table else None
+    codings: list[Json] = sent.get("coding", [])
+    if target is not None and len(codings) == 1 and "text" not in sent and codings[0].keys() <= {"system", "code"} \
+            and codings[0].get("code") == target["code"]:
+        return None
+    return {"extension": [alternates(sent)]}
 
 
 @function("cwe_code", {"1": "", **dict.fromkeys(

@@ -5,6 +5,8 @@ Source: v2-to-FHIR maps XAD[Address], SAD[Address], XTN[ContactPoint]; extension
 
 from __future__ import annotations
 
+from adapter.mapping.functions.codes import alternate_code, cwe_coding
+from adapter.mapping.functions.identifiers import told
 from adapter.mapping.functions.names import validity
 from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.reading import components, words
@@ -16,18 +18,12 @@ _CORE = "http://hl7.org/fhir/StructureDefinition/"
 _NO_HOME = "drop: neither FHIR nor the guide has a place for it"
 
 
-def _told(rep: Rep, n: int) -> str:
-    """The text of component n, a CWE of which the element holds the words: original text, else text, else code."""
-    if n > len(rep.parts) or not rep.parts[n - 1]:
-        return ""
-    return rep.sub(n, 9) or rep.sub(n, 2) or rep.get(n)
-
-
 @function("xad_address", {
     "1": "line[0]", "1.1": "line[0]", "1.2": "line[1]", "1.3": "line[2]", "2": "line[3]", "3": "city", "4": "state",
     "5": "postalCode", "6": "country", "7": "use", "8": "extension(iso21090-ADXP-precinct)", "9": "district",
-    "10": "line[0].extension(iso21090-ADXP-censusTract)", "11": _NO_HOME, "12": "period", "12.1": "period.start",
-    "12.2": "period.end", "13": "period.start", "14": "period.end", "15": _NO_HOME,
+    "9.1": "district.extension(iso21090-SC-coding)", "9.2": "district", "9.3": "district.extension(iso21090-SC-coding)",
+    "9.9": "district", "10": "line[0].extension(iso21090-ADXP-censusTract)", "11": _NO_HOME, "12": "period",
+    "12.1": "period.start", "12.2": "period.end", "13": "period.start", "14": "period.end", "15": _NO_HOME,
     "16": "use", "17": "use", "18": "type", "19": "line[4]", "20": _NO_HOME, "21": _NO_HOME, "22": _NO_HOME,
     "23": _NO_HOME}, kept=True)
 def xad_address(rep: Rep, ctx: Context, use: str = "") -> Json | None:
@@ -49,6 +45,8 @@ def xad_address(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     return address if address.keys() - _ABOUT else None
 
 
+_SAME_PLACE = frozenset(("H", "B", "O", "BI", "M"))
+"""Address types that FHIR's use or type says without loss; of all others the code stays beside it."""
 _ABOUT = frozenset(("use", "type", "period", "extension"))
 """Elements that say something about an address and are none by themselves."""
 
@@ -73,17 +71,23 @@ def _put_kind(part: list[str], ctx: Context, address: Json) -> None:
         address["type"] = "postal"
     elif part[18] == "V":
         address["type"] = "physical"
-    if extra:
-        address["extension"] = [{"url": _CORE + "iso21090-AD-use", "valueCode": extra["code"]}]
+    extension: list[Json] = [{"url": _CORE + "iso21090-AD-use", "valueCode": extra["code"]}] if extra else []
+    if kind and kind not in _SAME_PLACE:
+        extension += alternate_code("0190", kind)["extension"]
+    if extension:
+        address["extension"] = extension
 
 
 def _put_rest(rep: Rep, part: list[str], ctx: Context, address: Json, lines: list[str]) -> None:
     """Components 8 to 19: geography, validity, addressee."""
-    precinct, district, tract, addressee = part[8], _told(rep, 9), _told(rep, 10), part[19]
+    precinct, district, tract, addressee = part[8], told(rep, 9), told(rep, 10), part[19]
     if precinct:
         address.setdefault("extension", []).append({"url": _CORE + "iso21090-ADXP-precinct", "valueString": precinct})
     if district:
         address["district"] = district
+        if part[9] and part[9] != district:
+            address["_district"] = {"extension": [{"url": _CORE + "iso21090-SC-coding", "valueCoding": cwe_coding(
+                rep.component(9), ctx)}]}
     valid = validity(rep, 12, part[13], part[14], ctx)
     if valid:
         address["period"] = valid
@@ -94,6 +98,8 @@ def _put_rest(rep: Rep, part: list[str], ctx: Context, address: Json, lines: lis
         address["_line"] += [None] * (len(lines) - 1)
 
 
+_SAME_EQUIPMENT = frozenset(("PH", "FX", "BP", "CP"))
+"""Equipment that FHIR's system (for CP: and use) says without loss; of all other the code stays beside it."""
 _COMMENT = _CORE + "contactpoint-comment"
 _NUMBER_PARTS = ((5, _CORE + "contactpoint-country"), (6, _CORE + "contactpoint-area"),
                  (7, _CORE + "contactpoint-local"), (8, _CORE + "contactpoint-extension"))
@@ -125,6 +131,8 @@ def xtn_contact_point(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     if extension:
         point["extension"] = extension
     point["system"] = _system(use_code, equipment, internet, values[0], ctx)
+    if equipment and equipment not in _SAME_EQUIPMENT:
+        point["_system"] = alternate_code("0202", equipment)
     point["value"] = values[0]
     _put_use(use_code, equipment, use, ctx, point)
     valid = period(part[13], part[14], ctx)
@@ -181,7 +189,9 @@ def _system(use: str, equipment: str, internet: bool, value: str, ctx: Context) 
 
 
 def _put_use(code: str, equipment: str, default: str, ctx: Context, point: Json) -> None:
-    """ContactPoint.use: a cellular phone is mobile, else by the use code (table 0201)."""
+    """ContactPoint.use: a cellular phone is mobile, else by the use code (table 0201), which stays beside it."""
+    if code:
+        point["_use"] = alternate_code("0201", code)
     if equipment == "CP":
         point["use"] = "mobile"
         return

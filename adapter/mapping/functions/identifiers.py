@@ -12,7 +12,7 @@ from functools import lru_cache
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.reading import components
 from adapter.mapping.functions.registry import Context, Rep, function
-from adapter.mapping.functions.systems import V2
+from adapter.mapping.functions.systems import V2, is_oid
 from adapter.mapping.tables import V2_TABLES
 from adapter.model import Json
 
@@ -35,21 +35,18 @@ def universal_identifier(universal_id: str, universal_type: str) -> Json | None:
     """A universal id with its type (HD.2, HD.3) as Identifier; None without. Shared: never change it."""
     if not universal_id:
         return None
+    found: Json = {}
+    if universal_type in _UNIVERSAL_TYPES:
+        found["type"] = {"coding": [{"system": V2 + "0301", "code": universal_type}]}
+    elif universal_type:
+        found["type"] = {"text": universal_type}
     uri = _uri(universal_id, universal_type.upper())
-    if uri:
-        return {"system": URI_SYSTEM, "value": uri}
-    if not universal_type:
-        return {"value": universal_id}
-    if universal_type not in _UNIVERSAL_TYPES:
-        return {"type": {"text": universal_type}, "value": universal_id}
-    return {"type": {"coding": [{"system": V2 + "0301", "code": universal_type}]}, "value": universal_id}
+    return {**found, "system": URI_SYSTEM, "value": uri} if uri else {**found, "value": universal_id}
 
 
 def _uri(universal_id: str, kind: str) -> str:
     """A universal id as URI, '' where its type gives none or it has not that type's form."""
-    arcs = universal_id.split(".")
-    if kind == "ISO" and len(arcs) > 2 and arcs[0] in ("0", "1", "2") and all(
-            a.isascii() and a.isdigit() and (a == "0" or a[0] != "0") for a in arcs):
+    if kind == "ISO" and is_oid(universal_id):
         return f"urn:oid:{universal_id}"
     if kind in ("UUID", "GUID") and len(universal_id) == 36 and universal_id.count("-") == 4:
         return f"urn:uuid:{universal_id.lower()}"
@@ -66,15 +63,25 @@ def hd_parts(rep: Rep, n: int) -> tuple[str, str, str]:
     return rep.sub(n, 1), rep.sub(n, 2), rep.sub(n, 3)
 
 
-def assigner(authority: tuple[str, str, str], facility: tuple[str, str, str], system: str) -> Json | None:
-    """Identifier.assigner of an authority and the facility where it assigned the identifier."""
-    names = [authority[0]] if authority[0] else []
-    if facility[0] and facility[0] != authority[0]:
-        names.append(facility[0])
+NOBODY = ("", "", "")
+"""An HD without any part."""
+
+
+def told(rep: Rep, n: int) -> str:
+    """The words of component n, a CWE: original text, else text, else code; '' where it is absent."""
+    if n > len(rep.parts) or not rep.parts[n - 1]:
+        return ""
+    return rep.sub(n, 9) or rep.sub(n, 2) or rep.get(n)
+
+
+def assigner(authority: tuple[str, str, str], facility: tuple[str, str, str], *others: str) -> Json | None:
+    """Identifier.assigner of an authority and the facility where it assigned the identifier.
+
+    others: the words for a jurisdiction and an agency that had a part in it.
+    """
+    names = list(dict.fromkeys(name for name in (authority[0], facility[0], *others) if name))
     value: Json = {}
-    identifier = universal_identifier(facility[1], facility[2])
-    if identifier is None and authority[1] and authority[1] not in system:
-        identifier = universal_identifier(authority[1], authority[2])
+    identifier = universal_identifier(facility[1], facility[2]) or universal_identifier(authority[1], authority[2])
     if identifier:
         value["identifier"] = identifier
     if names:
@@ -110,14 +117,15 @@ def identifier(value: str, system: str, kind: str = "", *, extension: list[Json]
     return found
 
 
-_CX_NO_HOME = "drop: neither FHIR nor the guide has a place for it"
+_CX_NO_HOME = "drop: a code to check who may use the identifier; neither FHIR nor the guide has a place for it"
 
 
 @function("cx_identifier", {
     "1": "value", "2": "extension(identifier-checkDigit)", "3": "extension(namingsystem-checkDigit)",
     "4": "system", "4.1": "assigner.display", "4.2": "system", "4.3": "system", "5": "type",
     "6": "assigner", "6.1": "assigner.display", "6.2": "assigner.identifier.value", "6.3": "assigner.identifier.type",
-    "7": "period.start", "8": "period.end", "9": _CX_NO_HOME, "10": _CX_NO_HOME, "11": _CX_NO_HOME, "12": _CX_NO_HOME}, kept=True)
+    "7": "period.start", "8": "period.end", "9": "assigner.display", "10": "assigner.display", "11": _CX_NO_HOME,
+    "12": _CX_NO_HOME}, kept=True)
 def cx_identifier(rep: Rep, ctx: Context, kind: str = "", use: str = "") -> Json | None:
     """A CX as Identifier. kind: type code where CX.5 is empty; use: Identifier.use. None without CX.1."""
     part = components(rep, 8)
@@ -127,7 +135,7 @@ def cx_identifier(rep: Rep, ctx: Context, kind: str = "", use: str = "") -> Json
     system = ctx.system(*authority, code)
     found = identifier(part[1], system, code, extension=check_digit(part[2], part[3]),
                        start=ctx.moment(part[7]) if part[7] else None, end=ctx.moment(part[8]) if part[8] else None,
-                       by=assigner(authority, facility, system))
+                       by=assigner(authority, facility, told(rep, 9), told(rep, 10)))
     return {"use": use, **found} if use else found
 
 
@@ -145,7 +153,7 @@ def ei_identifier(rep: Rep, ctx: Context, kind: str = "") -> Json | None:
         return universal_identifier(universal, scheme)
     authority = (namespace, universal, scheme)
     system = ctx.system(*authority, kind)
-    return identifier(value, system, kind, by=assigner(authority, ("", "", ""), system))
+    return identifier(value, system, kind, by=assigner(authority, NOBODY))
 
 
 @function("hd_system", {"1": "", "2": "", "3": ""})
@@ -162,14 +170,15 @@ def hd_identifier(rep: Rep, ctx: Context) -> Json | None:
         identifier(rep.get(1), ctx.system("")) if rep.get(1) else None)
 
 
-@function("dln_identifier", {"1": "value", "2": "assigner.display", "3": "period.end"}, kept=True)
+@function("dln_identifier", {"1": "value", "2": "assigner.display", "2.1": "assigner.display", "2.2": "assigner.display",
+                             "2.9": "assigner.display", "3": "period.end"}, kept=True)
 def dln_identifier(rep: Rep, ctx: Context) -> Json | None:
     """A driver's licence (DLN) as Identifier of type DL in its issuer's system."""
     value, issuer, end = rep.get(1), rep.get(2), rep.get(3)
     if not value:
         return None
     return identifier(value, ctx.system(issuer, "", "", "DL"), "DL", end=ctx.moment(end) if end else None,
-                      by={"display": issuer} if issuer else None)
+                      by=assigner((issuer, "", ""), NOBODY, told(rep, 2)))
 
 
 @function("pln_identifier", {"1": "value", "2": "type", "3": "assigner.display", "4": "period.end"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from adapter.mapping.functions.identifiers import hd_parts, identifier, universal_identifier
+from adapter.mapping.functions.identifiers import NOBODY, assigner, hd_parts, identifier, universal_identifier
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.model import Json
 
@@ -25,7 +25,8 @@ PL_PARTS = {
     "5": "Location.operationalStatus", "6": "Location.type", "9": "Location.description", "10": "Location.identifier",
     "10.1": "Location.identifier.value", "10.2": "Location.identifier.assigner.display",
     "10.3": "Location.identifier.system", "10.4": "Location.identifier.system",
-    **dict.fromkeys(("11", "11.1", "11.2", "11.3"), "Location.identifier.system")}
+    "11": "Location.identifier.system", "11.1": "Location.identifier.assigner.display", "11.2": "Location.identifier.system",
+    "11.3": "Location.identifier.assigner.identifier.type"}
 
 
 @lru_cache(maxsize=16)
@@ -45,6 +46,7 @@ def pl_location(rep: Rep, ctx: Context) -> Json | None:
     levels = [(kind, n, parts) for n, kind in _LEVELS if any(parts := hd_parts(rep, n))]
     authority = hd_parts(rep, 11)
     system = ctx.system(*(authority if any(authority) else hd_parts(rep, 4)))
+    by = assigner(authority, NOBODY) if any(authority) else None
     if not levels:
         return _described(rep, system, ctx)
     reference = ""
@@ -57,7 +59,7 @@ def pl_location(rep: Rep, ctx: Context) -> Json | None:
             path = value = f"{path}/{name}" if path else name if n == 1 else f"{kind}:{name}"
         else:
             wide = value = f"{wide}/{kind}:{name}" if n != 4 else f"si:{name}"
-        body = _level(kind, name, parts, system, value)
+        body = _level(kind, name, parts, system, value, by)
         if reference:
             body["partOf"] = {"reference": reference}
         if at == len(levels) - 1:
@@ -77,9 +79,9 @@ def _only(rep: Rep, ctx: Context) -> Json | None:
     return {"reference": ctx.emit("Location", f"{system}|{name}", body), "display": name}
 
 
-def _level(kind: str, name: str, parts: tuple[str, str, str], system: str, value: str) -> Json:
-    """The Location of one level: name, physical type, and its identifiers."""
-    identifiers = [identifier(value, system)]
+def _level(kind: str, name: str, parts: tuple[str, str, str], system: str, value: str, by: Json | None = None) -> Json:
+    """The Location of one level: name, physical type, and its identifiers. by: who assigned them."""
+    identifiers = [identifier(value, system, by=by)]
     universal = universal_identifier(parts[1], parts[2])
     if universal:
         identifiers.append(universal)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from adapter.mapping.functions.codes import alternate_code
 from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.reading import components, words
 from adapter.mapping.functions.registry import Context, Rep, function
@@ -16,6 +17,8 @@ from adapter.model import Json
 _CORE = "http://hl7.org/fhir/StructureDefinition/"
 _FAMILY = ((2, _CORE + "humanname-own-prefix"), (3, _CORE + "humanname-own-name"),
            (4, _CORE + "humanname-partner-prefix"), (5, _CORE + "humanname-partner-name"))
+_SAME_USE = frozenset(("L", "D", "M", "N", "TEMP"))
+"""Name types that FHIR's use says without loss; of all others the code stays beside it."""
 _CALLED_BY = [{"url": _CORE + "iso21090-EN-qualifier", "valueCode": "CL"}]
 
 
@@ -43,6 +46,8 @@ def put_codes(kind: str, representation: str, order: str, ctx: Context, name: Js
     extra = ""
     if kind:
         use = ctx.code("name-use", kind)
+        if kind not in _SAME_USE:
+            name["_use"] = alternate_code("0200", kind)
         if use:
             name["use"] = use["code"]
         else:

@@ -27,7 +27,7 @@ def _identifier(rep: Rep, ctx: Context) -> Json | None:
     authority, facility, kind = hd_parts(rep, 6), hd_parts(rep, 8), rep.get(7)
     system = ctx.system(*authority, kind)
     return identifier(value, system, kind, extension=check_digit(rep.get(4), rep.get(5)),
-                      by=assigner(authority, facility, system))
+                      by=assigner(authority, facility))
 
 
 @function("xon_organization", {"1": "Organization.name",

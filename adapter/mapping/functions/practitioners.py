@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from adapter.mapping.functions.identifiers import assigner, check_digit, hd_parts, identifier
+from adapter.mapping.functions.identifiers import NOBODY, assigner, check_digit, hd_parts, identifier, told
+from adapter.mapping.functions.locations import PL_PARTS, pl_location
 from adapter.mapping.functions.names import put_codes, put_family, shown, validity
 from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.reading import components, words
@@ -41,7 +42,8 @@ XCN_PARTS = {
     "16": "drop: the context a name is meant for; R4 has use alone", "17": "Practitioner.name.period",
     "17.1": "Practitioner.name.period.start", "17.2": "Practitioner.name.period.end",
     "18": "Practitioner.name.extension(humanname-assembly-order)", "19": "Practitioner.name.period.start",
-    "20": "Practitioner.name.period.end", "21": "Practitioner.name.suffix[1]", "22": _NO_HOME, "23": _NO_HOME,
+    "20": "Practitioner.name.period.end", "21": "Practitioner.name.suffix[1]",
+    "22": "Practitioner.identifier.assigner.display", "23": "Practitioner.identifier.assigner.display",
     "24": _NO_HOME, "25": _NO_HOME,
 }
 """What becomes of each component of an XCN; all of it is said of the Practitioner, the row's element refers to it."""
@@ -64,7 +66,7 @@ def xcn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     authority, facility, kind = hd_parts(rep, 9), hd_parts(rep, 14), part[13]
     system = ctx.system(*authority, kind)
     body: Json = {"identifier#XCN": [identifier(value, system, kind, extension=check_digit(part[11], part[12]),
-                                                by=assigner(authority, facility, system))]}
+                                                by=assigner(authority, facility, told(rep, 22), told(rep, 23)))]}
     if name:
         body["name#XCN"] = [name]
     if degree:
@@ -139,7 +141,7 @@ def cnn_practitioner(rep: Rep, ctx: Context) -> Json | None:
         return {"display": shown(name) + (f", {degree}" if degree else "")} if name else None
     authority = (rep.get(9), rep.get(10), rep.get(11))
     system = ctx.system(*authority)
-    body: Json = {"identifier#CNN": [identifier(value, system, by=assigner(authority, ("", "", ""), system))]}
+    body: Json = {"identifier#CNN": [identifier(value, system, by=assigner(authority, NOBODY))]}
     if name:
         body["name#CNN"] = [name]
     if degree:
@@ -150,16 +152,18 @@ def cnn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     return reference
 
 
-_ROOM = "drop: where in the house somebody worked; the performer's own location says it"
-
-
-@function("ndl_practitioner_role", {"1": "practitioner", "2": "period.start", "3": "period.end",
-                                    **dict.fromkeys(("4", "5", "6", "7", "8", "9", "10", "11"), _ROOM)})
+@function("ndl_practitioner_role", {
+    "1": "practitioner", "2": "period.start", "3": "period.end",
+    **{f"{int(at) + 3}" + dot + sub: f"location -> {text}" for part, text in PL_PARTS.items()
+       for at, dot, sub in (part.partition("."),) if int(at) < 9}})
 def ndl_practitioner_role(rep: Rep, ctx: Context) -> Json | None:
-    """The person of an NDL with the time of the work, as parts of a PractitionerRole."""
+    """The person of an NDL with the time and the place of the work, as parts of a PractitionerRole."""
     practitioner = cnn_practitioner(rep.component(1), ctx)
     role: Json = {"practitioner": practitioner} if practitioner else {}
     worked = period(rep.get(2), rep.get(3), ctx)
     if worked:
         role["period"] = worked
+    place = pl_location(Rep(rep.d.component.join(rep.parts[3:11]), rep.d), ctx) if len(rep.parts) > 3 else None
+    if place:
+        role["location"] = [place]
     return role or None

@@ -109,17 +109,26 @@ def _known(name: str) -> tuple[str, Container[str] | None] | None:
             return name, V2_TABLES.get(name.removeprefix(V2))
         ours = name.startswith(("http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/"))
         return None if ours else (name, None)
-    arcs = name.split(".")
-    if len(arcs) > 3 and all(a.isascii() and a.isdigit() for a in arcs):
-        return f"urn:oid:{name}", None
-    return None
+    return (f"urn:oid:{name}", None) if is_oid(name) else None
 
 
-def coding_system(name: str, code: str, ctx: Context) -> str:
-    """The URI of a coding system as CWE.3 names it, '' without a name; the sender's own by kind `code-system`."""
+def is_oid(text: str) -> bool:
+    """Whether a text is an OID as FHIR's validator takes them: no arc begins with 0, and some three arcs are not enough."""
+    arcs = text.split(".")
+    return arcs[0] in ("0", "1", "2") and text.rfind(".") > 4 and all(
+        a.isascii() and a.isdigit() and (a == "0" or a[0] != "0") for a in arcs)
+
+
+def coding_system(name: str, code: str, ctx: Context, oid: str = "") -> str:
+    """The URI of a coding system as CWE.3 names it, '' without a name; the sender's own by kind `code-system`.
+
+    oid: CWE.14, which says what a name that nobody else knows stands for.
+    """
     if not name:
         return ""
     known = _known(name)
+    if known is None and oid:
+        known = _known(oid)
     if known is not None and (known[1] is None or code in known[1]):
         return known[0]
     return ctx.system(name, "", "", "code-system")
