@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from adapter.compose.places import Trail, located
+from adapter.compose.places import Trail, located, utc
 from adapter.compose.said import Said
 from adapter.model import Contribution, Json
 
@@ -108,11 +107,6 @@ def _classes(live: Sequence[Contribution]) -> _Line:
     return line
 
 
-def utc(moment: int) -> str:
-    """Microseconds since 1970 as dateTime in UTC, to the second."""
-    return datetime.fromtimestamp(moment // 1_000_000, UTC).isoformat(timespec="seconds")
-
-
 def staff(slots: dict[str, Said], live: Sequence[Contribution], stated: dict[str, Said]) -> None:
     """Let the last event that changed somebody's part (A54, A61) hold until a later snapshot says otherwise.
 
@@ -126,5 +120,3 @@ def staff(slots: dict[str, Said], live: Sequence[Contribution], stated: dict[str
         if snapshot is not None and snapshot.order > one.order.of_snapshot():
             slots[slot] = snapshot
 
-
-__all__ = ["COURSE", "follow", "staff", "utc"]

@@ -6,11 +6,12 @@ Source: COMPOSE, fold inside one source.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapter.compose.course import COURSE, follow, staff
 from adapter.compose.said import Said
 from adapter.model import Contribution, Issue, Key
+
 
 @dataclass(slots=True, kw_only=True)
 class Statement:
@@ -28,7 +29,7 @@ def fold(contributions: Sequence[Contribution]) -> Statement:
     alive = [c for c in contributions if withdrawn is None or c.order.of_snapshot() > withdrawn]
     snapshots = [c for c in alive if c.kind == "snapshot"]
     effects = [c for c in alive if c.kind == "effect"]
-    cancels = sorted((c for c in alive if c.kind == "cancel"), key=lambda c: c.order.of_snapshot())
+    cancels = _ordered([c for c in alive if c.kind == "cancel"], effect=False)
     ties: set[str] = set()
     for c in _ordered(snapshots, effect=False):
         _overlay(statement, c, c.order.of_snapshot(), ties, effect=False)
@@ -48,9 +49,19 @@ def _take(statement: Statement, effects: Sequence[Contribution], cancels: Sequen
     stated = dict(slots)
     for c in live:
         _overlay(statement, c, c.order.of_effect(), ties, effect=True)
-    if effects[0].resource_type == "Encounter" if effects else cancels[0].resource_type == "Encounter":
-        follow(slots, live, cancels)
+    if (*effects, *cancels)[0].resource_type == "Encounter":
+        follow(slots, _once(live), cancels)
         staff(slots, live, stated)
+
+
+def _once(live: Sequence[Contribution]) -> Sequence[Contribution]:
+    """Each event once: told again for the same time, what it said last counts."""
+    told: dict[tuple[str, int], Contribution] = {}
+    for c in live:
+        at = (c.event, c.order.occurred)
+        before = told.pop(at, None)
+        told[at] = replace(c, body={**before.body, **c.body}) if before else c
+    return list(told.values())
 
 
 def _ordered(contributions: Sequence[Contribution], *, effect: bool) -> Sequence[Contribution]:

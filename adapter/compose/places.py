@@ -32,7 +32,7 @@ class Stay:
 
     def entry(self, status: str) -> Json:
         """The stay as member of Encounter.location."""
-        period = {name: _utc(at) for name, at in (("start", self.start), ("end", self.end)) if at is not None}
+        period = {name: utc(at) for name, at in (("start", self.start), ("end", self.end)) if at is not None}
         return {"location": self.place, **({"status": status} if status else {}), **({"period": period} if period else {})}
 
 
@@ -172,20 +172,19 @@ def _put(slots: dict[str, Said], slot: str, stays: list[Stay | None] | list[Stay
 
 def _fitting(entry: Json, slot: str, status: str) -> Json:
     """A place whose status fits that of the visit: nobody is at a place of a visit that is over, or did not begin."""
-    if entry.get("status") != "active":
-        return entry
-    match status:
-        case "finished":
+    match status, entry.get("status"):
+        case "finished", "active":
             return {**entry, "status": "completed"}
-        case "planned":
+        case "planned", "active":
             return {**entry, "status": "planned"}
-        case "cancelled":
+        case ("cancelled", "active" | "planned") | ("finished", "planned"):
             return {name: value for name, value in entry.items() if name != "status"}
-        case "onleave" if slot == _BED:
+        case "onleave", "active" if slot == _BED:
             return {**entry, "status": "reserved"}
         case _:
             return entry
 
 
-def _utc(moment: int) -> str:
+def utc(moment: int) -> str:
+    """Microseconds since 1970 as dateTime in UTC, to the second."""
     return datetime.fromtimestamp(moment // 1_000_000, UTC).isoformat(timespec="seconds")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
+from adapter.mapping.header import load_events
 from adapter.model import Contribution, Json, Kind, Order, OrderBy
 
-RANKS = {"A01": 20, "A04": 20, "A08": 25, "A02": 30, "A03": 40, "A11": 50, "A13": 50, "A40": 60}
-CANCELS = {"A11": ("A01", "A04"), "A13": ("A03",)}
-ALONE = {"A11": "cancelled", "A13": "in-progress"}
+EVENTS = load_events(Path(__file__).parents[2] / "mappings" / "common" / "events.yaml")
+RANKS = {code: event.rank for code, event in EVENTS.items()}
+CANCELS = {code: event.cancels for code, event in EVENTS.items()}
+ALONE = {code: event.alone for code, event in EVENTS.items()}
 
 
 def order(
@@ -65,11 +68,16 @@ def said(
     )
 
 
+def place(bed: str, status: str = "active") -> Json:
+    """An entry of Encounter.location."""
+    return {"location": {"reference": f"Location?beds|{bed}"}, "status": status}
+
+
 def admit(at: int, stated: int | None = None, **more: Any) -> Contribution:
     """An A01's effect: in progress, in bed `bed`."""
     bed = more.pop("bed", f"bed-{at}")
     return said(
-        {"status": "in-progress", "location#PV1-3": [bed], "period.start": f"t{at}"},
+        {"status": "in-progress", "location#PV1-3": [place(bed)], "period.start": f"t{at}"},
         at if stated is None else stated,
         at,
         kind="effect",
@@ -82,7 +90,7 @@ def transfer(at: int, stated: int | None = None, **more: Any) -> Contribution:
     """An A02's effect."""
     bed = more.pop("bed", f"bed-{at}")
     return said(
-        {"status": "in-progress", "location#PV1-3": [bed]},
+        {"status": "in-progress", "location#PV1-3": [place(bed)]},
         at if stated is None else stated,
         at,
         kind="effect",
@@ -104,5 +112,5 @@ def discharge(at: int, stated: int | None = None, **more: Any) -> Contribution:
 
 
 def cancel(event: str, stated: int, of: int | None = None, **more: Any) -> Contribution:
-    """An A11 or A13; of: EVN-6, the time of what it cancels."""
+    """A cancel; of: EVN-6, the time of what it cancels."""
     return said({"status": ALONE[event]}, stated, of, kind="cancel", event=event, **more)

@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.compose.fold import fold
+from adapter.compose.merge import natural
 from adapter.model import Contribution, OrderBy
-from tests.unit.statements import admit, cancel, discharge, said, transfer
+from tests.unit.statements import admit, cancel, discharge, place, said, transfer
 
 
 def values(contributions: Sequence[Contribution]) -> dict[str, Any]:
     """What the fold says, without who said it."""
     return {slot: s.value for slot, s in fold(contributions).slots.items()}
+
+
+def beds(contributions: Sequence[Contribution]) -> list[tuple[str, str]]:
+    """The places, each with its status."""
+    slots = fold(contributions).slots
+    return [(entry["location"]["reference"].partition("|")[2], entry.get("status", ""))
+            for slot in sorted(slots, key=natural) if slot.startswith("location#") for entry in slots[slot].value or []]
 
 
 def codes(contributions: Sequence[Contribution]) -> list[str]:
@@ -25,8 +33,12 @@ def codes(contributions: Sequence[Contribution]) -> list[str]:
 
 # --- any order, any number
 
-SLOTS = ("status", "class", "period.end", "telecom#PID-13", "telecom#PID-14", "location#PV1-3")
+SLOTS = ("class", "period.end", "telecom#PID-13", "telecom#PID-14")
 BODIES = st.dictionaries(st.sampled_from(SLOTS), st.one_of(st.none(), st.integers(0, 3)), min_size=1, max_size=3)
+COURSES = st.fixed_dictionaries({}, optional={
+    "status": st.sampled_from(["planned", "in-progress", "onleave", "finished"]),
+    **dict.fromkeys((f"location#PV1-{n}" for n in (3, 6, 11, 42, 43)),
+                    st.one_of(st.none(), st.sampled_from("ABC").map(lambda bed: [place(bed)])))})
 
 
 @st.composite
@@ -35,14 +47,14 @@ def distinct(draw: st.DrawFn) -> list[Contribution]:
     found: list[Contribution] = []
     for stated in draw(st.lists(st.integers(0, 40), min_size=1, max_size=8, unique=True)):
         kind = draw(st.sampled_from(["snapshot", "snapshot", "effect", "effect", "cancel", "withdraw"]))
-        body = draw(BODIES)
+        body = {**draw(BODIES), **draw(COURSES)}
         more = {"arrival": draw(st.integers(0, 9)), "sequence": draw(st.integers(0, 3))}
         if kind == "snapshot":
             found.append(said(body, stated, **more))
         elif kind == "withdraw":
             found.append(said({}, stated, kind="withdraw", **more))
         elif kind == "effect":
-            event = draw(st.sampled_from(["A01", "A04", "A02", "A03"]))
+            event = draw(st.sampled_from(["A01", "A04", "A02", "A03", "A05", "A06", "A09", "A10", "A15", "A21"]))
             # an effect's own time differs from all others': two a minute apart, whole minutes for what was stated
             found.append(
                 said(
@@ -90,24 +102,19 @@ def test_a_snapshot_stands_by_when_it_was_stated_and_an_effect_by_when_it_happen
     admission, update = admit(600), said({"telecom#PID-13": ["noon"]}, 720)
     late = [said({"telecom#PID-13": ["next day"]}, 2000, 690, event="A03"), discharge(690, 2000)]
     after = transfer(700)
-    assert values([*late, update, admission]) == {
-        "telecom#PID-13": ["next day"],
-        "status": "finished",
-        "period.end": "t690",
-        "period.start": "t600",
-        "location#PV1-3": ["bed-600"],
-    }
-    assert values([after, *late, admission])["location#PV1-3"] == ["bed-700"]
+    found = values([*late, update, admission])
+    assert found["telecom#PID-13"] == ["next day"]
+    assert (found["status"], found["period.end"], found["period.start"]) == ("finished", "t690", "t600")
+    assert beds([*late, update, admission]) == [("bed-600", "completed")]
+    assert beds([after, *late, admission])[0] == ("bed-700", "completed")
 
 
 def test_a_repeated_bed_in_an_update_moves_nobody_however_late() -> None:
-    update = said({"location#PV1-3": ["elsewhere"], "class": "AMB", "status": "planned", "period.end": "x"}, 5000)
-    assert values([update, admit(600)]) == {
-        "status": "in-progress",
-        "location#PV1-3": ["bed-600"],
-        "period.start": "t600",
-        "class": "AMB",
-    }
+    update = said({"location#PV1-3": [place("elsewhere")], "class": "AMB", "status": "planned", "period.end": "x"}, 5000)
+    found = values([update, admit(600)])
+    assert found.keys() == {"status", "location#PV1-3", "period.start", "class"}
+    assert (found["status"], found["period.start"], found["class"]) == ("in-progress", "t600", "AMB")
+    assert beds([update, admit(600)]) == [("bed-600", "active")]
 
 
 def test_updates_alone_give_what_they_say_of_the_course() -> None:
@@ -147,10 +154,10 @@ def test_what_stood_before_stands_again_and_no_opposite_is_written() -> None:
     folded = values(
         [
             said(
-                {"status": "arrived", "location#PV1-3": ["ED"], "class": "EMER"}, 500, 500, kind="effect", event="A04"
+                {"status": "arrived", "location#PV1-3": [place("ED")], "class": "EMER"}, 500, 500, kind="effect", event="A04"
             ),
             said(
-                {"status": "in-progress", "location#PV1-3": ["3W"], "class": "IMP"},
+                {"status": "in-progress", "location#PV1-3": [place("3W")], "class": "IMP"},
                 600,
                 600,
                 kind="effect",
@@ -159,7 +166,9 @@ def test_what_stood_before_stands_again_and_no_opposite_is_written() -> None:
             cancel("A11", 700, 600),
         ]
     )
-    assert folded == {"status": "arrived", "location#PV1-3": ["ED"], "class": "EMER"}
+    assert folded.keys() == {"status", "location#PV1-3", "class"}
+    assert (folded["status"], folded["class"]) == ("arrived", "EMER")
+    assert [entry["location"] for entry in folded["location#PV1-3"]] == [place("ED")["location"]]
 
 
 def test_all_duplicates_of_what_is_cancelled_go() -> None:
@@ -186,7 +195,7 @@ def test_a_cancel_takes_back_effects_never_snapshots() -> None:
 
 def test_only_events_that_it_names_are_cancelled() -> None:
     assert values([admit(600), discharge(700), cancel("A11", 800, 600)])["status"] == "finished"
-    assert values([admit(600), transfer(650), cancel("A11", 800, 600)])["location#PV1-3"] == ["bed-650"]
+    assert beds([admit(600), transfer(650), cancel("A11", 800, 600)]) == [("bed-650", "")]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +216,7 @@ def test_a_cancel_that_found_nothing_is_told(contributions: list[Contribution], 
 def test_of_one_event_told_twice_the_later_statement_counts_whichever_arrives_last() -> None:
     wrong, right = transfer(600, 610, bed="wrong", arrival=9), transfer(600, 620, bed="right", arrival=1)
     for contributions in ([wrong, right], [right, wrong]):
-        assert values(contributions)["location#PV1-3"] == ["right"]
+        assert beds(contributions) == [("right", "active")]
         assert codes(contributions) == []
 
 

@@ -215,14 +215,6 @@ def test_an_mrg_in_another_event_merges_nobody() -> None:
     assert by_type(mapped(adt(PID, "MRG|800002^^^EAST^MR", msh={9: "ADT^A31"})), "Link", "link") == []
 
 
-@pytest.mark.parametrize("event", ["A12"])
-def test_an_event_outside_the_scope_has_no_effect_no_merge_no_deletion(event: str) -> None:
-    raw = adt(PID, "MRG|800002^^^EAST^MR", PV1, msh={9: f"ADT^{event}"}, evn=f"EVN|{event}|20260301081000-0500")
-    found = mapped(raw)
-    assert {c.kind for c in found.contributions} == {"snapshot"}
-    assert ("event-without-effect", "MSH-9.2") in issues(raw)
-
-
 def test_an_unknown_segment_is_told_and_the_rest_counts() -> None:
     assert ("segment-unknown", "ZZZ") in issues(adt(PID, "ZZZ|1"))
     assert by_type(mapped(adt(PID, "ZZZ|1")), "Patient")
