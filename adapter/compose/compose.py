@@ -171,7 +171,7 @@ def _link(body: Json, key: str, person: Person, network: Network, found: set[str
     """Patient.link and active by what became of the person's records (R4 Patient.link; COMPOSE, identity)."""
     links: list[tuple[str, str]] = []
     if key in person.merged:
-        links.extend([(person.merged[key], "replaced-by")] if person.merged[key] in person.records else [])
+        links.extend((home, "replaced-by") for home in [_record(person.merged[key], person)] if home in person.records)
         body["active"] = False
     elif key != person.main:
         if person.main in person.records:
@@ -179,10 +179,15 @@ def _link(body: Json, key: str, person: Person, network: Network, found: set[str
     else:
         links.extend((m, "seealso") for m in sorted(person.records) if m != key and m not in person.merged)
     links.extend((loser, "replaces") for loser, survivor in sorted(person.merged.items())
-                 if survivor == key and loser in person.records)
+                 if _record(survivor, person) == key and loser in person.records)
     if links:
         body["link"] = [{"other": {"reference": network.literal(f"Patient!{other}")}, "type": kind} for other, kind in links]
         found.update(network.literal(f"Patient!{other}") for other, _ in links)
+
+
+def _record(survivor: str, person: Person) -> str:
+    """The record that a survivor of a merge is; the main one where it is a number without a record of its own."""
+    return survivor if survivor in person.records else person.main
 
 
 def hashed(composed: Composed) -> Composed:

@@ -47,7 +47,11 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
             if main != c.key:
                 by_target.setdefault(("Patient", main, ""), []).append(c)
     members = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
-    return Affected(network=network, by_target=by_target, vanished=_vanished(connection, members, by_target, network))
+    vanished = _vanished(connection, members, by_target, network)
+    if links:  # of what was ended nothing may be left to compose
+        over = {target_of(c, network) for c in said if c.resource_type != "Link"} - by_target.keys()
+        vanished += [(t[0], target_id(t, network), t[1]) for t in sorted(over)]
+    return Affected(network=network, by_target=by_target, vanished=list(dict.fromkeys(vanished)))
 
 
 def _persons(connection: Connection, patients: set[str]) -> tuple[dict[str, Person], list[Link]]:
@@ -66,7 +70,7 @@ def _anew(fresh: Sequence[Contribution], touched: Sequence[Contribution], person
     if not links:
         return []
     stirred = {c.patient for c in fresh if c.resource_type == "Patient" or _stirs(c)}
-    entangled = {p for n in links if n.level in _WHOLE for p in (n.patient, n.other)}
+    entangled = {p for n in links if n.level in _WHOLE for p in (n.patient, n.other) if p}
     stirred |= {c.patient for c in touched} & entangled
     changed = linked(stirred, [n for n in links if n.level != "list"]) | (stirred & entangled)
     return list({persons[n].main: persons[n] for n in sorted(changed)}.values())

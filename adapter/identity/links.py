@@ -113,8 +113,8 @@ def standing(links: Sequence[Link]) -> tuple[list[Link], set[frozenset[str]]]:
     if not cuts:
         return counting, set()
     kept = [n for n in counting if not any(_undoes(cut, n) for cut in cuts.get(frozenset((n.patient, n.other)), ()))]
-    again = {frozenset((n.patient, n.other)) for n in kept if n.kind != INFERRED}
-    return kept, cuts.keys() - again
+    apart = cuts.keys() - {frozenset((n.patient, n.other)) for n in kept if n.kind != INFERRED}
+    return [n for n in kept if n.kind != INFERRED or frozenset((n.patient, n.other)) not in apart], apart
 
 
 def _undoes(cut: Link, link: Link) -> bool:

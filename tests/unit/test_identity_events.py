@@ -1,0 +1,287 @@
+"""Merges, moves, links, changes of number and deletions: from real bytes through the public intake to what stands.
+
+The messages are sent in every order; what stands is always the same (HL7 v2 chapter 3; COMPOSE, identity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from adapter.gateway import Gateway
+from adapter.settings import Settings
+from adapter.store.engine import reading
+from adapter.store.schema import RESOURCE
+
+START = datetime(2026, 3, 20, 12, tzinfo=UTC)
+NAMES = {"1": "Tarnhill^Bess", "2": "Tarnhill^Elizabeth", "3": "Quorley^Anna"}
+
+
+def adt(trigger: str, at: int, number: str, *segments: str, account: str = "", visit: str = "", outer: str = "") -> bytes:
+    """A message of hour `at` on 1 March 2026 about the patient of a number; `visit` adds a PV1."""
+    pid = f"PID|1|{outer}|{number}^^^EAST^MR||{NAMES[number]}||19610514|F" + (f"{'|' * 10}{account}^^^EAST^AN" if account else "")
+    pv1 = [f"PV1|1|I|3W^12^A^EAST{'|' * 16}{visit}^^^EAST^VN"] if visit else []
+    time = f"20260301{at:02d}0000"
+    return "\r".join([rf"MSH|^~\&|EXAMPLE|EAST|CARELOOP|NET|{time}||ADT^{trigger}|{trigger}{at}{number}|P|2.5.1",
+                      f"EVN|{trigger}|{time}", pid, *segments, *pv1, ""]).encode()
+
+
+@pytest.fixture(name="gateways")
+def _gateways(tmp_path: Path) -> Iterator[Any]:
+    opened: list[Gateway] = []
+
+    def open_one() -> Gateway:
+        ticks = iter(range(10**6))
+        gateway = Gateway(Settings(data_dir=tmp_path / str(len(opened)), key="00" * 32),
+                          lambda: START + timedelta(seconds=next(ticks)))
+        opened.append(gateway)
+        return gateway
+
+    yield open_one
+    for gateway in opened:
+        gateway.close()
+
+
+def standing(gateway: Gateway) -> dict[str, Any]:
+    """Every resource that stands, by `Type/id`, but for those about the messages themselves."""
+    with reading(gateway.engine) as connection:
+        found = connection.execute(select(RESOURCE).where(RESOURCE.c.deleted == 0)).all()
+    return {f"{r.resource_type}/{r.id}": orjson.loads(r.body) for r in found
+            if r.resource_type not in ("Provenance", "MessageHeader")}
+
+
+def after(gateways: Any, messages: Sequence[bytes]) -> dict[str, Any]:
+    """What stands after these messages, one at a time, the same in every order of arrival."""
+    orders = list(permutations(messages)) if len(messages) < 5 else [tuple(messages), tuple(reversed(messages))]
+    results: list[dict[str, Any]] = []
+    for order in orders:
+        gateway = gateways()
+        for message in order:
+            [ack] = gateway.accept([(message, "test")])
+            assert b"MSA|AA" in ack
+            gateway.work()
+        results.append(standing(gateway))
+    assert all(r == results[0] for r in results), "another order of arrival gives something else"
+    return results[0]
+
+
+def of_type(found: dict[str, Any], resource_type: str) -> list[Any]:
+    return [b for name, b in found.items() if name.startswith(f"{resource_type}/")]
+
+
+def numbers(resource: Any) -> set[str]:
+    return {i["value"] for i in resource["identifier"]}
+
+
+def patient_of(found: dict[str, Any], number: str) -> tuple[str, Any]:
+    """The Patient record that a number names (its current one, not an old one that it took over)."""
+    [(name, body)] = [(n, b) for n, b in found.items() if n.startswith("Patient/")
+                      and any(i["value"] == number and i.get("use") != "old" for i in b["identifier"])]
+    return name, body
+
+
+# --- patients
+
+
+@pytest.mark.parametrize("event", ["A18", "A30", "A34", "A36", "A39", "A40"])
+def test_a_merge_leaves_one_person_whose_old_record_points_to_it(gateways: Any, event: str) -> None:
+    found = after(gateways, [adt("A01", 8, "1", visit="V1"), adt("A01", 9, "2", visit="V2"),
+                             adt(event, 12, "2", "MRG|1^^^EAST^MR")])
+    loser, gone = patient_of(found, "1")
+    survivor, kept = patient_of(found, "2")
+    assert gone["active"] is False
+    assert gone["link"] == [{"other": {"reference": survivor}, "type": "replaced-by"}]
+    assert kept["link"] == [{"other": {"reference": loser}, "type": "replaces"}]
+    assert {e["subject"]["reference"] for e in of_type(found, "Encounter")} == {survivor}
+    assert [n["given"] for n in kept["name"]] == [["Elizabeth"]]
+
+
+@pytest.mark.parametrize("event", ["A30", "A39"])
+def test_a_merge_by_outer_numbers_alone(gateways: Any, event: str) -> None:
+    """Versions before 2.4: MRG-4 goes by PID-2, PID-3 may be the same in both."""
+    found = after(gateways, [adt("A01", 8, "1", visit="V1", outer="E1^^^NET^PI"), adt("A28", 9, "2", outer="E2^^^NET^PI"),
+                             adt(event, 12, "2", "MRG||||E9^^^NET^PI", outer="E2^^^NET^PI")])
+    _, kept = patient_of(found, "2")
+    assert "E9" in {i["value"] for b in of_type(found, "Patient") for i in b["identifier"]}
+    assert any(link["type"] == "replaces" for link in kept.get("link", []))
+
+
+@pytest.mark.parametrize("event", ["A46", "A47"])
+def test_a_change_of_number_keeps_all_that_was_said(gateways: Any, event: str) -> None:
+    mrg = "MRG|1^^^EAST^MR"
+    allergy = "AL1|1|DA|7980^Penicillin^RXN|SV"
+    found = after(gateways, [adt("A28", 8, "1", "PD1||||1234567893^Okonjo^Mary^^^^^^NPI", allergy), adt(event, 12, "2", mrg)])
+    name, kept = patient_of(found, "2")
+    assert {i["value"]: i.get("use") for i in kept["identifier"]} == {"1": "old", "2": None} | {
+        i["value"]: i.get("use") for i in kept["identifier"] if i["value"] not in ("1", "2")}
+    assert kept["generalPractitioner"], "said under the old number"
+    [intolerance] = of_type(found, "AllergyIntolerance")
+    assert intolerance["patient"]["reference"] == name
+
+
+def test_a24_links_two_records_without_merging_them_and_a37_parts_them_again(gateways: Any) -> None:
+    pair = [adt("A28", 8, "1"), adt("A28", 9, "3")]
+    link = adt("A24", 10, "1", "PID|2||3^^^EAST^MR||Quorley^Anna||19610514|F")
+    unlink = adt("A37", 11, "1", "PID|2||3^^^EAST^MR||Quorley^Anna||19610514|F")
+    together = after(gateways, [*pair, link])
+    first, one = patient_of(together, "1")
+    other, two = next((n, b) for n, b in together.items() if n.startswith("Patient/") and n != first)
+    assert [link["type"] for link in one["link"]] == ["seealso"]
+    assert two["link"] == [{"other": {"reference": first}, "type": "refer"}]
+    assert "active" not in two
+    assert {"1", "3"} <= numbers(one), "the main record is composed from both"
+    parted = after(gateways, [*pair, link, unlink])
+    assert "link" not in parted[first]
+    assert "link" not in parted[other]
+    assert numbers(parted[first]) == {"1"}
+
+
+def test_a37_holds_against_links_that_are_only_inferred(gateways: Any) -> None:
+    both = b"\r".join([adt("A28", 8, "1").replace(b"1^^^EAST^MR", b"1^^^EAST^MR~77^^^WEST^MR").rstrip(b"\r"), b""])
+    west = adt("A28", 9, "3").replace(b"3^^^EAST^MR", b"77^^^WEST^MR")
+    unlink = adt("A37", 11, "1", "PID|2||77^^^WEST^MR||Quorley^Anna||19610514|F")
+    found = after(gateways, [both, west, unlink])
+    assert all("link" not in p for p in of_type(found, "Patient"))
+
+
+def test_a37_does_not_undo_a_merge(gateways: Any) -> None:
+    found = after(gateways, [adt("A28", 8, "1"), adt("A28", 9, "2"), adt("A40", 10, "2", "MRG|1^^^EAST^MR"),
+                             adt("A37", 11, "2", "PID|2||1^^^EAST^MR||Tarnhill^Bess||19610514|F")])
+    assert patient_of(found, "1")[1]["active"] is False
+
+
+def test_a43_moves_a_record_from_one_person_to_another(gateways: Any) -> None:
+    found = after(gateways, [
+        adt("A28", 8, "1").replace(b"1^^^EAST^MR", b"1^^^EAST^MR~E1^^^NET^PI"),
+        adt("A28", 9, "3").replace(b"3^^^EAST^MR", b"W3^^^WEST^MR~E2^^^NET^PI"),
+        adt("A28", 9, "2").replace(b"2^^^EAST^MR", b"W2^^^WEST^MR~E1^^^NET^PI"),
+        adt("A43", 12, "1", "MRG|1^^^EAST^MR|||E1^^^NET^PI", outer="E2^^^NET^PI")])
+    people = [numbers(p) for p in of_type(found, "Patient")]
+    assert any({"1", "W3"} <= one for one in people), "one person now"
+    assert not any({"1", "W2"} <= one for one in people)
+
+
+# --- accounts and visits
+
+
+@pytest.mark.parametrize("event", ["A42", "A50"])
+def test_a_visit_under_two_numbers_is_one_visit(gateways: Any, event: str) -> None:
+    diagnosis = "DG1|1||I10^Hypertension^I10||20260301|A"
+    found = after(gateways, [adt("A01", 8, "1", visit="V1").rstrip(b"\r") + f"\r{diagnosis}\r".encode(),
+                             adt("A03", 11, "1", visit="V2"),
+                             adt(event, 12, "1", "MRG|1^^^EAST^MR||||V1^^^EAST^VN", visit="V2")])
+    [visit] = of_type(found, "Encounter")
+    assert visit["status"] == "finished"
+    assert visit["period"]["start"].startswith("2026-03-01T08")
+    assert {i["value"]: i.get("use") for i in visit["identifier"]} == {"V1": "old", "V2": None}
+    [condition] = of_type(found, "Condition")
+    assert condition["encounter"]["reference"] == f"Encounter/{visit['id']}"
+
+
+@pytest.mark.parametrize("event", ["A35", "A36", "A41", "A49"])
+def test_an_account_under_two_numbers_is_one_account(gateways: Any, event: str) -> None:
+    found = after(gateways, [adt("A01", 8, "1", visit="V1", account="K1"),
+                             adt(event, 12, "1", "MRG|1^^^EAST^MR||K1^^^EAST^AN", account="K2")])
+    [account] = of_type(found, "Account")
+    assert {i["value"]: i.get("use") for i in account["identifier"]} == {"K1": "old", "K2": None}
+    [visit] = of_type(found, "Encounter")
+    assert visit["account"] == [{"reference": f"Account/{account['id']}"}]
+
+
+def test_a45_moves_a_visit_and_its_diagnoses_to_the_patient_who_had_it(gateways: Any) -> None:
+    diagnosis = "DG1|1||I10^Hypertension^I10||20260301|A"
+    found = after(gateways, [adt("A01", 8, "1", visit="V1").rstrip(b"\r") + f"\r{diagnosis}\r".encode(),
+                             adt("A01", 9, "1", visit="V5"), adt("A28", 9, "3"),
+                             adt("A45", 12, "3", "MRG|1^^^EAST^MR||||V1^^^EAST^VN", visit="V1")])
+    name, _ = patient_of(found, "3")
+    moved = next(e for e in of_type(found, "Encounter") if "V1" in numbers(e))
+    stayed = next(e for e in of_type(found, "Encounter") if "V5" in numbers(e))
+    assert moved["subject"]["reference"] == name
+    assert stayed["subject"]["reference"] == patient_of(found, "1")[0]
+    [condition] = of_type(found, "Condition")
+    assert condition["subject"]["reference"] == name
+
+
+def test_a44_moves_an_account_with_its_visits(gateways: Any) -> None:
+    found = after(gateways, [adt("A01", 8, "1", visit="V1", account="K1"), adt("A28", 9, "3"),
+                             adt("A44", 12, "3", "MRG|1^^^EAST^MR||K1^^^EAST^AN", account="K1")])
+    name, _ = patient_of(found, "3")
+    [account], [visit] = of_type(found, "Account"), of_type(found, "Encounter")
+    assert account["subject"] == [{"reference": name}]
+    assert visit["subject"]["reference"] == name
+
+
+def test_several_visits_moved_by_one_message(gateways: Any) -> None:
+    pairs = ["MRG|1^^^EAST^MR||||V1^^^EAST^VN", f"PV1|1|I|3W{'|' * 16}V1^^^EAST^VN",
+             "MRG|1^^^EAST^MR||||V2^^^EAST^VN", f"PV1|1|I|3W{'|' * 16}V2^^^EAST^VN"]
+    found = after(gateways, [adt("A01", 8, "1", visit="V1"), adt("A01", 9, "1", visit="V2"), adt("A45", 12, "3", *pairs)])
+    name, _ = patient_of(found, "3")
+    assert {e["subject"]["reference"] for e in of_type(found, "Encounter")} == {name}
+
+
+# --- deletions
+
+
+def test_a29_ends_what_this_source_said_of_a_person_and_nothing_shared(gateways: Any) -> None:
+    practitioner = "PD1||||1234567893^Okonjo^Mary^^^^^^NPI"
+    before = [adt("A01", 8, "1", practitioner, "AL1|1|DA|7980^Penicillin^RXN|SV", visit="V1"),
+              adt("A01", 9, "3", practitioner, visit="V2")]
+    found = after(gateways, [*before, adt("A29", 12, "1")])
+    assert patient_of(found, "1")[1]["active"] is False
+    assert of_type(found, "AllergyIntolerance") == []
+    [visit] = of_type(found, "Encounter")
+    assert visit["subject"]["reference"] == patient_of(found, "3")[0]
+    assert of_type(found, "Practitioner")
+    assert of_type(found, "Location")
+    again = after(gateways, [*before, adt("A29", 12, "1"), adt("A28", 13, "1")])
+    assert "active" not in patient_of(again, "1")[1]
+
+
+def test_a23_purges_what_was_told_of_a_visit_but_not_that_it_was(gateways: Any) -> None:
+    diagnosis = "DG1|1||I10^Hypertension^I10||20260301|A"
+    found = after(gateways, [adt("A01", 8, "1", visit="V1").rstrip(b"\r") + f"\r{diagnosis}\r".encode(),
+                             adt("A03", 10, "1", visit="V1"), adt("A23", 12, "1", visit="V1")])
+    [visit] = of_type(found, "Encounter")
+    assert (visit["status"], visit["class"]["code"]) == ("finished", "IMP")
+    assert visit["period"]["end"].startswith("2026-03-01T10")
+    assert of_type(found, "Condition") == []
+    assert "diagnosis" not in visit
+
+
+# --- lists
+
+
+PENICILLIN, NUTS, LATEX = "AL1|1|DA|7980^Penicillin^RXN|SV", "AL1|2|FA|NUT^Peanut^L|MO", "AL1|3|EA|LTX^Latex^L|MI"
+
+
+def allergies(found: dict[str, Any]) -> set[str]:
+    return {a["code"]["coding"][0]["code"] for a in of_type(found, "AllergyIntolerance")}
+
+
+def test_a_later_list_replaces_this_senders_list_and_an_absent_one_says_nothing(gateways: Any) -> None:
+    first, second = adt("A28", 8, "1", PENICILLIN, NUTS), adt("A31", 9, "1", NUTS, LATEX)
+    assert allergies(after(gateways, [first, second])) == {"NUT", "LTX"}
+    assert allergies(after(gateways, [first, second, adt("A31", 10, "1")])) == {"NUT", "LTX"}
+    assert allergies(after(gateways, [first, second, adt("A31", 10, "1", PENICILLIN)])) == {"7980"}
+    assert allergies(after(gateways, [first, second, *[adt("A31", 10, "1", PENICILLIN)] * 2])) == {"7980"}
+
+
+def test_one_senders_list_says_nothing_of_what_another_listed(gateways: Any) -> None:
+    other = adt("A28", 9, "1", LATEX).replace(b"|EXAMPLE|EAST|", b"|EXAMPLE|WEST|")
+    assert allergies(after(gateways, [adt("A28", 8, "1", PENICILLIN), other])) == {"7980", "LTX"}
+
+
+def test_the_list_of_diagnoses_is_that_of_its_visit(gateways: Any) -> None:
+    def told(trigger: str, at: int, visit: str, *codes: str) -> bytes:
+        segments = "".join(f"DG1|{n}||{code}^x^I10||20260301|A\r" for n, code in enumerate(codes, 1))
+        return adt(trigger, at, "1", visit=visit).rstrip(b"\r") + f"\r{segments}".encode()
+
+    found = after(gateways, [told("A01", 8, "V1", "I10", "E11.9"), told("A01", 9, "V2", "J18.9"), told("A08", 10, "V1", "I10")])
+    assert sorted(c["code"]["coding"][0]["code"] for c in of_type(found, "Condition")) == ["I10", "J18.9"]
