@@ -35,7 +35,7 @@ _TRIPLETS = ((1, 2, 3, 7, 14), (4, 5, 6, 8, 17), (10, 11, 12, 13, 20))
 
 
 @lru_cache(maxsize=4096)
-def _named(name: str) -> Json:
+def named(name: str) -> Json:
     """What stands beside a URI: the name it replaces. Shared: never change it."""
     return {"extension": [{"url": _CORE + "originalText", "valueString": name}]}
 
@@ -70,7 +70,7 @@ def _coding(rep: Rep, triplet: tuple[int, int, int, int, int], default: str, ctx
         if name:
             coding["system"] = coding_system(name, code, ctx, oid)
             if sent and sent not in coding["system"]:
-                coding["_system"] = _named(sent)
+                coding["_system"] = named(sent)
         if version:
             coding["version"] = version
         coding["code"] = code
@@ -199,12 +199,18 @@ def cwe_coding(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Jso
 
 @function("cwe_alternate_codes", {at: text if text.startswith("drop: ") else f"extension(alternate-codes).{text}"
                                   for at, text in CWE_PARTS.items()}, kept=True)
-def cwe_alternate_codes(rep: Rep, ctx: Context, table: str = "", source: str = "") -> Json | None:
-    """What was sent, to stand beside an element that holds a bare code (`to: _gender`); None where the code says it all."""
+def cwe_alternate_codes(rep: Rep, ctx: Context, table: str = "", source: str = "", default: str = "") -> Json | None:
+    """What was sent, to stand beside an element that holds a bare code (`to: _gender`); None where the code says it all.
+
+    default: what the element holds where the concept map knows no code; without it the element is empty then, and nothing
+    can stand beside it (a validator asks for the code).
+    """
     sent = _sent(rep, ctx, table, source)
     if not sent:
         return None
     target = _target(rep, ctx, table) if table else None
+    if table and target is None and not default:
+        return None
     codings: list[Json] = sent.get("coding", [])
     if target is not None and len(codings) == 1 and "text" not in sent and codings[0].keys() <= {"system", "code"} \
             and codings[0].get("code") == target["code"]:

@@ -190,15 +190,18 @@ def _system(use: str, equipment: str, internet: bool, value: str, ctx: Context) 
 
 def _put_use(code: str, equipment: str, default: str, ctx: Context, point: Json) -> None:
     """ContactPoint.use: a cellular phone is mobile, else by the use code (table 0201), which stays beside it."""
-    if code:
-        point["_use"] = alternate_code("0201", code)
+    coded = ctx.code("telecom-use", code) if code else None
     if equipment == "CP":
         point["use"] = "mobile"
-        return
-    coded = ctx.code("telecom-use", code) if code else None
-    if coded:
+    elif coded:
         point["use"] = coded["code"]
-    elif code and code not in V2_TABLES["0201"]:
-        ctx.issue("unknown-code", "telecom-use")
-    if default and "use" not in point:
+    elif default:
         point["use"] = default
+    if not code:
+        return
+    if not coded and code not in V2_TABLES["0201"]:
+        ctx.issue("unknown-code", "telecom-use")
+    if "use" in point:
+        point["_use"] = alternate_code("0201", code)
+    else:
+        point["extension"] = [*point.get("extension", ()), *alternate_code("0201", code)["extension"]]

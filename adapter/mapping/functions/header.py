@@ -16,7 +16,7 @@ from adapter.model import Json
 AGENT_TYPES = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
-@function("hd_name", {"1": ""}, kept=True)
+@function("hd_name", {"1": "", **dict.fromkeys(("2", "3"), "drop: the endpoint beside the name holds it")}, kept=True)
 def hd_name(rep: Rep, ctx: Any) -> str | None:
     """The namespace of an HD."""
     return rep.get(1) or None

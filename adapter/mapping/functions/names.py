@@ -46,20 +46,22 @@ def put_codes(kind: str, representation: str, order: str, ctx: Context, name: Js
     extra = ""
     if kind:
         use = ctx.code("name-use", kind)
-        if kind not in _SAME_USE:
-            name["_use"] = alternate_code("0200", kind)
         if use:
             name["use"] = use["code"]
+            if kind not in _SAME_USE:
+                name["_use"] = alternate_code("0200", kind)
         else:
             entity = ctx.code("name-use-entity", kind)
             extra = entity["code"] if entity else ""
             if not entity and kind not in V2_TABLES["0200"]:
                 ctx.issue("unknown-code", "name-use")
+    if kind and "use" not in name:
+        name["extension"] = [*alternate_code("0200", kind)["extension"]]
     if extra or representation or order:
         extension = _extensions(_mapped("name-assembly", order, ctx),
                                 _mapped("name-representation", representation, ctx), extra)
         if extension:
-            name["extension"] = list(extension)
+            name["extension"] = [*extension, *name.get("extension", ())]
 
 
 def _mapped(table: str, code: str, ctx: Context) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.mapping.functions.codes import CWE_PARTS, cwe_codeable_concept, named
 from adapter.mapping.functions.organizations import xon_organization
 from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
 from adapter.model import Json
@@ -20,48 +21,60 @@ CODED = {"1": "code", "2": "code.text", "3": "code.system", "4": "code", "5": "c
 """What becomes of the parts of a CWE in an extension that holds one CodeableConcept under `code`."""
 
 
-@function("us_core_race", {"1": "ombCategory", "2": "text", "3": "ombCategory", "9": "text"})
+_OMB_PARTS = {**dict.fromkeys(("1", "4", "10"), "ombCategory or detailed"),
+              **dict.fromkeys(("3", "6", "12"), "ombCategory or detailed.system"),
+              **dict.fromkeys(("2", "5", "9", "11"), "text")}
+"""What becomes of the parts of a CWE in US Core's extensions of race and ethnicity."""
+
+
+@function("us_core_race", _OMB_PARTS)
 def us_core_race(reps: list[Rep], ctx: Any) -> Json | None:
-    """PID-10, all repetitions, as the one US Core race extension; a code outside the OMB's five is kept as text."""
-    return _omb(reps, ctx, "race", RACES, "us-core-race", many=True)
+    """PID-10, all repetitions, as the one US Core race extension; a code that is not the CDC's is kept as text."""
+    return _omb(reps, ctx, "race", RACES, "us-core-race", 5)
 
 
-@function("us_core_ethnicity", {"1": "ombCategory", "2": "text", "3": "ombCategory", "9": "text"})
+@function("us_core_ethnicity", _OMB_PARTS)
 def us_core_ethnicity(reps: list[Rep], ctx: Any) -> Json | None:
-    """PID-22 as the US Core ethnicity extension; a code outside the OMB's two is kept as text."""
-    return _omb(reps, ctx, "ethnicity", ETHNICITIES, "us-core-ethnicity", many=False)
+    """PID-22 as the US Core ethnicity extension; a code that is not the CDC's is kept as text."""
+    return _omb(reps, ctx, "ethnicity", ETHNICITIES, "us-core-ethnicity", 1)
 
 
-def _omb(reps: list[Rep], ctx: Any, table: str, known: frozenset[str], profile: str, *, many: bool) -> Json | None:
-    categories: list[str] = []
-    texts: list[str] = []
+def _omb(reps: list[Rep], ctx: Any, table: str, known: frozenset[str], profile: str, most: int) -> Json | None:
+    """The extension of the OMB's categories (at most so many), the CDC's finer codes, and all words."""
+    categories: dict[str, Json] = {}
+    detailed: dict[str, Json] = {}
+    texts: dict[str, None] = {}
     for rep in reps:
-        code = rep.get(1)
-        mapped: Json = (ctx.code(table, code) if code else None) or {}
-        found = code if code in known else str(mapped.get("code", ""))
-        if found in known and found not in categories and (many or not categories):
-            categories.append(found)
-        elif code and found not in known:
-            ctx.issue("unknown-code")
-        text = rep.get(9) or rep.get(2) or code
-        if text and text not in texts:
-            texts.append(text)
+        found = False
+        for at in (1, 4, 10):
+            code, name = rep.get(at), rep.get(at + 2)
+            coding = _cdc(code, known, ctx.code(table, code)) if code else None
+            if coding is not None:
+                found = True
+                kind = categories if coding["code"] in known else detailed
+                kind.setdefault(coding["code"], {**coding, "_system": named(name)} if name and name not in OMB else coding)
+        if rep.get(1) and not found:
+            ctx.issue("unknown-code", table)
+        texts.update(dict.fromkeys(t for t in (rep.get(9) or rep.get(2) or rep.get(1), rep.get(5), rep.get(11)) if t))
     if not texts:
         return None
-    parts: list[Json] = [{"url": "ombCategory", "valueCoding": {"system": OMB, "code": c}} for c in categories[:5]]
+    parts: list[Json] = [{"url": "ombCategory", "valueCoding": c} for c in [*categories.values()][:most]]
+    parts += [{"url": "detailed", "valueCoding": c} for c in detailed.values()]
     parts.append({"url": "text", "valueString": ", ".join(texts)})
     return {"url": f"{US_CORE}/{profile}", "extension": parts}
 
 
-@function("cwe_bcp47", {"1": "coding[0].code", "2": "text", "3": "drop: the BCP 47 code says it", "9": "text"}, kept=True)
+def _cdc(code: str, known: frozenset[str], mapped: Json | None) -> Json | None:
+    """The CDC's code of race and ethnicity that a code is or is mapped to, as Coding; None where it is none."""
+    if code in known:
+        return {"system": OMB, "code": code}
+    return {"system": OMB, "code": mapped["code"]} if mapped is not None and mapped["system"] == OMB else None
+
+
+@function("cwe_bcp47", CWE_PARTS, kept=True)
 def cwe_bcp47(rep: Rep, ctx: Any) -> Json | None:
-    """A language as BCP 47 code with the sender's own as text: RelatedPerson allows no coding of another system here."""
-    found = ctx.code("language", rep.get(1)) if rep.get(1) else None
-    if rep.get(1) and not found:
-        ctx.issue("unknown-code")
-    text = rep.get(9) or rep.get(2) or rep.get(1)
-    concept: Json = {"coding": [found]} if found else {}
-    return {**concept, "text": text} if text else None
+    """A language in BCP 47, the sender's own codes beside it: the element allows no coding of another system."""
+    return cwe_codeable_concept(rep, ctx, table="language")
 
 
 @function("birth_time", {"1": "extension(patient-birthTime)"}, kept=True)
