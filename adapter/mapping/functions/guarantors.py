@@ -1,0 +1,152 @@
+"""Functions for GT1: who pays the bill. The guide leaves GT1 out; R4 has Account.guarantor for it.
+
+The guarantor is the patient, a RelatedPerson or an Organization. Where they work, and whom to ask about the bill, are
+Patient.contact: the organization for which a contact is working, and the billing contact person (table 0131, BP).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.mapping.functions.codes import cwe_codeable_concept
+from adapter.mapping.functions.contacts import xtn_contact_point
+from adapter.mapping.functions.identifiers import cx_identifier
+from adapter.mapping.functions.insurance import made, organization_body
+from adapter.mapping.functions.names import xpn_human_name
+from adapter.mapping.functions.organizations import xon_organization
+from adapter.mapping.functions.primitives import yes_no_boolean
+from adapter.mapping.functions.registry import function
+from adapter.mapping.functions.related import described, is_patient, parts_of, related_person
+from adapter.model import Json
+
+_PERSON = {2: "identifier", 3: "name", 5: "address", 6: "home", 7: "work", 8: "birth", 9: "gender", 11: "relationship",
+           12: "ssn", 19: "employee", 36: "language", 44: "ethnicity", 55: "race"}
+_CONTACT_ROLE = "http://terminology.hl7.org/CodeSystem/v2-0131"
+
+
+def _role(code: str, display: str) -> Json:
+    return {"coding": [{"system": _CONTACT_ROLE, "code": code, "display": display}]}
+
+
+_BILLING, _EMPLOYER = _role("BP", "Billing contact person"), _role("E", "Employer")
+
+
+def _applies(ctx: Any, account: bool) -> bool:
+    """Whether this map is the one that says it: with the account that PID-18 names, or one of the guarantors' own."""
+    return bool(ctx.account) == account
+
+
+def _is_organization(segment: Any) -> bool:
+    return bool(segment.raw(21)) and not segment.raw(3)
+
+
+@function("gt1_account_status", {})
+def gt1_account_status(segment: Any, ctx: Any) -> str | None:
+    """Active, for the account that a guarantor without PID-18 needs."""
+    del segment
+    return None if ctx.account else "active"
+
+
+@function("gt1_subject", {})
+def gt1_subject(segment: Any, ctx: Any) -> Json | None:
+    """The patient, for the account that a guarantor without PID-18 needs."""
+    del segment
+    return None if ctx.account else {"reference": f"Patient?{ctx.patient}"}
+
+
+@function("gt1_guarantor", {"13": "period.start", "14": "period.end", "21": "party(Organization)", "22": "onHold",
+                            **{f"21.{n}": "party(Organization)" for n in range(1, 11)}, **parts_of(_PERSON)})
+def gt1_guarantor(segment: Any, ctx: Any, account: bool = True) -> Json | None:
+    """A GT1 as Account.guarantor. account: of the account that PID-18 names, else of one of the guarantors' own."""
+    party = _party(segment, ctx) if _applies(ctx, account) else None
+    if not party:
+        return None
+    found: Json = {"party": party}
+    hold = yes_no_boolean(segment.first(22), ctx) if segment.raw(22) else None
+    if hold is not None:
+        found["onHold"] = hold
+    period = {name: ctx.moment(segment.first(n).get(1)) for name, n in (("start", 13), ("end", 14)) if segment.raw(n)}
+    kept = {name: moment for name, moment in period.items() if moment}
+    return {**found, "period": kept} if kept else found
+
+
+def _party(segment: Any, ctx: Any) -> Json | None:
+    if is_patient(segment.first(11).get(1), ctx):
+        return {"reference": f"Patient?{ctx.patient}"}
+    if _is_organization(segment):
+        party: Json | None = xon_organization(segment.first(21), ctx)
+        if party and "reference" in party:
+            body = organization_body(segment, ctx, 0, 5, 7)
+            ctx.emit("Organization", party["reference"].partition("?")[2], {**body, **_contact_of(segment, ctx)})
+        return party
+    number = segment.first(2).get(1) or segment.first(3).plain()
+    if not number:
+        return None
+    builder = related_person(f"{ctx.local}:RelatedPerson|{ctx.patient}/guarantor/{number}", ctx)
+    described(builder, ctx, segment, _PERSON)
+    return {"reference": builder.symbol}
+
+
+def _contact_of(segment: Any, ctx: Any) -> Json:
+    """GT1-45 and GT1-46 as the slot of a guaranteeing organization's contact."""
+    contact = _asked(segment, ctx)
+    return {"contact#GT1-45": [contact]} if contact else {}
+
+
+def _asked(segment: Any, ctx: Any) -> Json:
+    """Whom to ask about the bill: GT1-45 by name, GT1-46 by telephone."""
+    names = made(xpn_human_name, segment.reps(45), ctx)
+    ways = made(xtn_contact_point, segment.reps(46), ctx)
+    return {**({"name": names[0]} if names else {}), **({"telecom": ways} if ways else {})} if names or ways else {}
+
+
+_BY = {"16": "organization.name", "51": "organization", "17": "organization.address", "18": "organization.telecom",
+       "29": "organization.identifier"}
+_EMPLOYER_PARTS = {f"{n}{c}": place for n, place in _BY.items() for c in ("", *(f".{i}" for i in range(1, 24)))}
+
+
+@function("gt1_employer", _EMPLOYER_PARTS)
+def gt1_employer(segment: Any, ctx: Any) -> Json | None:
+    """The guarantor's employer: Patient.contact of the guarantor, working for it; the patient's own is a contact of role E."""
+    employer = _employer(segment, ctx)
+    if not employer:
+        return None
+    names = made(xpn_human_name, segment.reps(3), ctx)
+    if is_patient(segment.first(11).get(1), ctx) or not names:
+        return {"relationship": [_EMPLOYER], "organization": employer}
+    relation = cwe_codeable_concept(segment.first(11), ctx, table="relationship") if segment.raw(11) else None
+    return {**({"relationship": [relation]} if relation else {}), "name": names[0], "organization": employer}
+
+
+def _employer(segment: Any, ctx: Any) -> Json | None:
+    """GT1-51 (else the name GT1-16) with address GT1-17, telephone GT1-18 and numbers GT1-29, stated as Organization."""
+    body = organization_body(segment, ctx, 0, 17, 18)
+    numbers = made(cx_identifier, segment.reps(29), ctx)
+    if numbers:
+        body["identifier#GT1-29"] = numbers
+    name = segment.first(16).get(1)
+    if segment.raw(51):
+        found: Json | None = xon_organization(segment.first(51), ctx)
+        if found and "reference" in found:
+            alias = {"alias#GT1-16": [name]} if name and name != segment.first(51).get(1) else {}
+            ctx.emit("Organization", found["reference"].partition("?")[2], {**body, **alias})
+        return found
+    if not name and not numbers:
+        return None
+    key = f"{numbers[0]['system']}|{numbers[0]['value']}" if numbers else f"{ctx.local}:employer|{name}"
+    return {"reference": ctx.emit("Organization", key, {**body, **({"name": name} if name else {})}),
+            **({"display": name} if name else {})}
+
+
+_CONTACT = {"45": "name", "46": "telecom", "48": "relationship"}
+
+
+@function("gt1_billing_contact", {f"{n}{c}": place for n, place in _CONTACT.items()
+                                  for c in ("", *(f".{i}" for i in range(1, 24)))})
+def gt1_billing_contact(segment: Any, ctx: Any) -> Json | None:
+    """Whom to ask about the bill (GT1-45, GT1-46) as Patient.contact of role BP, beside their own relationship (GT1-48)."""
+    contact = _asked(segment, ctx)
+    if not contact or _is_organization(segment):
+        return None
+    relation = cwe_codeable_concept(segment.first(48), ctx, table="relationship") if segment.raw(48) else None
+    return {"relationship": [_BILLING, *([relation] if relation else [])], **contact}
