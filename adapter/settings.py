@@ -6,8 +6,9 @@ import os
 import secrets
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 HOME = Path(__file__).resolve().parent.parent
@@ -26,6 +27,45 @@ class Settings(BaseSettings):
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
     key: str = Field("", description="installation key for resource ids (hex); empty: kept in the data folder")
     mappings: Path = Field(HOME / "mappings", description="folder of the feeds")
+
+    @field_validator("fhir_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        try:
+            address = urlsplit(value)
+            sound = not value or (address.scheme in ("http", "https") and bool(address.hostname))
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError("not an address of a FHIR server - write https://host/fhir")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_address(cls, value: str) -> str:
+        if value and value.partition(":")[0].partition("+")[0] not in ("sqlite", "postgresql"):
+            raise ValueError("not a database that is supported - write sqlite:///file or postgresql://user@host/name")
+        return value
+
+    @field_validator("key")
+    @classmethod
+    def _hexadecimal(cls, value: str) -> str:
+        try:
+            bytes.fromhex(value)
+        except ValueError:
+            raise ValueError("not hexadecimal - write an even number of digits 0 to 9 and a to f") from None
+        return value
+
+    @field_validator("http", "mllp")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            sound = 0 <= host_port(value)[1] < 65536
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError("not host:port - write 127.0.0.1:8000")
+        return value
 
     def database(self) -> str:
         """The SQLAlchemy URL in force."""

@@ -144,11 +144,7 @@ def _capabilities(held: Capabilities) -> Iterator[Finding]:
 def _ports(settings: Settings) -> Iterator[Finding]:
     running = _answers(settings.http)
     for what, variable, address in (("web", "CARELOOP_HTTP", settings.http), ("MLLP", "CARELOOP_MLLP", settings.mllp)):
-        try:
-            host, port = host_port(address)
-        except ValueError:
-            yield _unsound(what, f"{address} is not host:port", f"correct {variable}")
-            continue
+        host, port = host_port(address)
         if not is_loopback(host):
             yield _unsound(what, f"{address} can be reached from elsewhere, and sign-in is not built yet",
                            f"set {variable} to 127.0.0.1:{port}")

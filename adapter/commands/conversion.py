@@ -29,9 +29,12 @@ class Writer:
     _written: dict[Path, Path] = field(default_factory=dict[Path, Path])
 
     def prepare(self, files: list[Path]) -> None:
-        """Make the folder. Raises click.UsageError where two files would be written to one name."""
+        """Make the folder. Raises click.UsageError where it cannot be made, or two files would be written to one name."""
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise click.UsageError(f"--out: {self.folder} cannot be made ({error.strerror}): name another folder") from None
         if self.folder is not None or self.loss or self.explain:
             stems: dict[str, Path] = {}
             for file in files:
@@ -79,6 +82,8 @@ def convert(paths: tuple[Path, ...], feed: str | None, out: Path | None, loss: b
     Exit 0 all converted, 1 some refused, 2 wrong usage.
     """
     chosen = settings()
+    if not chosen.mappings.is_dir():
+        raise click.UsageError(f"{chosen.mappings} is not a folder: set CARELOOP_MAPPINGS")
     files = found(paths, _SUFFIXES)
     tune_memory()
     converter = Converter(feeds=open_feeds(chosen.mappings), key=_key(chosen), feed=feed, trace=loss or explain)
@@ -94,7 +99,7 @@ def convert(paths: tuple[Path, ...], feed: str | None, out: Path | None, loss: b
                 writer.write(outcome, outcome.conversion)
             for number, issue in outcome.refusals:
                 refused = True
-                click.echo(told(file, number, issue), err=True)
+                click.echo(told(file, number, issue, outcome.others), err=True)
     if refused:
         raise SystemExit(1)
 
@@ -107,4 +112,5 @@ def _key(chosen: Settings) -> bytes:
         raise click.ClickException(f"no key for ids can be kept in {chosen.data_dir} ({error.strerror}) - "
                                    "set CARELOOP_DATA_DIR, or CARELOOP_KEY") from None
     except ValueError:
-        raise click.ClickException("the key for ids is not hexadecimal - correct CARELOOP_KEY") from None
+        raise click.ClickException(f"{chosen.data_dir / 'installation.key'} is not hexadecimal - put the key back, or set "
+                                   "CARELOOP_KEY") from None

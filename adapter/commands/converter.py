@@ -17,12 +17,16 @@ from adapter.pipeline import Conversion, Feeds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One message, or one CSV file: what it became, or why it (or a row of it) was refused."""
+    """One message, or one CSV file: what it became, or why it (or a row of it) was refused.
+
+    others: the reasons beside the first, where one message was refused for several.
+    """
 
     file: Path
     number: int
     conversion: Conversion | None
     refusals: tuple[tuple[int, Issue], ...] = ()
+    others: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,8 @@ class Converter:
         try:
             conversion = pipeline.convert(received, self.feeds, self.key, self.trace)
         except Exception as error:
-            return Outcome(file=path, number=number, conversion=None, refusals=((number, _issue(error)),))
+            others = error.issues[1:] if isinstance(error, Rejected) else ()
+            return Outcome(file=path, number=number, conversion=None, refusals=((number, _issue(error)),), others=others)
         return Outcome(file=path, number=number, conversion=conversion)
 
     def _csv(self, path: Path) -> Outcome:

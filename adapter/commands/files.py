@@ -32,7 +32,9 @@ def _below(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
             yield path
 
 
-def told(file: Path, number: int, issue: Issue) -> bytes:
-    """One refusal as a JSON line: file, message (its number, or the row), code, place, next step."""
-    return orjson.dumps({"file": str(file), "message": number, "code": issue.code, "place": issue.place,
-                         "next_step": kind_of(issue).next_step, "told": message(issue)})
+def told(file: Path, number: int, issue: Issue, others: Sequence[Issue] = ()) -> bytes:
+    """One refusal as a JSON line: file, message (its number, or the row), code, place, next step; other reasons there are."""
+    line = {"file": str(file), "message": number, "code": issue.code, "place": issue.place,
+            "next_step": kind_of(issue).next_step, "told": message(issue)}
+    more = [{"code": one.code, "place": one.place, "told": message(one)} for one in others]
+    return orjson.dumps({**line, "others": more} if more else line)

@@ -21,8 +21,13 @@ def settings() -> Settings:
     try:
         return Settings()  # pyright: ignore[reportCallIssue] - pydantic-settings fills the fields
     except ValidationError as error:
-        told = [f"CARELOOP_{'_'.join(str(part) for part in e['loc']).upper()}: {e['msg']}" for e in error.errors()]
+        told = [f"CARELOOP_{'_'.join(str(part) for part in e['loc']).upper()}: {_told(e['msg'])}" for e in error.errors()]
         raise click.UsageError("; ".join(told)) from None
+
+
+def _told(text: str) -> str:
+    """What is wrong with a setting, as our own checks say it."""
+    return text.removeprefix("Value error, ")
 
 
 @contextmanager

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.cli import main
 from adapter.conformance.dictionary import PROFILES, structure_of, versions
 from adapter.conformance.sequence import check_sequence
 from adapter.errors import Defect, Rejected
@@ -214,3 +217,16 @@ def test_every_order_that_the_structure_allows_has_no_finding(data: st.DataObjec
         return found
 
     assert check_sequence(known[0], known[1], walk(known[1])) == []
+
+
+def test_convert_tells_every_reason_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds(tmp_path, "strict: true")
+    monkeypatch.setenv("CARELOOP_MAPPINGS", str(tmp_path / "mappings"))
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "store"))
+    (tmp_path / "bad.hl7").write_bytes(without("PV1").replace(b"19700101", b"19700131x"))
+    result = CliRunner().invoke(main, ["convert", str(tmp_path / "bad.hl7")])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    told = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [(one["code"], one["place"]) for one in told] == [("refused-sequence", "PV1")]
+    assert [(one["code"], one["place"]) for one in told[0]["others"]] == [("refused-form", "PID-7.1")]

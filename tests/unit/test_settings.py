@@ -1,0 +1,50 @@
+"""A setting that cannot be used is told in one line that names it, before anything is done; its value is never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from adapter.cli import main
+from adapter.settings import HOME
+
+MESSAGE = HOME / "fixtures" / "hl7v2" / "A01" / "admission.hl7"
+
+
+@pytest.mark.parametrize("command", [["queue"], ["doctor"], ["check"], ["convert", str(MESSAGE)], ["gaps"], ["serve"]])
+@pytest.mark.parametrize(("name", "value"), [
+    ("FHIR_URL", "ftp://secret"), ("FHIR_URL", "http://"), ("FHIR_URL", "secret"), ("KEY", "secret"), ("KEY", "abc"),
+    ("DATABASE_URL", "mysql://secret@host/x"), ("DATABASE_URL", "secret"), ("HTTP", "secret"), ("HTTP", "127.0.0.1:99999"),
+    ("MLLP", "secret"), ("AUTH", "secret"),
+])
+def test_a_setting_that_cannot_be_used(name: str, value: str, command: list[str], monkeypatch: pytest.MonkeyPatch,
+                                       tmp_path: Path) -> None:
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "store"))
+    monkeypatch.setenv(f"CARELOOP_{name}", value)
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2, result.output
+    told = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert len(told) == 1
+    assert f"CARELOOP_{name}: " in told[0]
+    assert "secret" not in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_folder_of_mappings_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CARELOOP_MAPPINGS", str(tmp_path / "nowhere"))
+    for command in (["check"], ["convert", str(MESSAGE)]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 2
+        assert "CARELOOP_MAPPINGS" in result.output
+
+
+@pytest.mark.parametrize("below", ["file", "file/deeper/still"])
+def test_an_output_folder_that_cannot_be_made(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = CliRunner().invoke(main, ["convert", str(MESSAGE), "--out", str(tmp_path / below)])
+    assert result.exit_code == 2, result.output
+    assert "--out" in result.output
+    assert "Traceback" not in result.output
