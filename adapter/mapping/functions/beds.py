@@ -22,7 +22,7 @@ def bed_state(segment: Any, ctx: Any, place: str, state: str) -> Json | None:
 
     The map's key must be `=bed`: the resource under way takes the key of the place, which only its own fields make.
     """
-    builder = ctx.builders.pop(("Location", f"{ctx.local}:bed|bed", ""), None)
+    builder = ctx.builders.pop(("Location", "bed", ""), None)
     found = pl_location(segment.first(int(place)), ctx)
     coding = cwe_coding(segment.first(int(state)), ctx, table="bed-status")
     if coding is None or not found or "reference" not in found:
