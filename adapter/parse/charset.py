@@ -1,7 +1,8 @@
 """Bytes to text, strictly: by a byte order mark, else MSH-18 (table 0211), else the feed's charset.
 
 Where MSH-18 declares ASCII or another one-byte charset and the bytes are not in it, the feed's charset is tried and the
-issue `charset-differs` says so. Broken multi-byte text is refused: which of its characters are right, nobody can tell.
+issue `charset-differs` says so. Broken multi-byte text is refused: which of its characters are right, nobody can tell. So is
+a replacement character (U+FFFD) that was sent: a letter was lost before, and a name without it is a wrong name.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _MARKS = (
 )
 _WIDE = {"c0c0": "utf-16-le", "0c0c": "utf-16-be", "c000": "utf-32-le", "000c": "utf-32-be"}
 _EDGES = "\x0b\x1c\x1a\r\n \t"
+LOST = "\ufffd"
+"""What decoders that are not strict put where a letter was; here it never enters."""
 _TEXT = bytes({*b"\t\n\r\x0c", *range(0x20, 0x7F), *range(0x80, 0x100)})
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _C1 = re.compile("[\x80-\x9f]")
@@ -157,6 +160,10 @@ def _strict(body: bytes, codec: str) -> str:
         raise Rejected("charset", "MSH-18", f"not {codec}") from None
     if codec.startswith("iso8859") and not text.isascii() and _C1.search(text):
         raise Rejected("charset", "MSH-18", f"80 to 9F are no characters of {codec}")
+    if codec == "iso2022_jp_ext" and (not body.isascii() or "\x1b" in text):
+        raise Rejected("charset", "MSH-18", f"an escape that {codec} does not know, or a byte above 7F")
+    if LOST in text:
+        raise Rejected("charset", "MSH-18", "U+FFFD was sent: a letter was lost before")
     return text
 
 

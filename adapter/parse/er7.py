@@ -78,7 +78,7 @@ class Delimiters:
                 text = bytes.fromhex(code[1:]).decode("utf-8")
             except UnicodeDecodeError:
                 return None
-            return None if _CONTROL.search(text) else text
+            return None if "\ufffd" in text or _CONTROL.search(text) else text
         if layout := _FORMAT.fullmatch(code):
             return "\n" * (int(layout[2] or 1) if layout[2] is not None else bool(layout[1]))
         return None

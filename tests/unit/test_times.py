@@ -86,6 +86,45 @@ def test_local_times_take_the_offset_of_the_zone(moment: datetime) -> None:
     assert instant_us(text, NEW_YORK) == int(datetime.fromisoformat(written).timestamp()) * 1_000_000
 
 
+CHANGES = [
+    ("America/New_York", "20260308"), ("America/New_York", "20261101"), ("Europe/Berlin", "20260329"),
+    ("Europe/Berlin", "20261025"), ("Australia/Lord_Howe", "20260405"), ("Australia/Lord_Howe", "20261004"),
+    ("Pacific/Apia", "20111230"), ("Asia/Kathmandu", "19860101"), ("America/St_Johns", "20260308"),
+    ("Africa/Casablanca", "20260215"), ("Asia/Kolkata", "20260101"),
+]
+"""Zones and days on which their clocks change (by an hour, by half of one, by a day), or are no whole hours off."""
+
+
+@given(st.sampled_from(CHANGES), st.integers(0, 24 * 60 - 1))
+def test_doubled_and_skipped_hours_go_by_the_zone_s_own_rules(change: tuple[str, str], minute: int) -> None:
+    zone, day = ZoneInfo(change[0]), change[1]
+    text = f"{day}{minute // 60:02d}{minute % 60:02d}"
+    local = datetime.strptime(text, "%Y%m%d%H%M").replace(tzinfo=zone)
+    first, second = local.replace(fold=0), local.replace(fold=1)
+    written = fhir_datetime(text, zone)
+    assert written is not None
+    assert datetime.fromisoformat(written).utcoffset() == first.utcoffset()
+    assert written[:16] == f"{local:%Y-%m-%dT%H:%M}", "the digits that were sent stand"
+    assert instant_us(text, zone) == int(first.timestamp()) * 1_000_000
+    if first.utcoffset() == second.utcoffset():
+        assert datetime.fromtimestamp(first.timestamp(), zone).replace(tzinfo=None) == local.replace(tzinfo=None)
+
+
+@given(st.datetimes(min_value=datetime(1950, 1, 1), max_value=datetime(2100, 1, 1)),  # noqa: DTZ001 - the offset is in the text
+       st.sampled_from([4, 6, 8, 10, 12, 14]), st.text("0123456789", max_size=4),
+       st.sampled_from(["", "+0000", "-0500", "+0545", "+1400"]))
+def test_precision_and_offset_are_kept(moment: datetime, digits: int, fraction: str, offset: str) -> None:
+    text = f"{moment:%Y%m%d%H%M%S}"[:digits] + (f".{fraction}" if digits == 14 and fraction else "") + offset
+    written = fhir_datetime(text, UTC_ZONE)
+    assert written is not None
+    if digits <= 8:
+        assert written.replace("-", "") == text[:digits]
+        return
+    assert written[:19].translate(str.maketrans("", "", "-:T")) == text[:digits].ljust(14, "0")
+    assert written[19:].partition("+")[0].partition("-")[0] == (f".{fraction}" if digits == 14 and fraction else "")
+    assert written[-6:].replace(":", "") == (offset or "+0000")
+
+
 @given(st.text(alphabet="0123456789+-. ", max_size=24))
 def test_any_text_is_a_time_or_none(text: str) -> None:
     written = fhir_datetime(text, UTC_ZONE)
