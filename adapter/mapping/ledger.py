@@ -13,6 +13,10 @@ from adapter.parse.er7 import NULL
 _RANK = {"mapped": 0, "dropped": 1, "unmapped": 2}
 
 
+OWN_SEGMENT = "a sender's own segment without a map: its feed says nothing of it (issue segment-unknown)"
+"""Why nothing is made of a Z segment: no standard says what is in it, so it is not counted as unmapped."""
+
+
 class Ledger:
     """Gathers what ran over one message (or CSV row); off the hot path, only for --loss and --explain."""
 
@@ -59,6 +63,8 @@ class Ledger:
 
     def _entry(self, source: Any, maps: tuple[Map, ...], ctx: Any, place: str, n: Any, rep: int, c: int, s: int) -> Json:
         best: Json = {"place": place, "status": "unmapped"}
+        if not maps and source.name[0] == "Z":
+            return {"place": place, **_dropped(OWN_SEGMENT)}
         for one in maps:
             for row in (*one.by_field.get(n, ()), *one.drops.get(n, ()), *(r for r in one.always if r.whole)):
                 entry = self._by_row(source, one, row, ctx, n, rep, c, s)
