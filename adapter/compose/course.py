@@ -57,8 +57,8 @@ class _Line:
 
     def turn(self, said: Said, at: int) -> None:
         """Let a value hold from an event on; the same value again only has a later witness."""
-        if self.now is None or self.now.value != said.value:
-            if self.now is not None and self.now.value is not None and self.since is not None and self.since <= at:
+        if self.since is None or self.now is None or self.now.value != said.value:
+            if self.since is not None and self.since <= at and self.now is not None and self.now.value is not None:
                 self.past.append({self.element: self.now.value, "period": {"start": utc(self.since), "end": utc(at)}})
             self.since = at
         self.now = said
