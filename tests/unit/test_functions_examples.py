@@ -473,3 +473,13 @@ def test_every_composite_of_the_samples_is_taken() -> None:
                         assert FUNCTIONS[name].call(one, Notes()), (path.name, segment_name, n)
                         seen[name] += 1
     assert all(count >= 10 for count in seen.values()), seen
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("EHR^1.2.840.7^ISO", "urn:oid:1.2.840.7"), ("EHR^1.Edu^L", "urn:sender:EHR:1.Edu"), ("EHR", "urn:sender:EHR"),
+    ("EHR^ehr.example.org^DNS", "dns:ehr.example.org"), ("EHR^http://ehr.example.org^URI", "http://ehr.example.org"),
+])
+def test_an_endpoint_is_a_uri_that_keeps_the_universal_id(text: str, expected: str) -> None:
+    notes: Any = Notes()
+    notes.local = "urn:sender"
+    assert FUNCTIONS["hd_endpoint"].call(rep(text), notes) == expected

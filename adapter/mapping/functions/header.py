@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from adapter.mapping.functions.identifiers import universal_identifier
 from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
@@ -24,11 +25,13 @@ def hd_name(rep: Rep, ctx: Any) -> str | None:
 
 @function("hd_endpoint", {"1": "drop: stands in the name", "2": "", "3": "form of the universal id"}, kept=True)
 def hd_endpoint(rep: Rep, ctx: Any) -> str:
-    """The address an HD gives: its universal id as a URI, else a name of the sender's own."""
+    """The address an HD gives: its universal id as a URI, else a name of the sender's own, that id at its end."""
     kind, universal = rep.get(3).upper(), rep.get(2)
     if kind in ("URI", "URL", "DNS") and universal:
         return universal if ":" in universal else f"dns:{universal}"
-    return ctx.system(rep.get(1), universal, rep.get(3))
+    system = ctx.system(rep.get(1), universal, rep.get(3))
+    own = universal and system.startswith(f"{ctx.local}:")
+    return f"{system}:{quote(universal, safe='-._')}" if own else system
 
 
 @function("hd_organization", {"1": "Organization.name", "2": "Organization.identifier.value",
