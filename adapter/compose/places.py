@@ -158,9 +158,8 @@ def located(slots: dict[str, Said], trail: Trail, status: str) -> None:
         _put(slots, _COMING, trail.coming, "planned")
         for n, stay in enumerate(reversed(trail.before), 1):
             _put(slots, f"{BEFORE}{n}", [stay], "completed")
-    for slot in PLACES:
-        said = slots.get(slot)
-        if said is not None and said.value:
+    for slot, said in slots.items():
+        if slot.startswith("location#PV") and said.value:
             slots[slot] = replace(said, value=[_fitting(one, slot, status) for one in said.value])
 
 
@@ -171,8 +170,12 @@ def _put(slots: dict[str, Said], slot: str, stays: list[Stay | None] | list[Stay
 
 
 def _fitting(entry: Json, slot: str, status: str) -> Json:
-    """A place whose status fits that of the visit: nobody is at a place of a visit that is over, or did not begin."""
-    match status, entry.get("status"):
+    """A place whose status fits that of the visit: nobody is at a place of a visit that is over, or did not begin.
+
+    What a snapshot thought of the bed, or the place for a while, by its class alone does not count where events tell.
+    """
+    held = "active" if slot in (_BED, _WHILE) and status and "status" in entry else entry.get("status")
+    match status, held:
         case "finished", "active":
             return {**entry, "status": "completed"}
         case "planned", "active":
@@ -182,7 +185,7 @@ def _fitting(entry: Json, slot: str, status: str) -> Json:
         case "onleave", "active" if slot == _BED:
             return {**entry, "status": "reserved"}
         case _:
-            return entry
+            return entry if held is None else {**entry, "status": held}
 
 
 def utc(moment: int) -> str:

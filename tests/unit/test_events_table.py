@@ -183,6 +183,14 @@ def test_in_transit_somebody_is_at_no_place() -> None:
         {"start": "2026-03-01T12:00:00+00:00"}, {"start": "2026-03-01T08:00:00+00:00", "end": "2026-03-01T10:00:00+00:00"}]
 
 
+def test_places_that_a_message_repeats_fit_the_status_its_event_tells() -> None:
+    for code, status in (("A16", "active"), ("A13", "active"), ("A21", "reserved"), ("A03", "completed"), ("A11", "")):
+        assert places(encounter(Told(event=code, hour=8, cls="P", fields={3: "3W^1"}))) == [("1", status)]
+    updated = Told(event="A08", hour=8, fields={3: "3W^1", 11: "OR^9", 42: "ICU^7", 45: "20260301"})
+    assert places(encounter(updated)) == [("1", "completed"), ("9", "completed"), ("7", "")]
+    assert places(encounter(Told(event="A08", hour=8, cls="P", fields={3: "3W^1"}))) == [("1", "planned")]
+
+
 def test_the_state_of_a_bed_concerns_no_patient() -> None:
     raw = b"MSH|^~\\&|EXAMPLE|EAST|||20260301100000||ADT^A20|B1|P|2.5.1\rEVN|A20|20260301100000\rNPU|3W^312^A^EAST|H"
     found = map_received(Received(raw=raw, arrival=ARRIVAL, feed="default"), feeds())
