@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from adapter.mapping.rules import Map, Row
@@ -17,6 +17,24 @@ OWN_SEGMENT = "a sender's own segment without a map: its feed says nothing of it
 """Why nothing is made of a Z segment: no standard says what is in it, so it is not counted as unmapped."""
 
 
+class _Said(list[tuple[str, str, Json]]):
+    """Stands in a context where functions state shared resources, and notes which row and place made them do so."""
+
+    def __init__(self, ledger: Ledger, ctx: Any) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._ctx = ctx
+
+    def append(self, one: tuple[str, str, Json], /) -> None:
+        """Note one shared resource."""
+        self._ledger.said(self._ctx, one[0], one[1], one[2])
+
+    def extend(self, several: Iterable[tuple[str, str, Json]], /) -> None:
+        """Note several."""
+        for one in several:
+            self.append(one)
+
+
 class Ledger:
     """Gathers what ran over one message (or CSV row); off the hot path, only for --loss and --explain."""
 
@@ -24,15 +42,42 @@ class Ledger:
         self._seen: list[tuple[Any, tuple[Map, ...], Any]] = []
         self._steps: dict[tuple[int, int, int], Step] = {}
         self._order: list[Step] = []
+        self._told: Json = {}
+        self._built: dict[int, set[str]] = {}
+        self._ctx: Any = None
 
     def see(self, source: Any, maps: tuple[Map, ...], ctx: Any) -> None:
         """Note a segment (or row) and the maps that were run over it."""
         self._seen.append((source, maps, ctx))
+        self._ctx = ctx
+        if ctx.stated is None:
+            ctx.stated = _Said(self, ctx)
 
     def step(self, step: Step) -> None:
         """Note a row that ran."""
         self._steps[(id(step.source), id(step.row), step.rep)] = step
         self._order.append(step)
+        if step.produced:
+            self._tell(step.symbol, step.slot, _at(step.row, step.source, step.rep), step.row.rule)
+        for builder in self._ctx.builders.values():
+            slots = {*builder.snapshot, *builder.effect}
+            known = self._built.setdefault(id(builder), set())
+            if builder.symbol != step.symbol:  # a function of this row has built it, or gone on with it
+                for slot in sorted(slots - known):
+                    self._tell(builder.symbol, slot, _at(step.row, step.source, step.rep), step.row.rule)
+            known |= slots
+
+    def said(self, ctx: Any, resource_type: str, key: str, body: Json) -> None:
+        """Note a shared resource (Organization, Practitioner, Location) that the row under way has stated."""
+        if ctx.row is not None and ctx.segment is not None:
+            for slot in body:
+                self._tell(f"{resource_type}?{key}", slot, _at(ctx.row, ctx.segment, ctx.rep), ctx.row.rule)
+
+    def _tell(self, symbol: str, slot: str, place: str, rule: str) -> None:
+        entry = {"place": place, "rule": rule}
+        said = self._told.setdefault(symbol, {}).setdefault(slot.split("#", maxsplit=1)[0], [])
+        if entry not in said:
+            said.append(entry)
 
     def loss(self, mapped: Mapped) -> Json:
         """Every valued leaf with its place (HL7 path or `row N, column`), status and element or reason; never its value."""
@@ -48,17 +93,15 @@ class Ledger:
             if not c.deleted:
                 names[c.resource_type, c.key] = names[c.resource_type, f"{c.person}?{c.key}"] = f"{c.resource_type}/{c.id}"
         found: Json = {}
-        for step in self._order:
-            head, _, key = step.symbol.partition("?")
+        for symbol, elements in self._told.items():
+            head, _, key = symbol.partition("?")
             resource_type, _, patient = head.partition("@")
             name = names.get((resource_type, f"{patient}?{key}")) or names.get((resource_type, key), resource_type)
-            if step.produced:
-                element = step.slot.split("#")[0]
-                place = str(step.row.place) if step.row.place else "(constant)"
-                if step.rep > 1:
-                    place += f" repetition {step.rep}"
-                said = found.setdefault(name, {}).setdefault(element, [])
-                said.append({"place": place, "rule": step.row.rule})
+            for element, said in elements.items():
+                found.setdefault(name, {}).setdefault(element, []).extend(said)
+        for c in composed:
+            if not c.deleted:
+                _rest(c, found.setdefault(f"{c.resource_type}/{c.id}", {}))
         return found
 
     def _entry(self, source: Any, maps: tuple[Map, ...], ctx: Any, place: str, n: Any, rep: int, c: int, s: int) -> Json:
@@ -91,6 +134,33 @@ class Ledger:
                             f"{one.resource}.{row.target} holds one value; the first repetition was taken")
         target = f"{one.resource}.{row.target}" + (f".{part}" if part else "")
         return {"status": "mapped", "element": part if part[:1].isupper() else target, "rule": row.rule}
+
+
+def _rest(c: Composed, told: Json) -> None:
+    """Say of elements that no row wrote where they come from: marked as absent by a profile, or the event's effect."""
+    absent = {issue.place.removeprefix(f"{c.resource_type}.").partition(".")[0].partition("[")[0]
+              for issue in c.issues if issue.code == "must-have-absent"}
+    known = {element.partition(".")[0].lstrip("_") for element in told}
+    for name in c.body.keys() - {"resourceType", "id", "meta"}:
+        if name.lstrip("_") not in known:
+            told[name] = [{"place": "(absent)", "rule": "must-have-absent"} if name.lstrip("_") in absent else
+                          {"place": "(event)", "rule": "events.yaml"} if c.resource_type == "Encounter" else
+                          {"place": "(profile)", "rule": "US Core"}]
+
+
+def _at(row: Row, source: Any, rep: int) -> str:
+    """Where a row read, as places are written everywhere: `NK1[2]-5[3].1`, `row 12, role`, `(constant)`."""
+    place = row.place
+    if place is None:
+        return "(constant)"
+    if source.name == "ROW":
+        return f"row {source.number}" + (f", {place.field}" if isinstance(place.field, str) and place.field != "ROW" else "")
+    name = source.name if source.number == 1 else f"{source.name}[{source.number}]"
+    if not place.field:
+        return name
+    again = f"[{rep}]" if rep > 1 else ""
+    tail = f".{place.component}" if place.component else ""
+    return f"{name}-{place.field}{again}{tail}" + (f".{place.sub}" if place.sub else "")
 
 
 def _dropped(reason: str) -> Json:
