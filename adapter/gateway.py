@@ -26,6 +26,7 @@ from adapter.fhirserver.port import FhirServer, Write
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
+from adapter.intake.decisions import Decision, entry_of_decision, map_decision
 from adapter.intake.load import LoadReport, load
 from adapter.logs import log
 from adapter.mapping.rows import map_row
@@ -201,6 +202,8 @@ class Gateway:
             again = Received(raw=entry.raw, arrival=_EPOCH + timedelta(microseconds=entry.arrival), feed=entry.feed,
                              origin=entry.origin)
             return kept or map_received(again, self.feeds)
+        if entry.kind == "operator":
+            return map_decision(entry.raw, entry.identity, entry.arrival)
         if entry.kind == "fhir":
             return map_written(read_written(entry.raw), self.key, entry.arrival)
         compiled = self.feeds.named(entry.feed)
@@ -230,6 +233,13 @@ class Gateway:
                 yield self._map(entry, headers)
             except (Rejected, Defect) as error:
                 yield error.issue
+
+    def decide(self, decision: Decision) -> None:
+        """Journal what an operator decided about identity, and bring it into force, in one transaction."""
+        with self._composing, writing(self.engine) as connection:
+            entry = entry_of_decision(decision, microseconds(self._arrivals(1)[0]))
+            journal.append(connection, [entry])
+            self._apply(connection, map_decision(entry.raw, entry.identity, entry.arrival).contributions)
 
     # --- FHIR servers
 

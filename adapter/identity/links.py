@@ -10,7 +10,8 @@ from adapter.model import Contribution, Key
 
 INFERRED = "inferred"
 CROSSWALK = "crosswalk"
-TOGETHER = frozenset(("A24", "A43", "operator-link"))
+OPERATOR_LINK = "operator-link"
+TOGETHER = frozenset(("A24", "A43", OPERATOR_LINK))
 """Events whose links say that two records are of one person, without merging them."""
 CHANGES = frozenset(("A46", "A47"))
 """Events after which a record goes by another number: it is the same record, not one that was merged away."""

@@ -13,12 +13,14 @@ from typing import Any
 
 import orjson
 import pytest
+from click.testing import CliRunner, Result
 from sqlalchemy import select
 
+from adapter.cli import main
 from adapter.gateway import Gateway
 from adapter.settings import Settings
 from adapter.store.engine import reading
-from adapter.store.schema import RESOURCE
+from adapter.store.schema import JOURNAL, RESOURCE
 
 START = datetime(2026, 3, 20, 12, tzinfo=UTC)
 NAMES = {"1": "Tarnhill^Bess", "2": "Tarnhill^Elizabeth", "3": "Quorley^Anna"}
@@ -285,3 +287,41 @@ def test_the_list_of_diagnoses_is_that_of_its_visit(gateways: Any) -> None:
 
     found = after(gateways, [told("A01", 8, "V1", "I10", "E11.9"), told("A01", 9, "V2", "J18.9"), told("A08", 10, "V1", "I10")])
     assert sorted(c["code"]["coding"][0]["code"] for c in of_type(found, "Condition")) == ["I10", "J18.9"]
+
+
+# --- what an operator decides
+
+
+def careloop(gateway: Gateway, *words: str) -> Result:
+    return CliRunner().invoke(main, words, env={"CARELOOP_DATA_DIR": str(gateway.settings.data_dir), "CARELOOP_KEY": "00" * 32})
+
+
+def test_an_operator_undoes_a_merge_and_a_later_merge_stands_again(gateways: Any) -> None:
+    gateway = gateways()
+    merge = adt("A40", 10, "2", "MRG|1^^^EAST^MR")
+    for message in (adt("A28", 8, "1"), adt("A28", 9, "2"), merge):
+        gateway.accept([(message, "test")])
+        gateway.work()
+    loser, survivor = patient_of(standing(gateway), "1")[0], patient_of(standing(gateway), "2")[0]
+    told = careloop(gateway, "identity", "unlink", loser, survivor, "--reason", "two sisters", "--by", "R. Officer")
+    assert (told.exit_code, told.output) == (0, "two persons now\n")
+    assert all("link" not in p and "active" not in p for p in of_type(standing(gateway), "Patient"))
+    assert "two persons" in careloop(gateway, "identity", "unlink", loser, survivor, "--reason", "again").output
+    gateway.accept([(merge, "test")])
+    gateway.work()
+    assert "active" not in patient_of(standing(gateway), "1")[1], "a resend of the old merge says nothing new"
+    assert "one person now" in careloop(gateway, "identity", "link", loser, survivor, "--reason", "one after all").output
+    with reading(gateway.engine) as connection:
+        first = connection.scalar(select(JOURNAL.c.raw).where(JOURNAL.c.kind == "operator").order_by(JOURNAL.c.id))
+    assert (orjson.loads(first)["by"], orjson.loads(first)["reason"]) == ("R. Officer", "two sisters")
+
+
+def test_who_is_whom_is_shown_and_an_unknown_number_is_wrong_usage(gateways: Any) -> None:
+    gateway = gateways()
+    for message in (adt("A28", 8, "1"), adt("A28", 9, "2"), adt("A40", 10, "2", "MRG|1^^^EAST^MR")):
+        gateway.accept([(message, "test")])
+        gateway.work()
+    shown = careloop(gateway, "identity", "show", patient_of(standing(gateway), "1")[0]).output
+    assert "took over" in shown
+    assert "the main record" in shown
+    assert careloop(gateway, "identity", "show", "urn:nobody|9").exit_code == 2

@@ -1,0 +1,99 @@
+"""`identity`: who is whom, and an operator's word on it. Each decision is journalled with who made it and why."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Literal
+
+import click
+from sqlalchemy import Connection
+
+from adapter.commands.installation import opened, settings
+from adapter.gateway import Gateway
+from adapter.identity.links import Link
+from adapter.identity.persons import resolve
+from adapter.intake.decisions import Decision
+from adapter.pipeline import MEMBER_SYSTEM
+from adapter.store import contributions as stored
+from adapter.store.engine import reading
+from adapter.store.resources import key_and_person
+
+
+@click.group()
+def identity() -> None:
+    """Show which records are one person, link two of them, or part them again (a merge too).
+
+    A record is named by its number, `system|value`, or as `Patient/id`.
+    """
+
+
+@identity.command()
+@click.argument("record")
+def show(record: str) -> None:
+    """Print the numbers of a record's person, what became of each, and the statements that tie them."""
+    with opened(settings()) as gateway, reading(gateway.engine) as connection:
+        number = _number(connection, record)
+        links = stored.links_around(connection, [number])
+        everyone = {number}.union(*((n.patient, n.other) for n in links)) - {""}
+        person = resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,))[number]
+    for one in sorted(person.members):
+        became = f"goes by {person.merged[one]} now" if one in person.merged else "the main record" if one == person.main else \
+            "a record" if one in person.records else "a number"
+        click.echo(f"{one}  {became}")
+    for link in sorted((n for n in links if n.level == "patient" and n.other), key=lambda n: (n.patient, n.other, n.kind)):
+        click.echo(f"  {link.patient} {_verb(link)} {link.other}  ({link.kind} of {link.source})")
+    for issue in person.issues:
+        click.echo(f"  {issue.code}: look at both records, then `careloop identity link` or `unlink`")
+
+
+def _verb(link: Link) -> str:
+    return "is not" if link.cut else "took over" if link.merges else "is"
+
+
+@identity.command()
+@click.argument("record")
+@click.argument("other")
+@click.option("--reason", required=True, help="Why; kept with the decision.")
+@click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+def link(record: str, other: str, reason: str, by: str) -> None:
+    """Say that two records are of one person; neither is merged away."""
+    _decide("link", record, other, reason, by)
+
+
+@identity.command()
+@click.argument("record")
+@click.argument("other")
+@click.option("--reason", required=True, help="Why; kept with the decision.")
+@click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+def unlink(record: str, other: str, reason: str, by: str) -> None:
+    """Say that two records are of two persons. Undoes links and merges of the two that were stated before."""
+    _decide("unlink", record, other, reason, by)
+
+
+def _decide(does: Literal["link", "unlink"], record: str, other: str, reason: str, by: str) -> None:
+    with opened(settings()) as gateway:
+        with reading(gateway.engine) as connection:
+            pair = _number(connection, record), _number(connection, other)
+        if pair[0] == pair[1]:
+            raise click.UsageError("both name the same record")
+        gateway.decide(Decision(does=does, patient=pair[0], other=pair[1], by=by, reason=reason))
+        _report(gateway, pair)
+
+
+def _report(gateway: Gateway, pair: tuple[str, str]) -> None:
+    with reading(gateway.engine) as connection:
+        links = stored.links_around(connection, pair)
+        everyone = set(pair).union(*((n.patient, n.other) for n in links)) - {""}
+        persons = resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,))
+    click.echo("one person now" if persons[pair[0]] is persons[pair[1]] else "two persons now")
+
+
+def _number(connection: Connection, record: str) -> str:
+    """The number (`system|value`) that a record goes by. Raises UsageError where there is none."""
+    number = record
+    if record.startswith("Patient/"):
+        found = key_and_person(connection, "Patient", record.removeprefix("Patient/"))
+        number = found[0] if found else ""
+    if not number or not (stored.records(connection, [number]) or stored.links_around(connection, [number])):
+        raise click.UsageError("no record goes by that number: give it as system|value, or as Patient/id")
+    return number
