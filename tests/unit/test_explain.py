@@ -21,6 +21,8 @@ from adapter.settings import HOME
 SAMPLES = Path(os.environ.get("CARELOOP_SHARED", HOME.parent / "shared")) / "samples" / "hl7v2"
 INPUTS = sorted((HOME / "mappings").glob("*/cases/*/input.hl7"))
 OURS = {"resourceType", "id", "meta"}
+OF_NO_ROW = {("Observation", "category"), ("Encounter", "type"), ("Organization", "name")}
+"""Elements that a profile asks for, which no row gives; whatever else has no place is not traced."""
 
 
 @cache
@@ -55,6 +57,10 @@ def unexplained(conversion: Conversion) -> set[str]:
     for entry in conversion.bundle["entry"]:
         resource = entry["resource"]
         told = {name.lstrip("_") for name in conversion.explain.get(f"{resource['resourceType']}/{resource['id']}", {})}
+        for name, said in conversion.explain.get(f"{resource['resourceType']}/{resource['id']}", {}).items():
+            if said[0]["place"] in ("(absent)", "(profile)", "(event)") and (
+                    resource["resourceType"], name.lstrip("_")) not in OF_NO_ROW:
+                missing.add(f"{resource['resourceType']}.{name}: {said[0]['place']}")
         for name in resource.keys() - OURS:
             for path in set(leaves(resource[name], name.lstrip("_"))):
                 if not any(path == t or path.startswith(f"{t}.") or t.startswith(f"{path}.") for t in told):
