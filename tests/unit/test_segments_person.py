@@ -279,10 +279,25 @@ def test_a_role_that_ends_goes_and_the_others_stay(action: str) -> None:
 
 def test_a_team_member_that_is_deleted_goes_whatever_came_first() -> None:
     first = adt(f"ROL|R1|AD|CP|{NPI}", f"ROL|R2|AD|AT|{OTHER}")
-    then = adt(f"PRT|R2|A||SB|{OTHER}", f"ROL|R1|DE|CP|{NPI}", event="A31", stated="20260301091000-0500")
+    then = adt(f"PRT|P3|A||CP|{OTHER}", f"ROL|R1|DE|CP|{NPI}", event="A31", stated="20260301091000-0500")
     teams = [of(story(*order), "CareTeam") for order in ((first, then), (then, first))]
     assert teams[0] == teams[1]
     assert len(teams[0][0]["participant"]) == 2
+
+
+def test_roles_without_instance_id_are_the_whole_list() -> None:
+    first = adt(f"ROL||AD|PP|{NPI}", f"ROL||AD|CP|{OTHER}")
+    then = adt(f"ROL||UP|PP|{OTHER}", f"ROL||DE|PP|{NPI}", event="A31", stated="20260301091000-0500")
+    stands = story(first, then)
+    (role,) = [r for r in of(stands, "PractitionerRole") if "PP" in codes(r["code"][0])
+               and "Nell" in r["practitioner"]["display"]]
+    assert of(stands, "Patient")[0]["generalPractitioner"] == [{"reference": f"PractitionerRole/{role['id']}"}]
+    assert [m["member"] for m in of(stands, "CareTeam")[0]["participant"]] == [{"reference": f"PractitionerRole/{role['id']}"}]
+
+
+def test_a_primary_care_provider_that_is_deleted_goes() -> None:
+    stands = story(adt(f"ROL|R1|AD|PP|{NPI}"), adt(f"ROL|R1|DE|PP|{NPI}", event="A31", stated="20260301091000-0500"))
+    assert "generalPractitioner" not in of(stands, "Patient")[0]
 
 
 def test_a_participation_may_be_an_organization_or_a_device() -> None:

@@ -1,7 +1,7 @@
 """Functions for ROL and PRT: people, organizations and places with a role, in the care team, a visit or a procedure.
 
-Their segments say by action code what becomes of each one: a participant that is deleted or unlinked is taken back, the others
-stay. Source: v2-to-FHIR segment maps ROL, PRT; tables 0206, 0287.
+A participation with an instance id (ROL-1, PRT-1) is told by itself: what an action code deletes or unlinks is taken back, the
+others stay. Those without one are the sender's whole list. Source: v2-to-FHIR segment maps ROL, PRT; tables 0206, 0287.
 """
 
 from __future__ import annotations
@@ -86,10 +86,19 @@ def _participant(segment: Any, ctx: Any, resource_type: str, places: tuple[int, 
 
 
 def _take_back(segment: Any, ctx: Any, resource_type: str) -> None:
-    """Null for the list part that the row writes for this participant (`participant#<its group>`)."""
+    """Null for the list part that the row writes for this participant (`participant#<instance id>`), unless it has others."""
     builder = ctx.builders[resource_type, ctx.refs[resource_type].partition("?")[2], ""]
     group = "/".join(segment.first(p.field).get(p.component or 1) for p in ctx.row.group)
-    builder.snapshot[f"{ctx.row.slot.partition('#')[0]}#{group}"] = None
+    builder.snapshot.setdefault(f"{ctx.row.slot.partition('#')[0]}#{group}", None)
+
+
+@function("general_practitioner", {"2": _ROL["2"]})
+def general_practitioner(segment: Any, ctx: Any) -> Json | None:
+    """The PractitionerRole of a ROL or PRT as Patient.generalPractitioner; an action code that ends it takes it back."""
+    if segment.first(2).get(1) in ENDED:
+        _take_back(segment, ctx, "Patient")
+        return None
+    return {"reference": ctx.refs["PractitionerRole"]} if "PractitionerRole" in ctx.refs else None
 
 
 _ROL_PERSON = {f"4.{part}": f"practitioner({to})" if not to.startswith("drop") else to for part, to in XCN_PARTS.items()}
