@@ -21,8 +21,8 @@ from adapter.settings import HOME
 SAMPLES = Path(os.environ.get("CARELOOP_SHARED", HOME.parent / "shared")) / "samples" / "hl7v2"
 INPUTS = sorted((HOME / "mappings").glob("*/cases/*/input.hl7"))
 OURS = {"resourceType", "id", "meta"}
-OF_NO_ROW = {("Observation", "category"), ("Encounter", "type"), ("Organization", "name")}
-"""Elements that a profile asks for, which no row gives; whatever else has no place is not traced."""
+OF_NO_ROW = {("Observation", "category"), ("AllergyIntolerance", "clinicalStatus")}
+"""Elements that a profile or R4 asks for, which no row gives; whatever else has no place is not traced."""
 
 
 @cache
@@ -58,7 +58,7 @@ def unexplained(conversion: Conversion) -> set[str]:
         resource = entry["resource"]
         told = {name.lstrip("_") for name in conversion.explain.get(f"{resource['resourceType']}/{resource['id']}", {})}
         for name, said in conversion.explain.get(f"{resource['resourceType']}/{resource['id']}", {}).items():
-            if said[0]["place"] in ("(absent)", "(profile)", "(event)") and (
+            if said[0]["place"] in ("(profile)", "(event)") and (
                     resource["resourceType"], name.lstrip("_")) not in OF_NO_ROW:
                 missing.add(f"{resource['resourceType']}.{name}: {said[0]['place']}")
         for name in resource.keys() - OURS:
