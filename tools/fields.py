@@ -73,10 +73,19 @@ def _segment(segment: str, maps: Iterable[Map]) -> str:
                 lines.setdefault(line.n, []).append(line)
     rows = [f"## {segment}\n", "| field | name | element | by | when |", "|---|---|---|---|---|"]
     for n in sorted(names.keys() | lines.keys()):
-        said = list(dict.fromkeys(lines.get(n) or [Line(n=n, place=f"{segment}-{n}", element=_silent(segment, n))]))
-        rows.extend(f"| {line.place} | {names.get(n, '') if k == 0 else ''} | {line.element} | {line.by} | {line.when} |"
-                    for k, line in enumerate(said))
+        said = _joined(f"{segment}-{n}", lines.get(n) or [Line(n=n, place=f"{segment}-{n}", element=_silent(segment, n))])
+        rows.extend(f"| {places} | {names.get(n, '') if k == 0 else ''} | {' | '.join(rest)} |"
+                    for k, (rest, places) in enumerate(said.items()))
     return "\n".join(rows) + "\n"
+
+
+def _joined(field: str, lines: Iterable[Line]) -> dict[tuple[str, str, str], str]:
+    """(element, by, when) of a field's lines, each with the parts it holds for: the field alone where it is one of them."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for line in lines:
+        found.setdefault((line.element, line.by, line.when), []).append(line.place)
+    return {said: field if field in places else " ".join([places[0], *(p.removeprefix(field) for p in dict.fromkeys(places[1:]))])
+            for said, places in found.items()}
 
 
 def _silent(segment: str, n: int) -> str:
@@ -163,7 +172,7 @@ def main() -> None:
             raise SystemExit(f"{PAGE.relative_to(ROOT)} is not what the mappings say: make fields")
         return
     PAGE.write_text(made, encoding="utf-8")
-    print(f"{PAGE.relative_to(ROOT)}: {made.count('**dropped**')} dropped, {made.count('**not mapped**')} not mapped")
+    print(f"{PAGE.relative_to(ROOT)}: {made.count('| **dropped**')} dropped, {made.count('| **not mapped**')} not mapped")
 
 
 if __name__ == "__main__":
