@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from adapter.compose.said import Said
@@ -21,9 +22,9 @@ BEFORE = "location#before "
 """How slots of stays that are over begin; the latest has number 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stay:
-    """A place somebody was, is or will be at. start, end: microseconds since 1970, None where nobody said."""
+    """A place somebody was, is or will be at; never changed. start, end: microseconds since 1970, None where nobody said."""
 
     place: Any
     by: Contribution
@@ -32,8 +33,10 @@ class Stay:
 
     def entry(self, status: str) -> Json:
         """The stay as member of Encounter.location."""
-        period = {name: utc(at) for name, at in (("start", self.start), ("end", self.end)) if at is not None}
-        return {"location": self.place, **({"status": status} if status else {}), **({"period": period} if period else {})}
+        entry: Json = {"location": self.place, "status": status}
+        if self.start is not None or self.end is not None:
+            entry["period"] = {name: utc(at) for name, at in (("start", self.start), ("end", self.end)) if at is not None}
+        return entry
 
 
 @dataclass(slots=True)
@@ -160,7 +163,9 @@ def located(slots: dict[str, Said], trail: Trail, status: str) -> None:
             _put(slots, f"{BEFORE}{n}", [stay], "completed")
     for slot, said in slots.items():
         if slot.startswith("location#PV") and said.value:
-            slots[slot] = replace(said, value=[_fitting(one, slot, status) for one in said.value])
+            fitting = [_fitting(one, slot, status) for one in said.value]
+            if fitting != said.value:
+                slots[slot] = Said(fitting, said.order, said.by, said.effect)
 
 
 def _put(slots: dict[str, Said], slot: str, stays: list[Stay | None] | list[Stay], status: str) -> None:
@@ -175,6 +180,8 @@ def _fitting(entry: Json, slot: str, status: str) -> Json:
     What a snapshot thought of the bed, or the place for a while, by its class alone does not count where events tell.
     """
     held = "active" if slot in (_BED, _WHILE) and status and "status" in entry else entry.get("status")
+    if status == "in-progress" and held == entry.get("status"):
+        return entry
     match status, held:
         case "finished", "active":
             return {**entry, "status": "completed"}
@@ -188,6 +195,7 @@ def _fitting(entry: Json, slot: str, status: str) -> Json:
             return entry if held is None else {**entry, "status": held}
 
 
+@lru_cache(maxsize=4096)
 def utc(moment: int) -> str:
     """Microseconds since 1970 as dateTime in UTC, to the second."""
     return datetime.fromtimestamp(moment // 1_000_000, UTC).isoformat(timespec="seconds")

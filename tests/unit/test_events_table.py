@@ -152,6 +152,19 @@ def test_a_change_of_class_keeps_the_class_before() -> None:
     assert body["classHistory"][0]["period"] == {"start": "2026-03-01T08:00:00+00:00", "end": "2026-03-01T10:00:00+00:00"}
 
 
+def test_what_is_only_planned_takes_no_class_and_no_state_from_who_is_here() -> None:
+    for code in ("A05", "A14"):
+        body = encounter(Told(event="A04", hour=8, cls="E"), Told(event=code, hour=10, cls="P"))
+        assert (body["status"], body["class"]["code"], "classHistory" in body) == ("in-progress", "EMER", False)
+
+
+def test_of_one_minute_the_departure_comes_before_the_arrival_and_the_leave_before_the_return() -> None:
+    moved = [Told(event="A10", hour=10, fields=ICU), Told(event="A09", hour=10, fields={6: "3W^1", 42: "ICU^9"})]
+    for told in ([ADMITTED, *moved], [*moved[::-1], ADMITTED]):
+        assert places(encounter(*told)) == [("9", "active"), ("1", "completed")]
+    assert encounter(ADMITTED, Told(event="A22", hour=10), Told(event="A21", hour=10))["status"] == "in-progress"
+
+
 def test_nothing_but_an_admission_opens_what_was_ended() -> None:
     ended = [ADMITTED, Told(event="A03", hour=20)]
     for code, (told, _, _) in AFTER_ADMISSION.items():
