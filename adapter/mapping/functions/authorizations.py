@@ -10,7 +10,7 @@ from typing import Any
 
 from adapter.mapping.functions.clinical import current
 from adapter.mapping.functions.contacts import xtn_contact_point
-from adapter.mapping.functions.insurance import made
+from adapter.mapping.functions.insurance import at_work, made
 from adapter.mapping.functions.observations import cwe_organization
 from adapter.mapping.functions.quantities import cp_money, mo_money
 from adapter.mapping.functions.registry import Rep, function
@@ -95,7 +95,7 @@ def in3_agency(segment: Any, ctx: Any) -> Json | None:
     ways = made(xtn_contact_point, segment.reps(16), ctx, use="work")
     name = segment.first(15).plain()
     if telecoms:
-        body["telecom#IN3-19"] = telecoms
+        body["telecom#IN3-19"] = at_work(telecoms)
     if name or ways:
         body["contact#IN3-15"] = [{**({"name": {"text": name}} if name else {}), **({"telecom": ways} if ways else {})}]
     ctx.emit("Organization", found["reference"].partition("?")[2], body)

@@ -42,7 +42,9 @@ def dg1_verification(segment: Any, ctx: Any) -> Json | None:
 @function("dg1_diagnosis", {"6": "use", "15": "rank", **{f"6.{n}": "use" for n in range(1, 23)}})
 def dg1_diagnosis(segment: Any, ctx: Any) -> Json | None:
     """A DG1 as Encounter.diagnosis: the Condition, its type and its priority (0: not one of the ranks); not a deleted one."""
-    condition = ctx.refs.get("Condition")
+    condition, encounter = ctx.refs.get("Condition"), current("Encounter", ctx)
+    if encounter is not None:
+        encounter.snapshot.setdefault("diagnosis#DG1", None)
     if not condition or segment.first(21).get(1) == "D":
         return None
     found: Json = {"condition": {"reference": condition}}

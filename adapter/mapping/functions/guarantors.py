@@ -42,9 +42,13 @@ def _is_organization(segment: Any) -> bool:
 
 @function("gt1_account_status", {})
 def gt1_account_status(segment: Any, ctx: Any) -> str | None:
-    """Active, for the account that a guarantor without PID-18 needs."""
+    """Active, for the account of a guarantor's own; where PID-18 names an account, no other is made."""
     del segment
-    return None if ctx.account else "active"
+    if not ctx.account:
+        return "active"
+    for at in [at for at, builder in ctx.builders.items() if at[0] == "Account" and not builder.snapshot and not builder.effect]:
+        del ctx.builders[at]
+    return None
 
 
 @function("gt1_subject", {})

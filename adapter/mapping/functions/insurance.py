@@ -23,14 +23,19 @@ def made(make: Any, reps: Any, ctx: Any, **options: Any) -> list[Json]:
     return [one for one in found if one]
 
 
+def at_work(found: list[Json]) -> list[Json]:
+    """Addresses or telephones of an organization: what is sent as a home is a place of work (R4 org-2, org-3)."""
+    return [{**one, "use": "work"} if one.get("use") == "home" else one for one in found]
+
+
 def organization_body(segment: Any, ctx: Any, names: int, addresses: int, telecoms: int) -> Json:
     """Name and aliases, addresses and telephones of an organization, by their field numbers (0: none), as slots."""
     words = [rep.get(1) for rep in segment.reps(names) if rep.get(1)] if names else []
     body: Json = {"active": True, **({"name": words[0]} if words else {})}
-    slots = {f"alias#{segment.name}-{names}": words[1:],
-             f"address#{segment.name}-{addresses}": made(xad_address, segment.reps(addresses), ctx) if addresses else [],
-             f"telecom#{segment.name}-{telecoms}":
-                 made(xtn_contact_point, segment.reps(telecoms), ctx, use="work") if telecoms else []}
+    found = made(xad_address, segment.reps(addresses), ctx) if addresses else []
+    ways = made(xtn_contact_point, segment.reps(telecoms), ctx, use="work") if telecoms else []
+    slots = {f"alias#{segment.name}-{names}": words[1:], f"address#{segment.name}-{addresses}": at_work(found),
+             f"telecom#{segment.name}-{telecoms}": at_work(ways)}
     return {**body, **{slot: values for slot, values in slots.items() if values}}
 
 
@@ -63,18 +68,20 @@ _PLAN_PARTS = {"2": "plan", "2.1": "plan.value", "2.2": "plan.name", **{f"2.{n}"
                "8": "group.value", "9": "group.name", "9.1": "group.name", **{f"9.{n}": _NAME_ONLY for n in range(2, 11)},
                "35": "subplan.value", "35.1": "subplan.value", "35.2": "subplan.name",
                **{f"35.{n}": _NAME_ONLY for n in range(3, 23)},
-               "54": "plan.value", "54.1": "plan.value", **{f"54.{n}": _NAME_ONLY for n in range(2, 13)}}
+               "54": "value", "54.1": "value", **{f"54.{n}": _NAME_ONLY for n in range(2, 13)}}
+_EXTERNAL = {"text": "external health plan identifier"}
 
 
 @function("in1_classes", _PLAN_PARTS)
 def in1_classes(segment: Any, ctx: Any) -> list[Json]:
-    """Coverage.class: plan (IN1-2, other numbers of it IN1-54), group (IN1-8, named by IN1-9), subplan (IN1-35)."""
+    """Coverage.class: plan (IN1-2), group (IN1-8, named by IN1-9), subplan (IN1-35), and others' numbers of the plan (IN1-54)."""
     del ctx
     plan, group, sub = segment.first(2), segment.first(9), segment.first(35)
     rows = [("plan", plan.get(1) or plan.get(2), plan.get(2)), ("group", segment.first(8).plain() or group.get(1), group.get(1)),
-            ("subplan", sub.get(1), sub.get(2)), *(("plan", rep.get(1), "") for rep in segment.reps(54))]
-    return [{"type": {"coding": [{"system": COVERAGE_CLASS, "code": code}]}, "value": value, **({"name": name} if name else {})}
-            for code, value, name in rows if value]
+            ("subplan", sub.get(1), sub.get(2))]
+    found: list[Json] = [{"type": {"coding": [{"system": COVERAGE_CLASS, "code": code}]}, "value": value,
+                          **({"name": name} if name else {})} for code, value, name in rows if value]
+    return [*found, *({"type": _EXTERNAL, "value": rep.get(1)} for rep in segment.reps(54) if rep.get(1))]
 
 
 def member_identifier(rep: Rep, ctx: Any, words: str = "") -> Json | None:

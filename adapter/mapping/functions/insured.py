@@ -8,7 +8,7 @@ from adapter.mapping.functions.clinical import current
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.contacts import xtn_contact_point
 from adapter.mapping.functions.identifiers import cx_identifier
-from adapter.mapping.functions.insurance import made, member_identifier
+from adapter.mapping.functions.insurance import at_work, made, member_identifier
 from adapter.mapping.functions.names import xpn_human_name
 from adapter.mapping.functions.organizations import xon_organization
 from adapter.mapping.functions.registry import function
@@ -112,7 +112,7 @@ def in2_employer(segment: Any, ctx: Any) -> Json | None:
     body: Json = {"active": True}
     telecoms = made(xtn_contact_point, segment.reps(64), ctx, use="work")
     if telecoms:
-        body["telecom#IN2-64"] = telecoms
+        body["telecom#IN2-64"] = at_work(telecoms)
     body.update(_contact(segment, ctx, 49, 50, 51))
     if len(body) > 1:
         ctx.emit("Organization", holder["reference"].partition("?")[2], body)

@@ -11,6 +11,7 @@ from typing import Any
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.contacts import xad_address
 from adapter.mapping.functions.identifiers import ei_identifier
+from adapter.mapping.functions.insurance import at_work
 from adapter.mapping.functions.names import xpn_string
 from adapter.mapping.functions.organizations import xon_organization, xon_string
 from adapter.mapping.functions.practitioners import xcn_practitioner, xcn_string
@@ -239,7 +240,7 @@ def obx_laboratory(segment: Any, ctx: Any) -> Json | None:
     performer: Json | None = xon_organization(segment.first(23), ctx) if segment.raw(23) else None
     address = xad_address(segment.first(24), ctx, use="work") if segment.raw(24) else None
     if performer and address and "reference" in performer:
-        ctx.emit("Organization", performer["reference"].partition("?")[2], {"active": True, "address#OBX-24": [address]})
+        ctx.emit("Organization", performer["reference"].partition("?")[2], {"active": True, "address#OBX-24": at_work([address])})
     return performer
 
 
