@@ -204,6 +204,11 @@ def test_facts_of_the_person_are_observations_of_social_history() -> None:
     assert {codes(o["category"][0])[0] for o in found.values()} == {"social-history"}
 
 
+def test_a_status_that_is_not_told_has_its_day() -> None:
+    registry = facts(adt(line("PD1", {17: "20260111"})))["immunization-registry"]
+    assert (registry["effectiveDateTime"], codes(registry["dataAbsentReason"])) == ("2026-01-11", ["unknown"])
+
+
 def test_what_a_visit_says_of_the_person_is_the_same_fact() -> None:
     said = line("PV2", {43: "N^No^HL70315"})
     (will,) = of(story(adt(line("PD1", {7: "Y^Yes^HL70315"})), adt(PV1, said, stated="20260301091000-0500")), "Observation")

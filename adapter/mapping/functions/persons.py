@@ -42,7 +42,8 @@ def tribal_citizenship(rep: Rep, ctx: Any) -> Json | None:
     name = rep.get(3) or rep.get(14)
     if "TribalEntityUS" not in name and name != "2.16.840.1.113883.5.140":
         return FUNCTIONS["citizenship"].call(rep, ctx)
-    coding: Json = {"system": TRIBES, "code": rep.get(1), "display": rep.get(2)}
+    named: Json = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/originalText", "valueString": name}]}
+    coding: Json = {"system": TRIBES, "_system": named, "code": rep.get(1), "display": rep.get(2)}
     concept: Json = {"coding": [{k: v for k, v in coding.items() if v}], **({"text": rep.get(9)} if rep.get(9) else {})}
     return {"url": f"{US_CORE}/us-core-tribal-affiliation",
             "extension": [{"url": "tribalAffiliation", "valueCodeableConcept": concept}]}

@@ -43,7 +43,8 @@ def _address(segment: Any, n: int, ctx: Any) -> str:
 
 
 @function("msh_destinations", {
-    "5": "name", "5.1": "name", "5.2": "endpoint", "5.3": "form of the universal id", "6": "receiver(Organization.name)",
+    "5": "name", "5.1": "name", "5.2": "endpoint or target.identifier", "5.3": "form of the universal id",
+    "6": "receiver(Organization.name)",
     "6.1": "receiver(Organization.name)", "6.2": "receiver(Organization.identifier)", "6.3": "receiver(Organization.identifier)",
     "23": "receiver(Organization.name)", "23.1": "receiver(Organization.name)",
     "23.2": "drop: what kind of name it is; the name stands, an alias in alias", "23.3": "receiver(Organization.identifier)",
@@ -67,8 +68,10 @@ def msh_destinations(segment: Any, ctx: Any) -> list[Json]:
     found: Json = {"endpoint": address or NOWHERE}
     if application.get(1):
         found["name"] = application.get(1)
-    if segment.first(25).get(1):
-        found["target"] = {"type": "Device", "display": segment.first(25).get(1)}
+    known = hd_identifier(application, ctx) if segment.raw(25) and application.get(2) else None
+    if known or segment.first(25).get(1):
+        node = segment.first(25).get(1)
+        found["target"] = {"type": "Device", **({"identifier": known} if known else {}), **({"display": node} if node else {})}
     return [{**found, "receiver": r} for r in receivers] or [found]
 
 
@@ -143,10 +146,10 @@ def st_device_name(rep: Rep, _ctx: Any, type: str = "manufacturer-name") -> Json
     return {"name": rep.plain(), "type": type} if rep.plain() else None
 
 
-@function("st_annotation", {"*": "text"}, kept=True)
-def st_annotation(rep: Rep, _ctx: Any) -> Json | None:
-    """Free text as Annotation."""
-    return {"text": rep.plain()} if rep.plain() else None
+@function("st_device_property", {"*": "valueCode.text"}, kept=True)
+def st_device_property(rep: Rep, _ctx: Any, type: str) -> Json | None:
+    """Free text as Device.property. type: what it tells, in words."""
+    return {"type": {"text": type}, "valueCode": [{"text": rep.plain()}]} if rep.plain() else None
 
 
 @function("sft_agent", {})
