@@ -17,6 +17,7 @@ ENDING = ("period.end", "hospitalization.dischargeDisposition")
 COURSE = frozenset({"status", *ENDING})
 """Slots that events alone decide once any event with a status, or a cancel that leaves one, is known."""
 
+OPENING = frozenset({"A01", "A04"})
 FOLLOWING = frozenset({"A02", "A09", "A10", "A15", "A16", "A17"})
 """Events of somebody who is here: they say so where nothing else does, and neither begin a visit again nor end a leave."""
 CHANGING = frozenset({"A06", "A07"})
@@ -65,19 +66,21 @@ class _Line:
 
 
 def _status(live: Sequence[Contribution], cancels: Sequence[Contribution]) -> _Line:
+    """The status. What a cancel leaves shows where no event tells one; an admission that was cancelled is where others begin."""
     line = _Line("status")
-    revoked = None
+    left = revoked = None
     for cancel in cancels:
-        left = cancel.body.get("status")
-        if left and (line.now is None or line.now.value != "cancelled" or left == "cancelled"):
-            line.now = Said(left, cancel.order.of_snapshot(), cancel, True)
-            revoked = cancel.order.of_snapshot() if left == "cancelled" else None
+        if cancel.body.get("status"):
+            left = Said(cancel.body["status"], cancel.order.of_snapshot(), cancel, True)
+            if not OPENING.isdisjoint(cancel.cancels):
+                revoked = left
+    line.now = revoked
     for one in live:
         if one.body.get("status"):
-            state = line.now.value if line.now else ""
-            again = revoked is not None and one.order.of_snapshot() > revoked
-            if _holds(one, state, again=again):
+            again = revoked is not None and one.order.of_snapshot() > revoked.order
+            if _holds(one, line.now.value if line.now else "", again=again):
                 line.turn(Said(one.body["status"], one.order.of_effect(), one, True), one.order.occurred)
+    line.now = line.now or left
     return line
 
 

@@ -17,8 +17,10 @@ MOVING = sorted(AFTER_ADMISSION)
 
 @st.composite
 def stays(draw: st.DrawFn) -> list[Told]:
-    """An admission and up to eight events after it, some cancelled, each of a time of its own; PV1 repeats any places."""
-    found = [Told(event="A01", hour=1, fields={3: "3W^1"})]
+    """An admission, perhaps planned, and up to eight events after it, some cancelled, each of a time of its own."""
+    found = [Told(event=draw(st.sampled_from(("A01", "A04"))), hour=1, fields={3: "3W^1"})]
+    if draw(st.booleans()):
+        found.append(Told(event="A05", hour=0, cls="P", fields={3: "3W^1"}))
     for n in range(draw(st.integers(0, 8))):
         event = draw(st.sampled_from(MOVING))
         hour = 10 * (n + 1)

@@ -182,6 +182,13 @@ def test_what_followed_on_a_cancelled_admission_does_not_bring_it_back() -> None
     assert encounter(*again)["status"] == "in-progress"
 
 
+def test_a_cancel_of_what_was_only_planned_does_not_end_who_is_here() -> None:
+    for code, of in (("A27", "A14"), ("A38", "A05")):
+        planned, cancel = Told(event=of, hour=10, fields={3: "ICU^9"}), Told(event=code, hour=12, of=10)
+        assert encounter(Told(event="A02", hour=8, fields=ICU), planned, cancel)["status"] == "in-progress"
+        assert encounter(planned, cancel)["status"] == "cancelled"
+
+
 def test_a_message_told_again_makes_no_stay_of_its_own() -> None:
     wrong, right = Told(event="A02", hour=10, fields={3: "X^7"}), Told(event="A02", hour=12, of=10, fields=ICU)
     assert places(encounter(ADMITTED, wrong, right)) == [("9", "active"), ("1", "completed")]
