@@ -104,7 +104,8 @@ ISSUES: dict[str, IssueKind] = {
                              err3="101", fhir="required"),
     "event-without-effect": _kind("the event's effect is not built yet: segments are kept, status, merges and deletions are not",
                                   "follow the changelog", "warning", err3="201", fhir="not-supported"),
-    "mapping-failed": _kind("a mapping rule failed", "report it with the rule's name", err3="207", fhir="exception", http=500),
+    "mapping-failed": _kind("a mapping, or a rule of it, cannot be used", "correct it; careloop check tells each mistake",
+                            err3="207", fhir="exception", http=500),
     # --- order and identity
     "order-tied": _kind("two statements have equal order keys and differ; arrival decided", "give EVN-6, EVN-2 or MSH-13",
                         "warning", fhir="business-rule"),

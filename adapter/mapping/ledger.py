@@ -136,16 +136,19 @@ class Ledger:
         return {"status": "mapped", "element": part if part[:1].isupper() else target, "rule": row.rule}
 
 
+_ELSEWHERE = {"Encounter": {"place": "(event)", "rule": "events.yaml"}, "Patient": {"place": "(identity)", "rule": "links"}}
+"""Where elements come from that are no row's: a visit's course, a person's links."""
+
+
 def _rest(c: Composed, told: Json) -> None:
-    """Say of elements that no row wrote where they come from: marked as absent by a profile, or the event's effect."""
+    """Say of elements that no row wrote where they come from: absent and marked by a profile, or as `_ELSEWHERE` has it."""
     absent = {issue.place.removeprefix(f"{c.resource_type}.").partition(".")[0].partition("[")[0]
               for issue in c.issues if issue.code == "must-have-absent"}
     known = {element.partition(".")[0].lstrip("_") for element in told}
     for name in c.body.keys() - {"resourceType", "id", "meta"}:
         if name.lstrip("_") not in known:
-            told[name] = [{"place": "(absent)", "rule": "must-have-absent"} if name.lstrip("_") in absent else
-                          {"place": "(event)", "rule": "events.yaml"} if c.resource_type == "Encounter" else
-                          {"place": "(profile)", "rule": "US Core"}]
+            told[name] = [{"place": "(absent)", "rule": "must-have-absent"} if name[0] == "_" or name in absent else
+                          _ELSEWHERE.get(c.resource_type, {"place": "(profile)", "rule": "US Core"})]
 
 
 def _at(row: Row, source: Any, rep: int) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from adapter.errors import Defect, message
+from adapter.errors import Defect
 from adapter.mapping.feed import Feed, load_feed
 from adapter.mapping.functions import FUNCTIONS
 from adapter.mapping.header import load_events
+from adapter.mapping.lint_csv import close, csv_faults
 from adapter.mapping.rules import Map, Place, Row, compile_file, parse_place
 from adapter.mapping.terminology import load_terminology
 from adapter.mapping.yaml_lines import LINE, load_yaml
 from adapter.parse.charset import codec_of
 from adapter.validate.facts import field as fhir_field
+from adapter.validate.facts import fields as fhir_fields
 from adapter.validate.facts import resource_types
 
 HL7_VERSIONS = ("v2_1", "v2_2", "v2_3", "v2_3_1", "v2_4", "v2_5", "v2_5_1", "v2_6", "v2_7", "v2_8", "v2_8_1", "v2_8_2")
@@ -34,13 +35,18 @@ def lint(mappings: Path) -> list[str]:
             load_events(feed.file("events.yaml"))
             tables = _tables(feed)
         except Defect as error:
-            found.append(message(error.issue))
+            found.append(_told(error))
             continue
         feeds.append(feed)
         found.extend(_feed(path, feed, tables))
         for file in sorted(path.parent.glob("*.map.yaml")):
             found.extend(_file(file, tables))
     return [*found, *same_senders(feeds)]
+
+
+def _told(error: Defect) -> str:
+    """What stops a file from being read, as every other mistake is told: `feed/file:line: what`."""
+    return f"{error.issue.place}: {error.issue.detail}"
 
 
 KEYS = frozenset((
@@ -60,7 +66,7 @@ def _feed(path: Path, feed: Feed, tables: frozenset[str]) -> Iterator[str]:
         return f"{where}:{next((n for n, line in enumerate(lines, 1) if word in line), 1)}"
 
     for key in sorted(written.keys() - KEYS - {LINE}):
-        yield f"{at(key)}: no key `{key}`{_close(key, KEYS)}"
+        yield f"{at(key)}: no key `{key}`{close(key, KEYS)}"
     for key in sorted(feed.sender.keys() - {"MSH-3", "MSH-4"}):
         yield f"{at(key)}: a sender is told by MSH-3 and MSH-4, not `{key}`"
     if feed.format not in ("hl7v2", "csv"):
@@ -69,12 +75,15 @@ def _feed(path: Path, feed: Feed, tables: frozenset[str]) -> Iterator[str]:
         yield f"{at('charset')}: no charset `{feed.charset}`"
     if feed.options.get("organization") and "|" not in str(feed.options["organization"]):
         yield f"{at('organization')}: organization is written system|value"
+    if feed.format == "csv":
+        for place, fault in csv_faults(feed, bool(written.get("abstract"))):
+            yield f"{at(place)}: {fault}"
     if feed.format == "hl7v2":
         for name in feed.visit:
             for fault in _place_named(name):
                 yield f"{at(name)}: {fault}"
         for table in sorted(feed.codes.keys() - tables):
-            yield f"{at(table)}: codes: no concept map `{table}`{_close(table, tables)}"
+            yield f"{at(table)}: codes: no concept map `{table}`{close(table, tables)}"
 
 
 def _place_named(name: str) -> Iterator[str]:
@@ -103,11 +112,11 @@ def _file(path: Path, tables: frozenset[str]) -> Iterator[str]:
     try:
         maps = compile_file(path)
     except Defect as error:
-        yield message(error.issue)
+        yield _told(error)
         return
     for one in maps:
         if one.resource not in resource_types():
-            yield f"{one.rule}: no resource type {one.resource}{_close(one.resource, resource_types())}"
+            yield f"{one.rule}: no resource type {one.resource}{close(one.resource, resource_types())}"
             continue
         for row in sorted(_rows(one), key=lambda r: int(r.rule.rpartition(":")[2])):
             for fault in _row(one, row, tables):
@@ -129,11 +138,18 @@ def _row(one: Map, row: Row, tables: frozenset[str]) -> Iterator[str]:
     path = ".".join((element, *row.wrap))
     if not element.startswith("_") and fhir_field(one.resource, path) is None:
         yield f"{one.resource} has no element {path}"
+    if row.url and fhir_field("Extension", row.value) is None:
+        yield f"an extension has no `{row.value}`{close(row.value, _extension_values())}"
     table = row.options.get("table")
     if table and table not in tables:
-        yield f"no concept map `{table}`{_close(str(table), tables)}"
+        yield f"no concept map `{table}`{close(str(table), tables)}"
     if row.function is not None and row.function.name not in FUNCTIONS:
         yield f"no function `{row.function.name}`"
+
+
+@cache
+def _extension_values() -> list[str]:
+    return [one for one in fhir_fields("Extension") if one.startswith("value")]
 
 
 @cache
@@ -155,7 +171,7 @@ def _place(place: Place) -> Iterator[str]:
     segments = _dictionary()
     if place.segment not in segments:
         if not place.segment.startswith("Z"):
-            yield f"no segment {place.segment}{_close(place.segment, segments)}"
+            yield f"no segment {place.segment}{close(place.segment, segments)}"
         return
     number = int(place.field)
     if not number:
@@ -165,8 +181,3 @@ def _place(place: Place) -> Iterator[str]:
         yield f"{place.segment} has {max(segments[place.segment])} fields, {place} is none of them"
     elif place.component and known[0] == "sequence" and place.component > len(known[1]):
         yield f"{place}: {known[2]} has {len(known[1])} components"
-
-
-def _close(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean `{close[0]}`?" if close else ""

@@ -21,8 +21,9 @@ from adapter.settings import HOME
 SAMPLES = Path(os.environ.get("CARELOOP_SHARED", HOME.parent / "shared")) / "samples" / "hl7v2"
 INPUTS = sorted((HOME / "mappings").glob("*/cases/*/input.hl7"))
 OURS = {"resourceType", "id", "meta"}
-OF_NO_ROW = {("Observation", "category"), ("AllergyIntolerance", "clinicalStatus")}
-"""Elements that a profile or R4 asks for, which no row gives; whatever else has no place is not traced."""
+OF_NO_ROW = {("Observation", "category"), ("AllergyIntolerance", "clinicalStatus"), ("Patient", "active"),
+             ("Patient", "link")}
+"""Elements that a profile asks for, or links of records make, and no row; whatever else has no place is not traced."""
 
 
 @cache
@@ -58,7 +59,7 @@ def unexplained(conversion: Conversion) -> set[str]:
         resource = entry["resource"]
         told = {name.lstrip("_") for name in conversion.explain.get(f"{resource['resourceType']}/{resource['id']}", {})}
         for name, said in conversion.explain.get(f"{resource['resourceType']}/{resource['id']}", {}).items():
-            if said[0]["place"] in ("(profile)", "(event)") and (
+            if said[0]["place"] in ("(profile)", "(event)", "(identity)") and (
                     resource["resourceType"], name.lstrip("_")) not in OF_NO_ROW:
                 missing.add(f"{resource['resourceType']}.{name}: {said[0]['place']}")
         for name in resource.keys() - OURS:
@@ -105,7 +106,7 @@ def test_each_value_has_its_element_or_its_reason(path: Path) -> None:
 def test_places_are_written_as_everywhere() -> None:
     conversion = next(conversions(HOME / "mappings" / "common" / "cases" / "admission-in-full" / "input.hl7"))
     places = {said["place"] for elements in conversion.explain.values() for entries in elements.values() for said in entries}
-    place = re.compile(r"[A-Z][A-Z0-9]{2}(\[\d+\])?(-\d+(\[\d+\])?(\.\d+){0,2})?|\((constant|absent|event|profile)\)")
+    place = re.compile(r"[A-Z][A-Z0-9]{2}(\[\d+\])?(-\d+(\[\d+\])?(\.\d+){0,2})?|\((constant|absent|event|identity|profile)\)")
     assert {one for one in places if not place.fullmatch(one)} == set()
     assert "PID-3" in places
 

@@ -277,6 +277,7 @@ def test_a_file_that_is_loaded_again_tells_its_refusals_again(gateway: Gateway) 
     ("codes: {patient-clas: {A: B}}", "codes: no concept map `patient-clas`; did you mean `patient-class`?"),
     ("organization: ORG-1", "organization is written system|value"),
     ("sender: {MSH-3: STANNE, MSH-4: MAIN}", "the sender is st-anne's already"),
+    ("tolerat: [PV1]", "no key `tolerat`; did you mean `tolerate`?"),
 ])
 def test_a_mistake_in_feed_yaml_is_told_at_its_line(tmp_path: Path, line: str, told: str) -> None:
     shutil.copytree("mappings", tmp_path / "m")
@@ -285,3 +286,36 @@ def test_a_mistake_in_feed_yaml_is_told_at_its_line(tmp_path: Path, line: str, t
     found = lint(tmp_path / "m")
     assert [text.partition(": ")[2] for text in found] == [told]
     assert found[0].startswith(f"zz-new/feed.yaml:{1 if 'already' in told else 3}")
+
+
+@pytest.mark.parametrize(("line", "told"), [
+    ("csv: {colums: {member_id: No}}", "csv: no key `colums`; did you mean `columns`?"),
+    ("csv: {columns: {member_ids: No}}", "csv: columns: members has no column `member_ids`; did you mean `member_id`?"),
+    ("csv: {dates: {birthdate: '%d.%m.%Y'}}", "csv: dates: members has no column `birthdate`; did you mean `birth_date`?"),
+    ("csv: {delimiter: ';;'}", "delimiter, quote: each is one ASCII character, and they differ"),
+    ("csv: {longest_cell: many}", "csv: a number is none"),
+    ("codes: {gendr: {W: female}}", "codes: members has no column `gendr`; did you mean `gender`?"),
+    ("defaults: {programme: x}", "defaults: members has no column `programme`; did you mean `program`?"),
+    ("patient: memberid", "patient: members has no column `memberid`; did you mean `member_id`?"),
+    ("contract: memberz", None),
+])
+def test_a_mistake_in_a_csv_feed_is_told_at_its_line(tmp_path: Path, line: str, told: str | None) -> None:
+    shutil.copytree("mappings", tmp_path / "m")
+    (tmp_path / "m" / "zz-new").mkdir()
+    (tmp_path / "m" / "zz-new" / "feed.yaml").write_text(f"# one more\nextends: members\n{line}\n")
+    found = lint(tmp_path / "m")
+    assert len(found) == 1
+    assert found[0].startswith("zz-new/feed.yaml:")
+    assert told is None or found[0].partition(": ")[2] == told
+
+
+@pytest.mark.parametrize(("row", "told"), [
+    ("{from: ZPH-2, to: extension, url: 'urn:x', value: valueSting, as: st_string}",
+     "an extension has no `valueSting`; did you mean `valueString`?"),
+    ("{from: ZPH-2, to: extension, url: 'urn:x', value: valueString, as: st_strin}",
+     "no function `st_strin`; did you mean `st_string`?"),
+])
+def test_a_mistake_in_a_map_is_told_as_file_line_and_what(tmp_path: Path, row: str, told: str) -> None:
+    shutil.copytree("mappings", tmp_path / "m")
+    (tmp_path / "m" / "st-anne" / "zph.map.yaml").write_text(f"segment: ZPH\nresource: Patient\nkey: patient\nrows:\n- {row}\n")
+    assert lint(tmp_path / "m") == [f"st-anne/zph.map.yaml:5: {told}"]
