@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapter.mapping.message import map_message
 from adapter.model import Issue, Json, Received
@@ -366,7 +368,7 @@ def test_a_consent_to_treatment_says_nothing_of_privacy(kind: str, scope: str) -
 
 
 @pytest.mark.parametrize(("status", "state"), [("A", "active"), ("L", "active"), ("P", "proposed"), ("R", "rejected"),
-                                               ("X", "inactive"), ("B", "inactive")])
+                                               ("X", "inactive"), ("B", "inactive"), ("", "inactive"), ("W", "inactive")])
 def test_the_state_of_a_consent(status: str, state: str) -> None:
     assert one(adt(PV1, f"CON|1|001||CF9^EAST|||||||{status}"), "Consent")["status"] == state
 
@@ -400,3 +402,16 @@ def test_wrong_values_raise_issues_and_nothing_else() -> None:
     found: tuple[Issue, ...] = converted(raw).issues
     assert {i.place for i in found if i.code in ("bad-date", "bad-value")} == {"ARV-6.1", "DB1-4", "PD1-12", "PID-33"}
     assert not [i for i in found if i.code in ("mapping-failed", "fhir-structure")]
+
+
+FIELD = st.text("AY1DPUX2026^&~\"\\ .-", max_size=14)
+FIELDS = st.dictionaries(st.integers(1, 41), FIELD, min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(MINE - {"MSH", "EVN", "PID"})), FIELDS), min_size=1, max_size=6), FIELDS)
+@settings(max_examples=80, deadline=None)
+def test_no_value_breaks_a_rule_or_a_resource(segments: list[tuple[str, dict[int, str]]], pid: dict[int, str]) -> None:
+    person = {n: text for n, text in pid.items() if n not in (3, 18)}
+    said = converted(adt(*(line(name, fields) for name, fields in segments), PV1, pid=person))
+    assert [i for i in said.issues if i.code == "mapping-failed"] == []
+    assert said.bundle["entry"]

@@ -78,19 +78,20 @@ def con_performers(segment: Any, ctx: Any) -> list[Json]:
 
 def _performer(rep: Rep, relation: Rep | None, ctx: Any) -> Json | None:
     name = FUNCTIONS["xpn_human_name"].call(rep, ctx)
+    words = shown(name) if name else ""
     code = relation.get(1) if relation else ""
-    if not name:
+    if not words:
         return None
     if code == _SELF:
-        return {"reference": f"Patient?{ctx.patient}", "display": shown(name)}
+        return {"reference": f"Patient?{ctx.patient}", "display": words}
     if code in _PRACTITIONERS:
-        return {"display": shown(name)}
-    builder = ctx.build("RelatedPerson", f"{ctx.local}:consenter|{ctx.patient}/{shown(name).casefold()}", "own")
+        return {"display": words}
+    builder = ctx.build("RelatedPerson", f"{ctx.local}:consenter|{ctx.patient}/{words.casefold()}", "own")
     builder.snapshot.update({"patient": {"reference": f"Patient?{ctx.patient}"}, "active": True, "name#CON-24": [name]})
     relationship = FUNCTIONS["cwe_codeable_concept"].call(relation, ctx, source="HL70548") if relation else None
     if relationship:
         builder.snapshot["relationship#CON-25"] = [relationship]
-    return {"reference": builder.symbol, "display": shown(name)}
+    return {"reference": builder.symbol, "display": words}
 
 
 @function("arv_type", {"1": ""}, kept=True)
