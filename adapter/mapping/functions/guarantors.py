@@ -58,37 +58,40 @@ def gt1_subject(segment: Any, ctx: Any) -> Json | None:
     return None if ctx.account else {"reference": f"Patient?{ctx.patient}"}
 
 
-@function("gt1_guarantor", {"13": "period.start", "14": "period.end", "21": "party(Organization)", "22": "onHold",
-                            **{f"21.{n}": "party(Organization)" for n in range(1, 11)}, **parts_of(_PERSON)})
+_ENTRY = {"13": "period.start", "14": "period.end", "22": "onHold"}
+
+
+@function("gt1_guarantor", {**_ENTRY, "21": "party(Organization)", **{f"21.{n}": "party(Organization)" for n in range(1, 11)}})
 def gt1_guarantor(segment: Any, ctx: Any, account: bool = True) -> Json | None:
-    """A GT1 as Account.guarantor. account: of the account that PID-18 names, else of one of the guarantors' own."""
-    party = _party(segment, ctx) if _applies(ctx, account) else None
-    if not party:
+    """The patient, or an organization (GT1-21), as Account.guarantor. account: of that of PID-18, else of one of its own."""
+    if not _applies(ctx, account):
         return None
-    found: Json = {"party": party}
-    hold = yes_no_boolean(segment.first(22), ctx) if segment.raw(22) else None
-    if hold is not None:
-        found["onHold"] = hold
-    period = {name: ctx.moment(segment.first(n).get(1)) for name, n in (("start", 13), ("end", 14)) if segment.raw(n)}
-    kept = {name: moment for name, moment in period.items() if moment}
-    return {**found, "period": kept} if kept else found
-
-
-def _party(segment: Any, ctx: Any) -> Json | None:
     if is_patient(segment.first(11).get(1), ctx):
-        return {"reference": f"Patient?{ctx.patient}"}
-    if _is_organization(segment):
-        party: Json | None = xon_organization(segment.first(21), ctx)
-        if party and "reference" in party:
-            body = organization_body(segment, ctx, 0, 5, 7)
-            ctx.emit("Organization", party["reference"].partition("?")[2], {**body, **_contact_of(segment, ctx)})
-        return party
+        return _guarantor({"reference": f"Patient?{ctx.patient}"}, segment, ctx)
+    party: Json | None = xon_organization(segment.first(21), ctx) if _is_organization(segment) else None
+    if party and "reference" in party:
+        body = organization_body(segment, ctx, 0, 5, 7)
+        ctx.emit("Organization", party["reference"].partition("?")[2], {**body, **_contact_of(segment, ctx)})
+    return _guarantor(party, segment, ctx) if party else None
+
+
+@function("gt1_person", {**_ENTRY, **parts_of(_PERSON)})
+def gt1_person(segment: Any, ctx: Any, account: bool = True) -> Json | None:
+    """Another person as Account.guarantor, a RelatedPerson. account: of that of PID-18, else of one of its own."""
     number = segment.first(2).get(1) or segment.first(3).plain()
-    if not number:
+    if not _applies(ctx, account) or is_patient(segment.first(11).get(1), ctx) or _is_organization(segment) or not number:
         return None
     builder = related_person(f"{ctx.local}:RelatedPerson|{ctx.patient}/guarantor/{number}", ctx)
     described(builder, ctx, segment, _PERSON)
-    return {"reference": builder.symbol}
+    return _guarantor({"reference": builder.symbol}, segment, ctx)
+
+
+def _guarantor(party: Json, segment: Any, ctx: Any) -> Json:
+    """An entry of Account.guarantor: who, since and until when (GT1-13, GT1-14), and whether the bill waits (GT1-22)."""
+    hold = yes_no_boolean(segment.first(22), ctx) if segment.raw(22) else None
+    period = {name: ctx.moment(segment.first(n).get(1)) for name, n in (("start", 13), ("end", 14)) if segment.raw(n)}
+    kept = {name: moment for name, moment in period.items() if moment}
+    return {"party": party, **({"onHold": hold} if hold is not None else {}), **({"period": kept} if kept else {})}
 
 
 def _contact_of(segment: Any, ctx: Any) -> Json:
@@ -147,10 +150,12 @@ _CONTACT = {"45": "name", "46": "telecom", "48": "relationship"}
 
 @function("gt1_billing_contact", {f"{n}{c}": place for n, place in _CONTACT.items()
                                   for c in ("", *(f".{i}" for i in range(1, 24)))})
-def gt1_billing_contact(segment: Any, ctx: Any) -> Json | None:
+def gt1_billing_contact(segment: Any, ctx: Any) -> list[Json]:
     """Whom to ask about the bill (GT1-45, GT1-46) as Patient.contact of role BP, beside their own relationship (GT1-48)."""
     contact = _asked(segment, ctx)
     if not contact or _is_organization(segment):
-        return None
+        return []
     relation = cwe_codeable_concept(segment.first(48), ctx, table="relationship") if segment.raw(48) else None
-    return {"relationship": [_BILLING, *([relation] if relation else [])], **contact}
+    others = made(xpn_human_name, segment.reps(45), ctx)[1:]
+    return [{"relationship": [_BILLING, *([relation] if relation else [])], **contact},
+            *({"relationship": [_BILLING], "name": name} for name in others)]

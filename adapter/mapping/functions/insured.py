@@ -72,6 +72,12 @@ def in2_numbers(segment: Any, ctx: Any) -> list[Json]:
                       if rep.get(1) and (one := member_identifier(rep, ctx, words)))]
 
 
+def _holder(ctx: Any) -> Json | None:
+    coverage = current("Coverage", ctx)
+    holder: Json | None = coverage.snapshot.get("policyHolder") if coverage is not None else None
+    return holder
+
+
 _NAMED = {7: "Medicaid case", 9: "Military sponsor"}
 
 
@@ -81,8 +87,7 @@ def in2_named(segment: Any, ctx: Any) -> Json | None:
 
     Result: the reference, as the policy's holder where no employer is (IN1-10, IN1-11).
     """
-    coverage = current("Coverage", ctx)
-    holder: Json | None = coverage.snapshot.get("policyHolder") if coverage is not None else None
+    coverage, holder = current("Coverage", ctx), _holder(ctx)
     for n, words in _NAMED.items():
         if segment.raw(n) and coverage is not None:
             builder = related_person(f"{ctx.local}:RelatedPerson|{coverage.key.partition('|')[2]}/{n}", ctx)
@@ -95,27 +100,31 @@ def in2_named(segment: Any, ctx: Any) -> Json | None:
 _PERSON = {f".{n}": "" for n in range(1, 16)}
 
 
+@function("in2_holder", {f"{f}{c}": "Organization" for f in (69, 70) for c in ("", *(f".{n}" for n in range(1, 11)))})
+def in2_holder(segment: Any, ctx: Any) -> Json | None:
+    """The employer (IN2-70), else the insured organization (IN2-69), as holder of a policy of which IN1 names none."""
+    if _holder(ctx):
+        return None
+    organizations: list[Json | None] = [xon_organization(segment.first(n), ctx) for n in (70, 69) if segment.raw(n)]
+    return next((one for one in organizations if one), None)
+
+
 @function("in2_employer", {
     "64": "Organization.telecom", **{f"64.{n}": "Organization.telecom" for n in range(1, 19)},
-    **{f"{f}{c}": "Organization.contact.name" for f in (49,) for c in ("", *_PERSON)},
+    **{f"49{c}": "Organization.contact.name" for c in ("", *_PERSON)},
     **{f"50{c}": "Organization.contact.telecom" for c in ("", *(f".{n}" for n in range(1, 19)))},
-    **{f"51{c}": "Organization.contact.purpose" for c in ("", *(f".{n}" for n in range(1, 23)))},
-    **{f"{f}{c}": "Organization" for f in (69, 70) for c in ("", *(f".{n}" for n in range(1, 11)))}})
+    **{f"51{c}": "Organization.contact.purpose" for c in ("", *(f".{n}" for n in range(1, 23)))}})
 def in2_employer(segment: Any, ctx: Any) -> Json | None:
-    """The organization that holds the policy: IN1's group employer, else IN2-70 or IN2-69; whom to ask there (IN2-49 to 51)."""
-    coverage = current("Coverage", ctx)
-    holder: Json | None = coverage.snapshot.get("policyHolder") if coverage is not None else None
-    for n in (70, 69):
-        holder = holder or (xon_organization(segment.first(n), ctx) if segment.raw(n) else None)
-    if not holder or "reference" not in holder:
+    """The telephone of the organization that holds the policy (IN2-64), and whom to ask there (IN2-49 to 51)."""
+    holder = _holder(ctx)
+    if not holder or not holder.get("reference", "").startswith("Organization?"):
         return None
-    body: Json = {"active": True}
     telecoms = made(xtn_contact_point, segment.reps(64), ctx, use="work")
-    if telecoms:
-        body["telecom#IN2-64"] = at_work(telecoms)
-    body.update(_contact(segment, ctx, 49, 50, 51))
-    if len(body) > 1:
-        ctx.emit("Organization", holder["reference"].partition("?")[2], body)
+    body: Json = {"active": True, **({"telecom#IN2-64": at_work(telecoms)} if telecoms else {}),
+                  **_contact(segment, ctx, 49, 50, 51)}
+    if len(body) == 1:
+        return None
+    ctx.emit("Organization", holder["reference"].partition("?")[2], body)
     return holder
 
 

@@ -130,7 +130,8 @@ _TYPES: Mapping[str, Callable[[Rep, Any, Any], tuple[str, Any]]] = {
 """OBX-2 to what makes (type of value[x], value) of one repetition of OBX-5; types that are missing have no place in R4."""
 
 _VALUE_PARTS = {"2": "", "5": "", "6": "unit", "6.1": "code", "6.2": "unit", "6.3": "system",
-                **{f"6.{n}": "drop: a Quantity has one unit, the primary one" for n in range(4, 23)}}
+                **{f"6.{n}": "drop: a Quantity has one unit, the primary one" for n in range(4, 23)},
+                **{f"32.{n}": "drop: why there is no value, of an observation that has one" for n in range(1, 23)}}
 
 
 def _values(segment: Any, ctx: Any) -> list[tuple[str, Any]]:
@@ -229,7 +230,8 @@ def cwe_organization(rep: Rep, ctx: Any) -> Json | None:
     if not code:
         return {"display": name} if name else None
     system = ctx.system(rep.get(3), "", "", "organization")
-    body: Json = {"active": True, "identifier#CWE": [{"system": system, "value": code}], **({"name": name} if name else {})}
+    by: Json = {"assigner": {"display": rep.get(3)}} if rep.get(3) else {}
+    body: Json = {"active": True, "identifier#CWE": [{"system": system, "value": code, **by}], **({"name": name} if name else {})}
     return {"reference": ctx.emit("Organization", f"{system}|{code}", body), **({"display": name} if name else {})}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from adapter.mapping.functions.codes import cwe_code, cwe_codeable_concept
+from adapter.mapping.functions.codes import cwe_alternate_codes, cwe_code, cwe_codeable_concept
 from adapter.mapping.functions.contacts import xad_address, xtn_contact_point
 from adapter.mapping.functions.identifiers import cx_identifier, ssn_identifier
 from adapter.mapping.functions.names import xpn_human_name
@@ -43,6 +43,9 @@ def described(builder: Any, ctx: Any, segment: Any, fields: dict[int, str]) -> N
             builder.snapshot[f"{element}#{segment.name}-{n}"] = kept
         elif kept:
             builder.snapshot[element] = kept[0]
+        as_sent = cwe_alternate_codes(reps[0], ctx, table="administrative-sex") if kept and kind == "gender" else None
+        if as_sent:
+            builder.snapshot["_gender"] = as_sent
 
 
 def _language(rep: Any, ctx: Any) -> Json | None:
