@@ -354,6 +354,11 @@ def test_a_restriction_is_a_consent_about_the_person_or_the_visit() -> None:
     assert [consents[c]["provision"]["type"] for c in ("DEM", "LOC", "OI")] == ["deny", "deny", "permit"]
 
 
+def test_a_restriction_of_a_visit_without_number_holds_for_the_person() -> None:
+    consent = one(adt("PV1|1|N", "ARV|1|A|LOC|VIP"), "Consent")
+    assert (consent["provision"]["type"], "data" in consent["provision"]) == ("deny", False)
+
+
 def test_a_restriction_that_is_deleted_is_inactive() -> None:
     (consent,) = of(story(adt("ARV|1|A|DEM|PAT"), adt("ARV|1|D|DEM|PAT", stated="20260301091000-0500")), "Consent")
     assert consent["status"] == "inactive"
