@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from adapter.conformance.dictionary import versions
 from adapter.errors import Defect
 from adapter.mapping.feed import Feed, load_feed
 from adapter.mapping.functions import FUNCTIONS
@@ -22,7 +23,7 @@ from adapter.validate.facts import fields as fhir_fields
 from adapter.validate.facts import resource_types
 
 HL7_VERSIONS = ("v2_1", "v2_2", "v2_3", "v2_3_1", "v2_4", "v2_5", "v2_5_1", "v2_6", "v2_7", "v2_8", "v2_8_1", "v2_8_2")
-"""hl7apy's dictionaries, oldest first; what only 2.9 has is not known to them."""
+"""hl7apy's dictionaries, oldest first."""
 
 
 def lint(mappings: Path) -> list[str]:
@@ -154,7 +155,7 @@ def _extension_values() -> list[str]:
 
 @cache
 def _dictionary() -> dict[str, dict[int, Any]]:
-    """Segment -> field number -> what the newest of hl7apy's versions that knows it says; withdrawn fields included."""
+    """Segment -> field number -> what the newest version that knows it says; withdrawn fields included."""
     found: dict[str, dict[int, Any]] = {}
     for version in HL7_VERSIONS:
         segments = importlib.import_module(f"hl7apy.{version}.segments").SEGMENTS
@@ -163,6 +164,12 @@ def _dictionary() -> dict[str, dict[int, Any]]:
                 number = str(one[0]).rpartition("_")[2]
                 if number.isdigit():
                     found.setdefault(name, {})[int(number)] = one[1]
+    newest = versions()["2.9"]  # which hl7apy does not have
+    for name, fields in newest.segments.items():
+        for number, datatype in enumerate(fields.types):
+            components = newest.datatypes.get(datatype)
+            if number and number not in found.setdefault(name, {}):
+                found[name][number] = ("sequence", components, datatype) if components else ("leaf", None, datatype)
     return found
 
 

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from adapter.cli import main
 from adapter.conformance.dictionary import PROFILES, structure_of, versions
+from adapter.conformance.profile import profile_of
 from adapter.conformance.sequence import check_sequence
 from adapter.errors import Defect, Rejected
 from adapter.intake.accept import entry_of
+from adapter.mapping.yaml_lines import load_yaml, without_lines
 from adapter.model import Issue, Received
 from adapter.pipeline import Feeds, map_received, open_feeds
 from adapter.settings import HOME
@@ -230,3 +233,50 @@ def test_convert_tells_every_reason_in_one_line(tmp_path: Path, monkeypatch: pyt
     told = [json.loads(line) for line in result.stderr.splitlines()]
     assert [(one["code"], one["place"]) for one in told] == [("refused-sequence", "PV1")]
     assert [(one["code"], one["place"]) for one in told[0]["others"]] == [("refused-form", "PID-7.1")]
+
+
+PROFILE_FINDINGS = [
+    pytest.param(changed("4711^^^Y^MR", "4711^^^Y^XX"), {("value", "PID-3.5")}, id="a code that is not in its table"),
+    pytest.param(changed("19700101|F", "|F"), {("required", "PID-7")}, id="a field the profile needs"),
+    pytest.param(changed("Fernley^Ada", "^Ada"), {("required", "PID-5.1")}, id="a component the profile needs"),
+    pytest.param(changed("4711^", f"{'4' * 65}^"), {("form", "PID-3.1")}, id="a value longer than it may be"),
+    pytest.param(changed("19700101|F", "19700101|F|||||||||||123-45-6789"), {("form", "PID-19")}, id="a field it does not take"),
+    pytest.param(changed("4711^^^Y^MR", "~".join(f"{n}^^^Y^MR" for n in range(21))), {("form", "PID-3[21]")}, id="too often"),
+    pytest.param(changed("ADT^A01^ADT_A01", "ADT^A03^ADT_A03").replace(b"NK1|1|Fernley^Ben\r", b""),
+                 {("required", "PV1-45")}, id="a rule of one event"),
+]
+
+
+@pytest.fixture(name="profiled", scope="module")
+def _profiled(tmp_path_factory: pytest.TempPathFactory) -> Feeds:
+    return feeds(tmp_path_factory.mktemp("profiled"), "strict: network-adt")
+
+
+def test_a_message_as_the_profile_has_it_is_taken(profiled: Feeds) -> None:
+    assert refused(er7(*GOOD), profiled) == set()
+
+
+@pytest.mark.parametrize(("raw", "found"), PROFILE_FINDINGS)
+def test_a_profile_refuses_beyond_the_standard(raw: bytes, found: set[tuple[str, str]], profiled: Feeds, strict: Feeds) -> None:
+    ours = {(f"refused-{kind}", place) for kind, place in found}
+    assert refused(raw, profiled) >= ours
+    assert refused(raw, profiled) - refused(raw, strict) <= ours
+
+
+@pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_profile_fits_its_schema(path: Path) -> None:
+    schema = json.loads((PROFILES / "profile.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(without_lines(load_yaml(path)), schema)
+    assert profile_of(path.stem, without_lines(load_yaml(path))).segments
+
+
+@pytest.mark.parametrize(("written", "told"), [
+    ({"segmnts": []}, "no key `segmnts`"), ({"version": "3.0"}, "version 3.0"), ({"segments": [{"segment": "pid"}]}, "pid"),
+    ({"segments": [{"segment": "PID", "usage": "M"}]}, "usage is R, RE, O or X"),
+    ({"segments": [{"segment": "PID", "cardinality": "1"}]}, "cardinality is written"),
+    ({"segments": [{"segment": "PID", "fields": [{"field": "PV1-2"}]}]}, "no place of PID"),
+    ({"segments": [{"segment": "PID", "fields": [{"field": "PID-2", "length": "x"}]}]}, "length is a number"),
+])
+def test_a_mistake_in_a_profile_is_told(written: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        profile_of("x", written)
