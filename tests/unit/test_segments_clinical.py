@@ -193,14 +193,15 @@ def test_a_second_insurance_keeps_its_own_insured(feeds: Feeds) -> None:
     assert "identifier" not in person
 
 
-@pytest.mark.parametrize(("line", "number"), [
-    (segment("IN1", f2="A", f4="One", f14="AU1^20260201^desk", f36="1"), "AU1"),
-    (segment("IN1", f2="A", f4="One", f28="PAC1", f36="1"), "PAC1"),
-    (segment("IN3", f2="CERT1^^^HOSP", f9="20260201", f10="20260301"), "CERT1"),
-    (segment("AUT", f3="Payer", f4="20260201", f5="20260301", f6="AUTH1^HOSP"), "AUTH1")])
-def test_an_authorization_answers_a_preauthorization(feeds: Feeds, line: str, number: str) -> None:
+@pytest.mark.parametrize(("line", "number", "created"), [
+    (segment("IN1", f2="A", f4="One", f14="AU1^20260201^desk", f36="1"), "AU1", "2026-02-01"),
+    (segment("IN1", f2="A", f4="One", f28="PAC1", f36="1"), "PAC1", "2026-03-01T13:15:00+00:00"),
+    (segment("IN3", f2="CERT1^^^HOSP", f6="20260202", f9="20260201", f10="20260301"), "CERT1", "2026-02-02"),
+    (segment("AUT", f3="Payer", f4="20260201", f5="20260301", f6="AUTH1^HOSP", f10="20260203"), "AUTH1", "2026-02-03")])
+def test_an_authorization_answers_a_preauthorization(feeds: Feeds, line: str, number: str, created: str) -> None:
     answer = only(sent(feeds, line), "ClaimResponse")
     assert (answer["preAuthRef"], answer["use"], answer["outcome"]) == (number, "preauthorization", "complete")
+    assert answer["created"] == created
 
 
 def test_a_case_manager_is_of_the_care_team(feeds: Feeds) -> None:
