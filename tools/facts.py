@@ -25,7 +25,7 @@ RESOURCES = [
     "DetectedIssue", "Device", "DiagnosticReport", "DocumentReference", "Encounter", "EpisodeOfCare", "Flag", "Goal",
     "Group", "GuidanceResponse", "HealthcareService", "Immunization", "Location", "Measure", "MeasureReport",
     "Medication", "MedicationRequest", "MedicationStatement", "MessageHeader", "Observation", "OperationOutcome",
-    "Organization", "Parameters", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance",
+    "Organization", "OrganizationAffiliation", "Parameters", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance",
     "Questionnaire", "QuestionnaireResponse", "RelatedPerson", "ServiceRequest", "Subscription", "Task", "ValueSet",
 ]
 OWN_BASE = ("DomainResource", "Resource", "BackboneElement", "Element")
