@@ -12,6 +12,7 @@ from adapter.identity.links import Tie
 from adapter.mapping.feed import Feed
 from adapter.mapping.terminology import Terminology
 from adapter.mapping.times import fhir_date, fhir_datetime
+from adapter.mapping.uris import universal_uri
 from adapter.model import Issue, Json, Order, is_array
 from adapter.parse.er7 import Delimiters, Rep
 
@@ -145,7 +146,7 @@ class MapContext:
         if kind in KNOWN_KINDS:
             return KNOWN_KINDS[kind]
         if universal_id:
-            stated = _universal(universal_id, universal_type)
+            stated = universal_uri(universal_id, universal_type or "ISO")
             if stated:
                 return stated
         name = namespace or universal_id
@@ -210,18 +211,3 @@ def _coding(text: str) -> Json:
     """`system|code` of a feed's own codes as Coding."""
     system, _, code = text.rpartition("|")
     return {"system": system, "code": code}
-
-
-@lru_cache(maxsize=4096)
-def _universal(universal_id: str, universal_type: str) -> str:
-    kind = universal_type.upper()
-    text = universal_id.strip()
-    arcs = text.split(".")
-    if kind in ("ISO", "") and len(arcs) > 2 and arcs[0] in ("0", "1", "2") and all(
-            a.isascii() and a.isdigit() and (a == "0" or a[0] != "0") for a in arcs):
-        return f"urn:oid:{text}"
-    if kind in ("UUID", "GUID") and len(text) == 36 and text.count("-") == 4:
-        return f"urn:uuid:{text.lower()}"
-    if kind in ("URI", "URL") and ":" in text and " " not in text:
-        return text
-    return ""

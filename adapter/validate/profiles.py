@@ -6,9 +6,7 @@ StructureDefinition (needs.py); the invariants among it stand here, named by the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, cast
 
 from adapter.model import Issue, Json
@@ -25,10 +23,10 @@ from adapter.validate.needs import (
     text,
     unknown_concept,
 )
+from adapter.validate.numbers import well_formed
 from adapter.validate.observations import observation_profiles, observation_rule
 
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
-NPI = "http://hl7.org/fhir/sid/us-npi"
 _BY_TYPE = {
     "Patient": "us-core-patient",
     "RelatedPerson": "us-core-relatedperson",
@@ -56,10 +54,12 @@ _CONDITION_CATEGORY = {
 _ASSESS_PLAN = "http://hl7.org/fhir/us/core/CodeSystem/careplan-category|assess-plan"
 _MEMBER_NUMBER = "http://terminology.hl7.org/CodeSystem/v2-0203|MB"
 _ORDERS = frozenset(("order", "original-order", "reflex-order", "filler-order", "instance-order"))
-_IDENTIFIER_FORM = {  # us-core-18, us-core-19; an NPI has a check digit besides (us-core-16, us-core-17)
-    "urn:oid:2.16.840.1.113883.4.7": re.compile(r"[0-9]{2}D[0-9]{7}"),
-    "urn:oid:2.16.840.1.113883.6.300": re.compile(r"[0-9]{5}"),
-}
+_STATE_TYPES = frozenset(("Patient", "Practitioner", "Organization", "Location"))
+_USPS = frozenset((
+    "AL", "AK", "AS", "AZ", "AR", "CA", "CO", "CT", "DE", "DC", "FM", "FL", "GA", "GU", "HI", "ID", "IL", "IN", "IA", "KS", "KY",
+    "LA", "ME", "MH", "MD", "MA", "MI", "MN", "MS", "MO", "MT", "NE", "NV", "NH", "NJ", "NM", "NY", "NC", "ND", "MP", "OH", "OK",
+    "OR", "PW", "PA", "PR", "RI", "SC", "SD", "TN", "TX", "UT", "VT", "VI", "VA", "WA", "WV", "WI", "WY", "AE", "AP", "AA"))
+"""States of address.state by the value set us-core-usps-state: a validator refuses others (of those types that bind it)."""
 
 
 def claim(resource: Json) -> list[Issue]:
@@ -131,9 +131,11 @@ def _name_profile(resource: Json, url: str) -> None:
 def _refused(resource_type: str, resource: Json) -> str:
     if resource_type in ("Practitioner", "Organization"):
         for index, identifier in enumerate(parts(resource, "identifier")):
-            if "value" in identifier and not _well_formed(text(identifier, "system"), text(identifier, "value")):
+            if "value" in identifier and not well_formed(text(identifier, "system"), text(identifier, "value")):
                 return f"{resource_type}.identifier[{index}].value"
-    elif resource_type == "Coverage" and "subscriberId" not in resource:  # us-core-15
+    if resource_type in _STATE_TYPES:
+        return _foreign(resource_type, resource)
+    if resource_type == "Coverage" and "subscriberId" not in resource:  # us-core-15
         numbers = (codings(identifier, "type") for identifier in parts(resource, "identifier"))
         if not any(_MEMBER_NUMBER in found for found in numbers):
             return "Coverage.subscriberId"
@@ -145,20 +147,12 @@ def _refused(resource_type: str, resource: Json) -> str:
     return ""
 
 
-def _well_formed(system: str, value: str) -> bool:
-    if system == NPI:
-        return valid_npi(value)
-    form = _IDENTIFIER_FORM.get(system)
-    return form is None or form.fullmatch(value) is not None
-
-
-@lru_cache(maxsize=4096)
-def valid_npi(value: str) -> bool:
-    """Ten digits whose last is the Luhn check digit over 80840 and the first nine. Source: us-core-16, us-core-17."""
-    if len(value) != 10 or not value.isascii() or not value.isdigit():
-        return False
-    doubled = sum(int(d) * 2 - (9 if d > "4" else 0) for d in value[0:9:2])
-    return (doubled + sum(int(d) for d in value[1:10:2]) + 24) % 10 == 0
+def _foreign(resource_type: str, resource: Json) -> str:
+    """The place of the first address whose state is no code of the United States Postal Service."""
+    many = resource_type != "Location"
+    return next((f"{resource_type}.address{f'[{index}]' if many else ''}.state"
+                 for index, address in enumerate(parts(resource, "address"))
+                 if "state" in address and text(address, "state") not in _USPS), "")
 
 
 # --- invariants whose missing part can be marked

@@ -126,6 +126,12 @@ def test_resources_of_the_samples_are_valid(conversions: dict[str, Conversion]) 
 
 @pytest.mark.hapi
 @pytest.mark.shared
+def test_the_bundles_are_valid_with_their_references_followed(conversions: dict[str, Conversion]) -> None:
+    assert hapi_errors([{**conversion.bundle, "id": name} for name, conversion in conversions.items()]) == []
+
+
+@pytest.mark.hapi
+@pytest.mark.shared
 def test_resources_of_network_and_cases_are_valid(demonstration: Gateway) -> None:
     cases = [entry["resource"] for path in sorted(ROOT.glob("mappings/*/cases/*/expected.json"))
              for entry in json.loads(path.read_bytes()).get("entry", ())]

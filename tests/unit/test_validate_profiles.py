@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.validate.profiles import US_CORE, claim, known_rules, valid_npi
+from adapter.validate.numbers import valid_npi
+from adapter.validate.profiles import US_CORE, claim, known_rules
 from tests.validator import HL7, RICH, SPARSE, V2, concept, observation
 
 _REASON = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
@@ -234,3 +235,28 @@ def test_nine_digits_have_one_check_digit(number: int):
                                                  ("12345678９3", False), ("abcdefghij", False)])
 def test_npi(value: str, expected: bool):
     assert valid_npi(value) is expected
+
+
+_STATED = {
+    "Patient": {"identifier": [{"system": "urn:x:a", "value": "1"}], "name": [{"family": "A"}], "gender": "female"},
+    "Practitioner": {"identifier": [{"system": "urn:x:a", "value": "1"}], "name": [{"family": "A"}]},
+    "Organization": {"active": True, "name": "A"},
+    "Location": {"name": "A"},
+}
+
+
+@pytest.mark.parametrize("kind", _STATED)
+@pytest.mark.parametrize(("state", "claims"), [("NY", True), ("California", False), ("22031", False), ("ny", False)])
+def test_a_state_that_is_no_postal_code_stays_and_nothing_is_claimed(kind: str, state: str, claims: bool):
+    address = {"line": ["1 Main St"], "state": state}
+    many = [{"state": "NY"}, address]
+    made, marked, stopped = _claimed({"resourceType": kind, **_STATED[kind], "address": address if kind == "Location" else many})
+    assert made["address"] in (address, many)
+    place = f"{kind}.address.state" if kind == "Location" else f"{kind}.address[1].state"
+    assert (marked, stopped, "meta" in made) == ([], [] if claims else [place], claims)
+
+
+def test_a_related_person_may_live_anywhere():
+    made, _, stopped = _claimed({"resourceType": "RelatedPerson", "active": True, "patient": _PATIENT,
+                                 "name": [{"family": "A"}], "address": [{"state": "Ontario"}]})
+    assert (stopped, "meta" in made) == ([], True)

@@ -12,8 +12,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from adapter.mapping.functions.registry import Context, Rep, function
-from adapter.mapping.functions.systems import TABLE_SOURCES, V2, coding_system, is_oid, is_standard
+from adapter.mapping.functions.systems import TABLE_SOURCES, V2, coding_system, is_standard
 from adapter.mapping.tables import V2_TABLES
+from adapter.mapping.uris import is_oid
 from adapter.model import Json
 
 _CORE = "http://hl7.org/fhir/StructureDefinition/"

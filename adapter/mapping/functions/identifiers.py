@@ -12,9 +12,11 @@ from functools import lru_cache
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.reading import components
 from adapter.mapping.functions.registry import Context, Rep, function
-from adapter.mapping.functions.systems import V2, is_oid
+from adapter.mapping.functions.systems import V2
 from adapter.mapping.tables import V2_TABLES
+from adapter.mapping.uris import universal_uri
 from adapter.model import Json
+from adapter.validate.numbers import well_formed
 
 CHECK_DIGIT = "http://hl7.org/fhir/StructureDefinition/identifier-checkDigit"
 CHECK_SCHEME = "http://hl7.org/fhir/StructureDefinition/namingsystem-checkDigit"
@@ -40,17 +42,8 @@ def universal_identifier(universal_id: str, universal_type: str) -> Json | None:
         found["type"] = {"coding": [{"system": V2 + "0301", "code": universal_type}]}
     elif universal_type:
         found["type"] = {"text": universal_type}
-    uri = _uri(universal_id, universal_type.upper())
+    uri = universal_uri(universal_id, universal_type)
     return {**found, "system": URI_SYSTEM, "value": uri} if uri else {**found, "value": universal_id}
-
-
-def _uri(universal_id: str, kind: str) -> str:
-    """A universal id as URI, '' where its type gives none or it has not that type's form."""
-    if kind == "ISO" and is_oid(universal_id):
-        return f"urn:oid:{universal_id}"
-    if kind in ("UUID", "GUID") and len(universal_id) == 36 and universal_id.count("-") == 4:
-        return f"urn:uuid:{universal_id.lower()}"
-    return universal_id if kind in ("URI", "URL") and ":" in universal_id and " " not in universal_id else ""
 
 
 def hd_parts(rep: Rep, n: int) -> tuple[str, str, str]:
@@ -97,6 +90,18 @@ def check_digit(digit: str, scheme: str) -> list[Json] | None:
     if scheme:
         found.append({"url": CHECK_SCHEME, "valueString": scheme})
     return found or None
+
+
+def number_system(value: str, authority: tuple[str, str, str], kind: str, ctx: Context) -> str:
+    """The system of the number of a practitioner or organization; the sender's own where it cannot be what it claims to be.
+
+    An NPI has a check digit: one that fails is no NPI, is told (bad-value), and is nobody's number but the sender's.
+    """
+    system = ctx.system(*authority, kind)
+    if well_formed(system, value):
+        return system
+    ctx.issue("bad-value", "the number has not the form of its system, and stands as the sender's own")
+    return ctx.system("malformed-number")
 
 
 def identifier(value: str, system: str, kind: str = "", *, extension: list[Json] | None = None,

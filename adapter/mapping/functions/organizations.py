@@ -5,7 +5,7 @@ Without an identifier the name is the key, within the sender's own names. Source
 
 from __future__ import annotations
 
-from adapter.mapping.functions.identifiers import assigner, check_digit, hd_parts, identifier
+from adapter.mapping.functions.identifiers import assigner, check_digit, hd_parts, identifier, number_system
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.model import Json
 
@@ -25,7 +25,7 @@ def _identifier(rep: Rep, ctx: Context) -> Json | None:
     if not value:
         return None
     authority, facility, kind = hd_parts(rep, 6), hd_parts(rep, 8), rep.get(7)
-    system = ctx.system(*authority, kind)
+    system = number_system(value, authority, kind, ctx)
     return identifier(value, system, kind, extension=check_digit(rep.get(4), rep.get(5)),
                       by=assigner(authority, facility))
 

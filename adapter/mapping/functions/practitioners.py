@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from adapter.mapping.functions.identifiers import NOBODY, assigner, check_digit, hd_parts, identifier, told
+from adapter.mapping.functions.identifiers import NOBODY, assigner, check_digit, hd_parts, identifier, number_system, told
 from adapter.mapping.functions.locations import PL_PARTS, pl_location
 from adapter.mapping.functions.names import put_codes, put_family, shown, validity
 from adapter.mapping.functions.primitives import period
@@ -64,7 +64,7 @@ def xcn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     if not value:
         return {"display": f"{line}, {degree}" if degree else line} if line else None
     authority, facility, kind = hd_parts(rep, 9), hd_parts(rep, 14), part[13]
-    system = ctx.system(*authority, kind)
+    system = number_system(value, authority, kind, ctx)
     body: Json = {"identifier#XCN": [identifier(value, system, kind, extension=check_digit(part[11], part[12]),
                                                 by=assigner(authority, facility, told(rep, 22), told(rep, 23)))]}
     if name:
@@ -140,7 +140,7 @@ def cnn_practitioner(rep: Rep, ctx: Context) -> Json | None:
     if not value:
         return {"display": shown(name) + (f", {degree}" if degree else "")} if name else None
     authority = (rep.get(9), rep.get(10), rep.get(11))
-    system = ctx.system(*authority)
+    system = number_system(value, authority, "", ctx)
     body: Json = {"identifier#CNN": [identifier(value, system, by=assigner(authority, NOBODY))]}
     if name:
         body["name#CNN"] = [name]

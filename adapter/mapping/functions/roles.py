@@ -10,7 +10,7 @@ from typing import Any
 
 from adapter.mapping.functions.codes import CWE_PARTS
 from adapter.mapping.functions.contacts import xtn_contact_point
-from adapter.mapping.functions.identifiers import hd_parts, identifier
+from adapter.mapping.functions.identifiers import hd_parts, identifier, number_system
 from adapter.mapping.functions.organizations import xon_organization
 from adapter.mapping.functions.practitioners import XCN_PARTS
 from adapter.mapping.functions.reading import segment_period
@@ -128,7 +128,7 @@ def _person(segment: Any, ctx: Any, person: int, address: int) -> Json | None:
     key = found.get("reference", "").partition("?")[2] if found else ""
     if key:
         more: Json = {}
-        others = [identifier(rep.get(1), ctx.system(*hd_parts(rep, 9), rep.get(13)), rep.get(13))
+        others = [identifier(rep.get(1), number_system(rep.get(1), hd_parts(rep, 9), rep.get(13), ctx), rep.get(13))
                   for rep in segment.reps(person)[1:] if rep.get(1)]
         if others:
             more["identifier#XCN-others"] = others

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from adapter.mapping.functions.registry import Context
 from adapter.mapping.tables import V2_TABLES
+from adapter.mapping.uris import is_oid
 
 V2 = "http://terminology.hl7.org/CodeSystem/v2-"
 
@@ -113,13 +114,6 @@ def _known(name: str) -> tuple[str, Container[str] | None] | None:
         ours = name.startswith(("http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/"))
         return None if ours else (name, None)
     return (f"urn:oid:{name}", None) if is_oid(name) else None
-
-
-def is_oid(text: str) -> bool:
-    """Whether a text is an OID as FHIR's validator takes them: no arc begins with 0, and some three arcs are not enough."""
-    arcs = text.split(".")
-    return arcs[0] in ("0", "1", "2") and text.rfind(".") > 4 and all(
-        a.isascii() and a.isdigit() and (a == "0" or a[0] != "0") for a in arcs)
 
 
 def coding_system(name: str, code: str, ctx: Context, oid: str = "") -> str:
