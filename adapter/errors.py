@@ -137,6 +137,8 @@ ISSUES: dict[str, IssueKind] = {
     "csv-cell-long": _kind("a cell or record is longer than the limit", "shorten it, or look for a quote that is not closed",
                            fhir="too-long"),
     "csv-row-empty": _kind("the row is blank", "remove it", "information", fhir="structure"),
+    "csv-row-skipped": _kind("rows that the feed leaves out", "none, if rows of the feed's csv options means them", "information",
+                             fhir="structure"),
     "csv-column-unknown": _kind("the contract has no such column; its cells are kept under the header's name",
                                 "name it in the feed's columns, or leave it out", "warning", fhir="not-supported"),
     "csv-feed": _kind("the feed's contract or CSV options cannot be used", "correct feed.yaml or the contract", fhir="exception",

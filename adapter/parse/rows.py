@@ -18,6 +18,7 @@ from adapter.parse.rows_contract import Contract
 from adapter.parse.rows_header import Header, bound
 from adapter.parse.rows_options import LONGEST_RECORD, CsvOptions
 from adapter.parse.rows_records import Records, split
+from adapter.parse.rows_wide import Narrowed
 
 _BOMS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -45,14 +46,14 @@ class RowError:
 
     @property
     def blank(self) -> bool:
-        """Whether the record is only blank: it says nothing, and nothing is refused."""
+        """Whether the record says nothing, so that nothing is refused: it is blank, or one that the feed leaves out."""
         return all(kind_of(i).severity == "information" for i in self.issues)
 
 
 class Binding:
     """A header bound to its contract: reads single rows; pure, and safe to share between threads."""
 
-    __slots__ = ("_codes", "_dates", "contract", "header", "options")
+    __slots__ = ("_codes", "_dates", "_shaped", "contract", "header", "options")
 
     def __init__(self, header: Header, contract: Contract, options: CsvOptions) -> None:
         self.header = header
@@ -60,18 +61,21 @@ class Binding:
         self.options = options
         self._codes = _present(code_readers(contract, options), header)
         self._dates = _present(date_readers(contract, options), header)
+        self._shaped = bool(options.shape.headers or options.shape.ignore or options.shape.constants)
 
     def row(self, number: int, raw: bytes) -> Row | RowError:
         """One record as a row, or why it is none."""
         try:
             parts = self._parts(raw)
-            cells = self._cells(parts)
+            cells, unshaped = self._shape(parts) if self._shaped else (self._cells(parts), ())
         except Rejected as refused:
             issue = refused.issue
             return RowError(number=number, raw=raw[:LONGEST_RECORD],
                             issues=(Issue(code=issue.code, place=f"row {number}", detail=issue.detail),))
         fits = self.contract.validator.is_valid
         issues = self._oversized(number, cells)
+        issues += tuple(Issue(code="csv-value", place=f"row {number}, {header}", detail="it cannot be split as the feed says")
+                        for header in unshaped)
         unread = _rewrite(cells, self._codes)
         if not (fit := fits(cells)):
             unread += _rewrite(cells, self._dates)
@@ -90,15 +94,28 @@ class Binding:
             raise Rejected("csv-quote")
         return parts
 
+    def _shape(self, parts: list[str]) -> tuple[dict[str, str], list[str]]:
+        """The cells, those that the feed makes of others among them, and the headers that cannot be split."""
+        shaper = self.header.shaper
+        if shaper.skips(parts):
+            raise Rejected("csv-row-skipped")
+        cells = self._cells(parts)
+        if shaper.leaves(parts):
+            raise Rejected("csv-row-skipped")
+        for name in self.header.passed:
+            cells.pop(name, None)
+        return cells, shaper.fill(parts, cells)
+
     def _cells(self, parts: list[str]) -> dict[str, str]:
         names = self.header.names
         cells = {name: text for name, part in zip(names, parts, strict=False) if (text := part.strip())}
         if empty := self.options.empty:
             cells = {name: text for name, text in cells.items() if text not in empty}
-        if not cells and len(parts) <= len(names):
+        width = len(self.header.written)
+        if not cells and len(parts) <= width:
             raise Rejected("csv-row-empty")
-        if len(parts) != len(names):
-            raise Rejected("csv-row-ragged", "", f"{len(parts)} cells, {len(names)} headers")
+        if len(parts) != width:
+            raise Rejected("csv-row-ragged", "", f"{len(parts)} cells, {width} headers")
         return cells
 
     def _oversized(self, number: int, cells: dict[str, str]) -> tuple[Issue, ...]:
@@ -112,26 +129,35 @@ class Binding:
         errors = self.contract.validator.iter_errors(cells)
         failed = {*unread, *(str(error.instance_path[0]) for error in errors if error.instance_path)}
         missing = set(self.contract.required) - cells.keys()
-        codes = {c: "csv-value-missing" if c in missing else ISSUE_OF[kind]
+        codes = {c: "csv-value-missing" if c in missing else "csv-code" if kind == "text" and c in unread else ISSUE_OF[kind]
                  for c, kind in self.contract.columns.items() if c in failed or c in missing}
         return (tuple(Issue(code=code, place=f"row {number}, {column}") for column, code in codes.items())
                 or (Issue(code="csv-value", place=f"row {number}"),))
 
 
 class CsvFile:
-    """A CSV whose header fits. issues: what was noticed about the header (columns that the contract does not know)."""
+    """A CSV whose header fits. skipped: rows read so far that the feed leaves out."""
 
     def __init__(self, binding: Binding, records: Records) -> None:
         self.binding = binding
         self.header = binding.header.written
-        self.issues = binding.header.issues
+        self.skipped = 0
         self._records = records
 
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """What was noticed of the file: columns that the contract does not know, and how many rows were left out so far."""
+        left = (Issue(code="csv-row-skipped", place="rows", detail=f"{self.skipped} of them"),) if self.skipped else ()
+        return (*self.binding.header.issues, *left)
+
     def rows(self) -> Iterator[Row | RowError]:
-        """Every further record, once. Blank rows are told only where another row follows."""
+        """Every further record, once, but for those that the feed leaves out. Blank rows are told only where one follows."""
         blank: list[RowError] = []
         for raw in self._records:
             row = self.binding.row(self._records.number, raw)
+            if isinstance(row, RowError) and row.issues[0].code == "csv-row-skipped":
+                self.skipped += 1
+                continue
             if isinstance(row, RowError) and row.issues[0].code == "csv-row-empty" and len(blank) < 1000:
                 blank.append(row)
                 continue
@@ -153,7 +179,8 @@ def open_csv(source: bytes | BinaryIO, contract: Contract, options: CsvOptions |
     Raises Rejected: empty, binary, charset, csv-header, csv-column-missing.
     """
     taken = options or CsvOptions()
-    records = Records(io.BytesIO(source) if isinstance(source, bytes) else source, taken)
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    records = Records(Narrowed(stream, taken.wide) if taken.wide else stream, taken)
     first = next(records, b"")
     for mark, charset in _BOMS.items():
         if first.startswith(mark):

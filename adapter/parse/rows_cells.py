@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -22,16 +23,19 @@ _CANONICAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T.*)?")
 _LOCAL = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?")
 _SERIAL = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,12})?")
 _GROUPED = re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?")
+_PLAIN = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _TIME_PARTS = ("%H", "%I", "%M", "%S", "%p", "%z", "%f")
 _EXCEL_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 reason: a spreadsheet's day count has no zone
 
 
 def code_readers(contract: Contract, options: CsvOptions) -> dict[str, Reader]:
-    """Readers of columns that must be rewritten before they are checked: declared codes, decimal commas."""
-    found: dict[str, Reader] = {column: _codes(table) for column, table in options.codes.items()
+    """Readers of columns that must be rewritten before they are checked: declared codes, decimal commas, units."""
+    found: dict[str, Reader] = {column: _codes(table, closed=contract.columns[column] == "text")
+                                for column, table in options.codes.items()
                                 if contract.columns.get(column) in ("text", "code")}
-    if options.decimal == ",":
-        found.update((column, _decimal_comma) for column, kind in contract.columns.items() if kind == "number")
+    comma = options.decimal == ","
+    found.update((column, _number(options.units.get(column), comma=comma)) for column, kind in contract.columns.items()
+                 if kind == "number" and (comma or column in options.units))
     return found
 
 
@@ -41,8 +45,24 @@ def date_readers(contract: Contract, options: CsvOptions) -> dict[str, Reader]:
             for column, kind in contract.columns.items() if kind in ("day", "moment")}
 
 
-def _codes(table: Mapping[str, str]) -> Reader:
+def _codes(table: Mapping[str, str], *, closed: bool) -> Reader:
+    """A partner's codes; `*` is any other. closed: the contract has no list, so the table and what it gives are the list."""
+    if "*" in table:
+        return lambda text: table.get(text, table["*"])
+    if closed:
+        known = {**{code: code for code in table.values()}, **table}
+        return known.get
     return lambda text: table.get(text, text)
+
+
+def _number(factor: Decimal | None, *, comma: bool) -> Reader:
+    def reader(text: str) -> str | None:
+        plain = _decimal_comma(text) if comma else text
+        if factor is None or plain is None:
+            return plain
+        return f"{(Decimal(plain) * factor).normalize():f}" if _PLAIN.fullmatch(plain) else None
+
+    return reader
 
 
 def _decimal_comma(text: str) -> str | None:

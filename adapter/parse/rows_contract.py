@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ ColumnKind = Literal["text", "code", "day", "moment", "number"]
 class Contract:
     """The contract of one feed. columns: name to kind, in the order of the file. required: in that order too.
 
+    key: the columns that tell a row from another through all its versions (`x-key`), () where the contract names none.
     Source: JSON Schema 2020-12 of one row, every cell a string; see `contract_of` for how kinds are read.
     """
 
@@ -31,6 +32,12 @@ class Contract:
     columns: Mapping[str, ColumnKind]
     required: tuple[str, ...]
     validator: jsonschema_rs.Draft202012Validator
+    key: tuple[str, ...] = ()
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    def codes(self, column: str) -> tuple[str, ...]:
+        """The codes that a column may hold, () where the contract lists none."""
+        return self.lists.get(column, ())
 
 
 def contract_of(schema: Json) -> Contract:
@@ -48,7 +55,11 @@ def contract_of(schema: Json) -> Contract:
         raise Defect("csv-feed", place, "not a JSON Schema of a row") from error
     if unknown := required - properties.keys():
         raise Defect("csv-feed", place, f"required, but no property: {', '.join(sorted(unknown))}")
-    return Contract(feed=feed, columns={name: _kind(p) for name, p in properties.items()},
+    key = tuple(schema.get("x-key", ()))
+    if strange := set(key) - properties.keys():
+        raise Defect("csv-feed", place, f"x-key, but no property: {', '.join(sorted(strange))}")
+    return Contract(feed=feed, key=key, lists={n: tuple(p["enum"]) for n, p in properties.items() if "enum" in p},
+                    columns={name: _kind(p) for name, p in properties.items()},
                     required=tuple(n for n in properties if n in required), validator=validator)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from adapter.errors import Rejected
 from adapter.model import Issue
+from adapter.parse.rows_columns import Shaper, folded
 from adapter.parse.rows_contract import Contract
 from adapter.parse.rows_options import CsvOptions
 
@@ -17,11 +18,14 @@ _OTHER_DELIMITERS = (",", ";", "\t", "|")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """A bound header. written: as it stands, trimmed. names: for each cell its column, or its own name where the
-    contract has none. issues: one csv-column-unknown for each of those."""
+    contract has none; then the columns that the feed makes itself. passed: names of cells that are not handed on, since
+    others are made of them. issues: one csv-column-unknown for each header that nobody knows."""
 
     written: tuple[str, ...]
     names: tuple[str, ...]
     issues: tuple[Issue, ...]
+    shaper: Shaper
+    passed: frozenset[str] = frozenset()
 
 
 def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> Header:
@@ -32,19 +36,26 @@ def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> H
     written = tuple(cell.strip() for cell in header)
     places = _places(written)
     columns = _columns(places, contract, options)
-    if not columns:
+    _require_filters(places, columns, header, options)
+    shaper = Shaper(options.shape, places, options.empty)
+    if not columns and len(shaper.given) == len(options.shape.constants):
         raise Rejected("csv-header", "row 1", _no_column(header, options))
-    _require(columns, written, contract, options)
+    _require({*columns.values(), *shaper.given}, written, contract, options)
+    used = {folded(h) for h in (*options.shape.headers, *options.shape.ignore)}
     names: list[str] = []
     issues: list[Issue] = []
+    passed: set[str] = set()
     for place, cell in enumerate(written):
         if place in columns:
             names.append(columns[place])
             continue
         named = cell or f"column {place + 1}"
         names.append(f"header:{named}" if named in contract.columns else named)
-        issues.append(Issue(code="csv-column-unknown", place=f"row 1, {named}"))
-    return Header(written=written, names=tuple(names), issues=tuple(issues))
+        if cell.casefold() in used:
+            passed.add(names[-1])
+        else:
+            issues.append(Issue(code="csv-column-unknown", place=f"row 1, {named}"))
+    return Header(written=written, names=(*names, *shaper.given), issues=tuple(issues), shaper=shaper, passed=frozenset(passed))
 
 
 def _places(written: tuple[str, ...]) -> dict[str, int]:
@@ -64,9 +75,12 @@ def _places(written: tuple[str, ...]) -> dict[str, int]:
 def _columns(places: Mapping[str, int], contract: Contract, options: CsvOptions) -> dict[int, str]:
     """Place -> contract column; the first of the feed's alternatives that the header has."""
     columns: dict[int, str] = {}
+    made = options.shape.columns
     for column in contract.columns:
+        if column in made:
+            continue
         for header in options.columns.get(column, (column,)):
-            place = places.get(header.strip().casefold())
+            place = places.get(folded(header))
             if place is None:
                 continue
             if place in columns:
@@ -76,13 +90,29 @@ def _columns(places: Mapping[str, int], contract: Contract, options: CsvOptions)
     return columns
 
 
-def _require(columns: Mapping[int, str], written: tuple[str, ...], contract: Contract, options: CsvOptions) -> None:
-    found = set(columns.values())
+def _require_filters(places: Mapping[str, int], columns: Mapping[int, str], header: tuple[str, ...], options: CsvOptions) -> None:
+    """A file without a header by which rows are left out is not read: rows that do not count would be taken."""
+    for wanted in (*options.shape.keep, *options.shape.skip):
+        if folded(wanted) not in places:
+            if not columns:
+                raise Rejected("csv-header", "row 1", _no_column(header, options))
+            raise Rejected("csv-column-missing", f"row 1, {wanted}", "the feed leaves out rows by it")
+
+
+def _require(found: set[str], written: tuple[str, ...], contract: Contract, options: CsvOptions) -> None:
     missing = [column for column in contract.required if column not in found]
     if missing:
-        wanted = ", ".join(" or ".join(options.columns.get(column, (column,))) for column in missing)
+        wanted = ", ".join(" or ".join(_sources(column, options)) for column in missing)
         seen = ", ".join(cell[:60] for cell in written[:60])
         raise Rejected("csv-column-missing", f"row 1, {missing[0]}", f"no {wanted}; the headers are {seen}")
+
+
+def _sources(column: str, options: CsvOptions) -> tuple[str, ...]:
+    """The headers that a column comes from."""
+    shape = options.shape
+    if column in shape.joins:
+        return shape.joins[column].headers
+    return tuple(h for h, split in shape.splits.items() if column in split.columns) or options.columns.get(column, (column,))
 
 
 def _no_column(header: tuple[str, ...], options: CsvOptions) -> str:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO
+from typing import Protocol
 
 from adapter.errors import Rejected
 from adapter.parse.rows_options import LONGEST_RECORD, CsvOptions
@@ -23,7 +23,15 @@ _CHUNK = 262_144
 _UTF8_MARK = b"\xef\xbb\xbf"
 
 
-def lines(stream: BinaryIO, mark: bytes = b"") -> Iterator[bytes]:
+class Stream(Protocol):
+    """What records are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+        ...
+
+
+def lines(stream: Stream, mark: bytes = b"") -> Iterator[bytes]:
     """Lines with their ends (LF, CRLF or CR); of a line above LONGEST_RECORD one byte more than that, and no end.
 
     mark: byte order mark, passed over where the stream begins with it.
@@ -73,7 +81,7 @@ class Records:
     width: cells of the header once it is known, 0 before; it decides whether lines belong together.
     """
 
-    def __init__(self, stream: BinaryIO, options: CsvOptions) -> None:
+    def __init__(self, stream: Stream, options: CsvOptions) -> None:
         self.number = 0
         self.width = 0
         self._lines = lines(stream, _UTF8_MARK if codecs.lookup(options.charset).name.startswith("utf-8") else b"")
