@@ -52,10 +52,10 @@ def test_each_row_keeps_an_unknown_code_or_takes_a_legal_value(rule: str, row: R
         assert UNKNOWN in json.dumps(value), f"{rule}: the code that was sent is lost"
 
 
-def converted(pid: str = "", pv1: str = "") -> Conversion:
-    """A registration with these fields of PID from the 8th, and of PV1 from the 2nd."""
+def converted(pid: str = "", pv1: str = "", more: str = "") -> Conversion:
+    """A registration with these fields of PID from the 8th, of PV1 from the 2nd, and a further segment (or another PID)."""
     raw = ("MSH|^~\\&|APP|FAC|||20260101120000||ADT^A04^ADT_A01|1|P|2.5\rEVN||20260101120000\r"
-           f"PID|1||77^^^FAC^MR||Doe^Jane||19800101|{pid}\rPV1|1|{pv1}\r")
+           f"{'' if more[:3] == 'PID' else f'PID|1||77^^^FAC^MR||Doe^Jane||19800101|{pid}'}\r{more}\rPV1|1|{pv1}\r")
     return convert(Received(raw=raw.encode(), arrival=datetime(2026, 1, 1, tzinfo=UTC)), feeds(), b"k" * 32, trace=True)
 
 
@@ -67,10 +67,17 @@ def resource(conversion: Conversion, resource_type: str) -> dict[str, Any]:
     return next(e["resource"] for e in conversion.bundle["entry"] if e["resource"]["resourceType"] == resource_type)
 
 
-def test_an_unknown_gender_is_told_and_a_legal_one_stands_or_none() -> None:
-    conversion = converted(pid=UNKNOWN)
-    assert ("unknown-code", "PID-8") in told(conversion)
-    assert resource(conversion, "Patient").get("gender", "unknown") == "unknown"
+@pytest.mark.parametrize(("segment", "place", "resource_type"), [
+    (f"PID|1||77^^^FAC^MR||Doe^Jane||19800101|{UNKNOWN}", "PID-8", "Patient"),
+    (f"NK1|1|Doe^Jim|FTH||||||||||||{UNKNOWN}", "NK1-15", "RelatedPerson"),
+    (f"GT1|1|5|Roe^Ann||||||{UNKNOWN}", "GT1", "RelatedPerson"),
+])
+def test_an_unknown_gender_is_told_and_stands_beside_unknown(segment: str, place: str, resource_type: str) -> None:
+    conversion = converted(more=segment)
+    assert ("unknown-code", place) in told(conversion)
+    found = resource(conversion, resource_type)
+    assert found["gender"] == "unknown"
+    assert f'"{UNKNOWN}"' in json.dumps(found["_gender"])
 
 
 def test_an_unknown_marital_status_keeps_coding_and_text() -> None:

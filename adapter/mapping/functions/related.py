@@ -43,7 +43,7 @@ def described(builder: Any, ctx: Any, segment: Any, fields: dict[int, str]) -> N
             builder.snapshot[f"{element}#{segment.name}-{n}"] = kept
         elif kept:
             builder.snapshot[element] = kept[0]
-        as_sent = cwe_alternate_codes(reps[0], ctx, table="administrative-sex") if kept and kind == "gender" else None
+        as_sent = cwe_alternate_codes(reps[0], ctx, **GENDER) if kept and kind == "gender" else None
         if as_sent:
             builder.snapshot["_gender"] = as_sent
 
@@ -53,6 +53,8 @@ def _language(rep: Any, ctx: Any) -> Json | None:
     return {"language": language} if language else None
 
 
+GENDER = {"table": "administrative-sex", "default": "unknown"}
+"""Options of a gender: a code that no concept map knows stands beside `unknown`."""
 _MAKES: dict[str, tuple[str, Any, bool]] = {
     "name": ("name", xpn_human_name, True),
     "address": ("address", xad_address, True),
@@ -64,7 +66,7 @@ _MAKES: dict[str, tuple[str, Any, bool]] = {
     "military": ("identifier", partial(cx_identifier, kind="MI"), True),
     "ssn": ("identifier", ssn_identifier, True),
     "birth": ("birthDate", dtm_date, False),
-    "gender": ("gender", partial(cwe_code, table="administrative-sex"), False),
+    "gender": ("gender", partial(cwe_code, **GENDER), False),
     "relationship": ("relationship", partial(cwe_codeable_concept, table="relationship"), True),
     "language": ("communication", _language, True),
     "race": ("extension", us_core_race, True),
