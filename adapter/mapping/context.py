@@ -57,6 +57,11 @@ class Builder:
     effect: Json = field(default_factory=dict[str, Any])
 
     @property
+    def at(self) -> tuple[str, str, str]:
+        """Where it stands among a context's builders."""
+        return (self.resource_type, self.key, self.patient if self.scope == "person" else "")
+
+    @property
     def symbol(self) -> str:
         """The symbolic reference to it."""
         return symbol(self.resource_type, self.key, self.patient if self.scope == "person" else "")
@@ -79,9 +84,9 @@ _NOBODY = Rep("", Delimiters())
 class MapContext:
     """The Context of one message; fulfils functions.registry.Context."""
 
-    __slots__ = ("account", "anchor", "builders", "event", "feed", "issues", "latest", "links", "lists", "local", "memory",
-                 "merged", "message", "order", "patient", "refs", "rep", "row", "segment", "sender", "shared", "source", "stated",
-                 "terminology", "visit", "withdrawn")
+    __slots__ = ("_message", "_order", "account", "anchor", "builders", "event", "feed", "issues", "latest", "links", "lists",
+                 "local", "looked_back", "memory", "merged", "own", "patient", "refs", "rep", "row", "segment", "sender",
+                 "shared", "source", "stated", "terminology", "visit", "withdrawn")
 
     def __init__(self, feed: Feed, terminology: Terminology, *, source: str, local: str, event: str, message: str,
                  order: Order, issues: list[Issue], sender: Rep = _NOBODY, memory: dict[Any, Any] | None = None) -> None:
@@ -90,8 +95,8 @@ class MapContext:
         self.source = source
         self.local = local
         self.event = event
-        self.message = message
-        self.order = order
+        self._message = message
+        self._order = order
         self.issues = issues
         self.sender = sender
         self.memory = memory
@@ -103,10 +108,29 @@ class MapContext:
         self.lists: dict[tuple[str, str, str], set[str]] = {}
         self.withdrawn: list[tuple[str, str]] = []
         self.refs: dict[str, str] = {}
-        self.latest: dict[str, Builder] = {}
+        self.latest: dict[str, tuple[Any, Builder]] = {}
+        self.own = self.looked_back = False
         self.segment: Source | None = None
         self.row: Any = None
         self.rep = 0
+
+    @property
+    def order(self) -> Order:
+        """The order of the message; who asks for it says what only this message says."""
+        self.own = True
+        return self._order
+
+    @property
+    def message(self) -> str:
+        """The identity of the message; as `order`."""
+        self.own = True
+        return self._message
+
+    def look_back(self, resource_type: str) -> Builder | None:
+        """The latest resource of that type that an earlier segment of the group made."""
+        self.looked_back = True
+        found = self.latest.get(resource_type)
+        return found[1] if found else None
 
     def place(self) -> str:
         """The place that is being mapped, as an HL7 path or `row N, column`."""
@@ -181,6 +205,10 @@ class MapContext:
         """State a shared resource; its symbolic reference. The body is kept as it is: never change it afterwards."""
         if self.stated is not None:
             self.stated.append((resource_type, key, body))
+        return self.state(resource_type, key, body)
+
+    def state(self, resource_type: str, key: str, body: Json) -> str:
+        """What `emit` does, told nobody."""
         at = (resource_type, key)
         standing = self.shared.get(at)
         if standing is None:

@@ -43,7 +43,7 @@ class Ledger:
         self._steps: dict[tuple[int, int, int], Step] = {}
         self._order: list[Step] = []
         self._told: Json = {}
-        self._built: dict[int, set[str]] = {}
+        self._built: dict[int, tuple[Any, set[str]]] = {}
         self._ctx: Any = None
 
     def see(self, source: Any, maps: tuple[Map, ...], ctx: Any) -> None:
@@ -61,7 +61,7 @@ class Ledger:
             self._tell(step.symbol, step.slot, _at(step.row, step.source, step.rep), step.row.rule)
         for builder in self._ctx.builders.values():
             slots = {*builder.snapshot, *builder.effect}
-            known = self._built.setdefault(id(builder), set())
+            _, known = self._built.setdefault(id(builder), (builder, set()))
             if builder.symbol != step.symbol:  # a function of this row has built it, or gone on with it
                 for slot in sorted(slots - known):
                     self._tell(builder.symbol, slot, _at(step.row, step.source, step.rep), step.row.rule)

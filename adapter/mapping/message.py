@@ -13,7 +13,7 @@ from adapter.mapping.feed import Feed
 from adapter.mapping.header import Event, read_header
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.rules import Rules
-from adapter.mapping.run import run_maps
+from adapter.mapping.segment import gathered, join, map_segment
 from adapter.mapping.subjects import Group, groups_of, identify, pair
 from adapter.mapping.terminology import Terminology
 from adapter.model import Contribution, Issue, Mapped, Order
@@ -77,7 +77,10 @@ def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger 
             if ledger:
                 ledger.see(segment, found, ctx)
             if found:
-                run_maps(found, segment, ctx, ledger.step if ledger else None)
+                if ledger:
+                    join(gathered(found, segment, ctx, ledger.step), ctx)
+                else:
+                    map_segment(found, segment, ctx)
             elif n == 0 or segment not in top:
                 issues.append(Issue(code="segment-unknown", place=segment.name))
     pair(ctx, header.event, patients)
@@ -91,10 +94,11 @@ def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
     """What stands in the context's builders and links, as contributions."""
     found: list[Contribution] = []
     everything = [{"reference": b.symbol} for b in ctx.builders.values()
-                  if b.scope != "reference" and b.resource_type not in ("Provenance", "MessageHeader")]
+                  if b.scope != "reference" and (b.snapshot or b.effect)
+                  and b.resource_type not in ("Provenance", "MessageHeader")]
     for builder in ctx.builders.values():
         if "target#" in builder.snapshot:
-            builder.snapshot["target#"] = everything
+            builder.snapshot = {**builder.snapshot, "target#": everything}
         if builder.snapshot:
             found.append(_contribution(ctx, builder, mapping, "snapshot"))
         if builder.effect:

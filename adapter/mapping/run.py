@@ -56,8 +56,10 @@ def holds(conditions: tuple[Condition, ...], source: Source, ctx: MapContext) ->
 
 
 def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trace | None = None,
-             columns: frozenset[str] = frozenset()) -> None:
+             columns: frozenset[str] = frozenset()) -> dict[str, tuple[str, str, str]]:
     """Every map of a segment, in order; a function that raises becomes the issue `mapping-failed` at its place.
+
+    Result: where the first resource of each type stands among the context's builders.
 
     columns: those a CSV file has. Its rows state their resources in full, so what these columns could say and do not is
     taken back; shared resources, of which other rows speak too, excepted. A resource of its own that a map could make of it,
@@ -66,7 +68,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
     ctx.segment = source
     ctx.refs = {}
     valued = source.valued()
-    made: dict[str, Builder] = {}
+    first: dict[str, tuple[str, str, str]] = {}
     for one in maps:
         key = _applies(one, source, ctx, columns)
         if key is None:
@@ -74,7 +76,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
         builder = ctx.build(one.resource, key, one.scope)
         if one.resource not in ctx.refs:
             ctx.refs[one.resource] = builder.symbol
-            made[one.resource] = builder
+            first[one.resource] = builder.at
         for row in one.always:
             _run(row, source, ctx, builder, trace)
         for field, rows in one.by_field.items():
@@ -87,7 +89,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
                         _run(row, source, ctx, builder, trace)
         if columns and one.scope != "reference":
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
-    ctx.latest.update(made)
+    return first
 
 
 def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str]) -> str | None:
@@ -148,7 +150,7 @@ def _key(one: Map, source: Source, ctx: MapContext) -> str | None:
 
 def _named(name: str, one: Map, ctx: MapContext) -> str:
     if name == "latest":
-        builder = ctx.latest.get(one.resource)
+        builder = ctx.look_back(one.resource)
         return builder.key if builder else ""
     return getattr(ctx, name)
 
@@ -239,7 +241,7 @@ def _reference(name: str, ctx: MapContext) -> Json | None:
     if name == "account":
         return {"reference": symbol("Account", ctx.account)} if ctx.account else None
     if name.startswith("latest "):
-        builder = ctx.latest.get(name.removeprefix("latest "))
+        builder = ctx.look_back(name.removeprefix("latest "))
         return {"reference": builder.symbol} if builder else None
     found = ctx.refs.get(name)
     return {"reference": found} if found else None

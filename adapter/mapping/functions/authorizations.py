@@ -23,8 +23,8 @@ _CASE_MANAGER = {"coding": [{"system": "http://snomed.info/sct", "code": "768832
 
 
 def coverage_of(ctx: Any) -> Any:
-    """The builder of the Coverage that this segment makes or goes on about; None without one."""
-    return current("Coverage", ctx) or ctx.latest.get("Coverage")
+    """The Coverage that this segment makes, or goes on about; None without one."""
+    return current("Coverage", ctx) or ctx.look_back("Coverage")
 
 
 @function("stated_time", {})

@@ -15,9 +15,18 @@ _RESTRICTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiali
 
 
 def current(resource_type: str, ctx: Any) -> Any:
-    """The builder of the resource of that type that this segment makes, None where it makes none."""
+    """The builder of the resource of that type that this segment makes, None where it makes none; what it holds is what this
+    segment has said of it so far."""
     symbol = ctx.refs.get(resource_type)
     return next((b for b in ctx.builders.values() if b.symbol == symbol), None) if symbol else None
+
+
+def told(resource_type: str, slot: str, ctx: Any) -> Any:
+    """What this segment, else the segments before it, say in a slot of the resource that it goes on about; None for nothing."""
+    here = current(resource_type, ctx)
+    found = here.snapshot.get(slot) if here is not None else None
+    before = None if found else ctx.look_back(resource_type)
+    return before.snapshot.get(slot) if before is not None else found
 
 
 @function("dg1_code", {f"3.{n}": "coding" for n in range(1, 23)} | {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter.mapping.functions.clinical import current
+from adapter.mapping.functions.clinical import current, told
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.contacts import xtn_contact_point
 from adapter.mapping.functions.identifiers import cx_identifier
@@ -38,9 +38,9 @@ def in1_insured(segment: Any, ctx: Any) -> Json | None:
 
 def _insured(ctx: Any) -> Any:
     """The builder of the insured of the coverage that this IN2 goes on about; None where it is the patient."""
-    coverage = current("Coverage", ctx)
-    symbol = coverage.snapshot.get("subscriber", {}).get("reference", "") if coverage is not None else ""
-    return next((b for b in ctx.builders.values() if b.symbol == symbol and b.resource_type == "RelatedPerson"), None)
+    subscriber: Json = told("Coverage", "subscriber", ctx) or {}
+    resource_type, _, key = subscriber.get("reference", "").partition("?")
+    return related_person(key, ctx) if resource_type == "RelatedPerson" else None
 
 
 @function("in2_insured", parts_of(_IN2))
@@ -73,9 +73,7 @@ def in2_numbers(segment: Any, ctx: Any) -> list[Json]:
 
 
 def _holder(ctx: Any) -> Json | None:
-    coverage = current("Coverage", ctx)
-    holder: Json | None = coverage.snapshot.get("policyHolder") if coverage is not None else None
-    return holder
+    return told("Coverage", "policyHolder", ctx)
 
 
 _NAMED = {7: "Medicaid case", 9: "Military sponsor"}
@@ -145,8 +143,7 @@ def _contact(segment: Any, ctx: Any, names: int, telecoms: int, reason: int) -> 
     **{f"58{c}": "Organization.contact.telecom" for c in ("", *(f".{n}" for n in range(1, 19)))}})
 def in2_payor(segment: Any, ctx: Any) -> Json | None:
     """What IN2 says of the insurer that IN1 names: its number (IN2-25), and whom to ask there (IN2-57, IN2-58)."""
-    coverage = current("Coverage", ctx)
-    payors: list[Json] = (coverage.snapshot.get("payor#IN1") or []) if coverage is not None else []
+    payors: list[Json] = told("Coverage", "payor#IN1", ctx) or []
     if not payors or "reference" not in payors[0]:
         return None
     body: Json = {"active": True, **_contact(segment, ctx, 0, 58, 57)}

@@ -1,0 +1,114 @@
+"""What one segment makes, gathered by itself and then joined with what the message made before.
+
+Messages repeat themselves: through a stay the same next of kin, insurance and allergies come to the letter. What a segment
+made is kept by its text and by all else it was read with, unless something was noticed on the way, or it goes by what is
+each message's own, its times and its control id (ADR 0012).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from adapter.identity.links import Tie
+from adapter.mapping.context import Builder, MapContext
+from adapter.mapping.rules import Map
+from adapter.mapping.run import Trace, run_maps
+from adapter.mapping.values import distinct
+from adapter.model import Json, is_array
+from adapter.parse.er7 import Segment
+
+KEPT = 10_000
+"""Segments of which a feed keeps what they made, for each sender; then it begins anew."""
+_LOOK_BACK = object()
+"""Kept for a segment that goes on about what segments before it made: it is kept by those too."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """What a segment made. first: the first resource of each type, to which later segments may refer. Never changed."""
+
+    builders: dict[tuple[str, str, str], Builder]
+    shared: dict[tuple[str, str], Json]
+    links: list[Tie]
+    lists: dict[tuple[str, str, str], set[str]]
+    withdrawn: list[tuple[str, str]]
+    first: dict[str, tuple[str, str, str]]
+
+
+def map_segment(maps: tuple[Map, ...], segment: Segment, ctx: MapContext) -> None:
+    """Run the maps of a segment, or take what the same text made before; the context has it then."""
+    if ctx.memory is None:
+        join(gathered(maps, segment, ctx), ctx)
+        return
+    memory: dict[Any, Any] = ctx.memory.setdefault(_LOOK_BACK, {})
+    at: Any = (segment.line, ctx.patient, ctx.visit, ctx.account, ctx.merged, ctx.anchor, ctx.event, ctx.sender.text)
+    made = memory.get(at)
+    if made is _LOOK_BACK:
+        made = memory.get((at, _before(ctx)))
+    if made is None:
+        issues = len(ctx.issues)
+        made = gathered(maps, segment, ctx)
+        if not ctx.own and len(ctx.issues) == issues:
+            if len(memory) >= KEPT:
+                memory.clear()
+            memory[at] = _LOOK_BACK if ctx.looked_back else made
+            if ctx.looked_back:
+                memory[at, _before(ctx)] = made
+    join(made, ctx)
+
+
+def _before(ctx: MapContext) -> tuple[Any, ...]:
+    """What segments before made, told apart by the objects that are kept of them."""
+    return tuple(made for made, _ in ctx.latest.values())
+
+
+def gathered(maps: tuple[Map, ...], segment: Segment, ctx: MapContext, trace: Trace | None = None) -> Made:
+    """Run the maps of a segment as if it stood alone."""
+    outer = (ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn)
+    ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn = {}, {}, [], {}, []
+    ctx.own = ctx.looked_back = False
+    try:
+        first = run_maps(maps, segment, ctx, trace)
+        return Made(ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn, first)
+    finally:
+        ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn = outer
+
+
+def join(made: Made, ctx: MapContext) -> None:
+    """Put what a segment made to what the message has."""
+    builders = ctx.builders
+    for at, b in made.builders.items():
+        standing = builders.get(at)
+        if standing is not None:
+            standing.snapshot = _added(standing.snapshot, b.snapshot)
+            standing.effect = _added(standing.effect, b.effect)
+            continue
+        stated = ctx.shared.pop((b.resource_type, b.key), None) if b.scope == "reference" else None
+        snapshot = _added(stated, b.snapshot) if stated else b.snapshot
+        builders[at] = Builder(b.resource_type, b.key, b.scope, b.patient, b.visit, snapshot, b.effect)
+    for (resource_type, key), body in made.shared.items():
+        ctx.state(resource_type, key, body)
+    ctx.links += made.links
+    ctx.withdrawn += made.withdrawn
+    for at, members in made.lists.items():
+        ctx.lists[at] = ctx.lists.get(at, set()) | members
+    for resource_type, at in made.first.items():
+        if at in builders:
+            ctx.latest[resource_type] = (made, builders[at])
+
+
+def _added(body: Json, more: Json) -> Json:
+    """A body with what a later segment says: lists put together, single values by the later, null only where nothing stands."""
+    if not more or not body:
+        return more or body
+    both = dict(body)
+    for slot, value in more.items():
+        before = both.get(slot)
+        if value is None:
+            both.setdefault(slot, None)
+        elif is_array(value) and is_array(before):
+            both[slot] = distinct([*before, *value])
+        else:
+            both[slot] = value
+    return both
