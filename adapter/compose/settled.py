@@ -17,7 +17,8 @@ from adapter.model import Contribution
 
 def settled(statements: Sequence[Contribution], links: Sequence[Link]) -> list[Contribution]:
     """The statements that hold, where they belong."""
-    ends = [n for n in links if n.level in ("list", "delete")]
+    alone = all(c.order is statements[0].order for c in statements)  # one message leaves nothing out of its own lists
+    ends = [n for n in links if n.level == "delete" or (n.level == "list" and not alone)]
     if ends:
         by_source: dict[tuple[str, str], list[Link]] = {}
         for n in ends:

@@ -109,7 +109,8 @@ class MapContext:
         self.withdrawn: list[tuple[str, str]] = []
         self.refs: dict[str, str] = {}
         self.latest: dict[str, tuple[Any, Builder]] = {}
-        self.own = self.looked_back = False
+        self.own = False
+        self.looked_back: set[str] = set()
         self.segment: Source | None = None
         self.row: Any = None
         self.rep = 0
@@ -128,7 +129,7 @@ class MapContext:
 
     def look_back(self, resource_type: str) -> Builder | None:
         """The latest resource of that type that an earlier segment of the group made."""
-        self.looked_back = True
+        self.looked_back.add(resource_type)
         found = self.latest.get(resource_type)
         return found[1] if found else None
 

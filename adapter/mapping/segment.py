@@ -1,12 +1,14 @@
 """What one segment makes, gathered by itself and then joined with what the message made before.
 
 Messages repeat themselves: through a stay the same next of kin, insurance and allergies come to the letter. What a segment
-made is kept by its text and by all else it was read with, unless something was noticed on the way, or it goes by what is
-each message's own, its times and its control id (ADR 0012).
+made is kept by its text and by all else it was read with, what was noticed included, unless it goes by what is each
+message's own: its times and its control id. Where it goes on about what segments before it made, it is kept by those too
+(ADR 0012).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +17,11 @@ from adapter.mapping.context import Builder, MapContext
 from adapter.mapping.rules import Map
 from adapter.mapping.run import Trace, run_maps
 from adapter.mapping.values import distinct
-from adapter.model import Json, is_array
+from adapter.model import Issue, Json, is_array
 from adapter.parse.er7 import Segment
 
 KEPT = 10_000
 """Segments of which a feed keeps what they made, for each sender; then it begins anew."""
-_LOOK_BACK = object()
-"""Kept for a segment that goes on about what segments before it made: it is kept by those too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +34,7 @@ class Made:
     lists: dict[tuple[str, str, str], set[str]]
     withdrawn: list[tuple[str, str]]
     first: dict[str, tuple[str, str, str]]
+    issues: list[Issue]
 
 
 def map_segment(maps: tuple[Map, ...], segment: Segment, ctx: MapContext) -> None:
@@ -41,38 +42,39 @@ def map_segment(maps: tuple[Map, ...], segment: Segment, ctx: MapContext) -> Non
     if ctx.memory is None:
         join(gathered(maps, segment, ctx), ctx)
         return
-    memory: dict[Any, Any] = ctx.memory.setdefault(_LOOK_BACK, {})
-    at: Any = (segment.line, ctx.patient, ctx.visit, ctx.account, ctx.merged, ctx.anchor, ctx.event, ctx.sender.text)
-    made = memory.get(at)
-    if made is _LOOK_BACK:
-        made = memory.get((at, _before(ctx)))
-    if made is None:
-        issues = len(ctx.issues)
-        made = gathered(maps, segment, ctx)
-        if not ctx.own and len(ctx.issues) == issues:
-            if len(memory) >= KEPT:
-                memory.clear()
-            memory[at] = _LOOK_BACK if ctx.looked_back else made
-            if ctx.looked_back:
-                memory[at, _before(ctx)] = made
+    memory: dict[Any, Any] = ctx.memory.setdefault(Made, {})
+    at: Any = (segment.line, segment.number, ctx.patient, ctx.visit, ctx.account, ctx.merged, ctx.anchor, ctx.event,
+               ctx.sender.text)
+    kept: Any = memory.get(at)
+    if kept.__class__ is tuple:  # the types that it looked back at
+        kept = memory.get((at, _before(kept, ctx)))
+    made: Made = kept or gathered(maps, segment, ctx)
+    if kept is None and not ctx.own:
+        if len(memory) >= KEPT:
+            memory.clear()
+        if ctx.looked_back:
+            memory[at] = types = tuple(sorted(ctx.looked_back))
+            at = (at, _before(types, ctx))
+        memory[at] = made
     join(made, ctx)
 
 
-def _before(ctx: MapContext) -> tuple[Any, ...]:
-    """What segments before made, told apart by the objects that are kept of them."""
-    return tuple(made for made, _ in ctx.latest.values())
+def _before(types: Iterable[str], ctx: MapContext) -> tuple[Any, ...]:
+    """What segments before made of these types, told apart by the objects that are kept of them."""
+    return tuple(ctx.latest.get(t, (None,))[0] for t in types)
 
 
 def gathered(maps: tuple[Map, ...], segment: Segment, ctx: MapContext, trace: Trace | None = None) -> Made:
     """Run the maps of a segment as if it stood alone."""
-    outer = (ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn)
-    ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn = {}, {}, [], {}, []
-    ctx.own = ctx.looked_back = False
+    outer = (ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn, ctx.issues)
+    issues: list[Issue] = []
+    ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn, ctx.issues = {}, {}, [], {}, [], issues
+    ctx.own, ctx.looked_back = False, set()
     try:
         first = run_maps(maps, segment, ctx, trace)
-        return Made(ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn, first)
+        return Made(ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn, first, issues)
     finally:
-        ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn = outer
+        ctx.builders, ctx.shared, ctx.links, ctx.lists, ctx.withdrawn, ctx.issues = outer
 
 
 def join(made: Made, ctx: MapContext) -> None:
@@ -89,6 +91,7 @@ def join(made: Made, ctx: MapContext) -> None:
         builders[at] = Builder(b.resource_type, b.key, b.scope, b.patient, b.visit, snapshot, b.effect)
     for (resource_type, key), body in made.shared.items():
         ctx.state(resource_type, key, body)
+    ctx.issues += made.issues
     ctx.links += made.links
     ctx.withdrawn += made.withdrawn
     for at, members in made.lists.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -13,11 +14,12 @@ from sqlalchemy import select
 
 from adapter import gateway as gateway_module
 from adapter.compose.standing import stand
+from adapter.errors import Rejected
 from adapter.fhirserver.port import Version
 from adapter.gateway import Gateway
 from adapter.mapping.lint import lint
 from adapter.model import Composed, Received
-from adapter.pipeline import Feeds, convert, open_feeds
+from adapter.pipeline import Feeds, convert, forget, open_feeds
 from adapter.settings import Settings
 from adapter.store import outbox
 from adapter.store.engine import reading, writing
@@ -128,19 +130,28 @@ def test_what_another_client_deleted_is_put_back(gateway: Gateway) -> None:
 
 
 def test_what_is_kept_of_earlier_messages_changes_nothing_in_later_ones() -> None:
-    """Warm or fresh, in any company: a message converts to the same bytes."""
-    messages = [path.read_bytes() for path in sorted(Path("fixtures/hl7v2").glob("[aA]*/*.hl7"))]
-    assert len(messages) >= 10
-    warm = open_feeds(Path("mappings"))
+    """Warm, fresh or traced, in any company: a message converts to the same bytes, and the same is noticed."""
+    paths = [*Path("fixtures/hl7v2").glob("[aA]*/*.hl7"), *Path("mappings").glob("*/cases/*/input.hl7")]
+    messages = [p.read_bytes() for p in sorted(paths)]
+    assert len(messages) >= 60
+    warm, fresh = open_feeds(Path("mappings")), open_feeds(Path("mappings"))
 
-    def bundle(raw: bytes, feeds: Feeds) -> bytes:
-        received = Received(raw=raw, arrival=datetime(2026, 3, 20, tzinfo=UTC))
-        return orjson.dumps(convert(received, feeds, b"key").bundle)
+    def told(raw: bytes, feeds: Feeds, trace: bool = False) -> bytes:
+        try:
+            found = convert(Received(raw=raw, arrival=datetime(2026, 3, 20, tzinfo=UTC)), feeds, b"key", trace)
+        except Rejected as refused:
+            return refused.issue.code.encode()
+        return orjson.dumps([found.bundle, [(i.code, i.place, i.detail) for i in found.issues]])
 
-    for raw in messages * 2:
-        bundle(raw, warm)
-    assert [bundle(raw, warm) for raw in reversed(messages)] == [bundle(raw, open_feeds(Path("mappings")))
-                                                                 for raw in reversed(messages)]
+    expected: list[bytes] = []
+    for raw in messages:
+        forget(fresh)
+        expected.append(told(raw, fresh))
+    assert [told(raw, fresh, trace=True) for raw in messages] == expected
+    for seed in range(3):
+        order = list(range(len(messages)))
+        Random(seed).shuffle(order)
+        assert [told(messages[n], warm) for n in order] == [expected[n] for n in order]
 
 
 @pytest.mark.parametrize("member", ['M"1', "M1\\", "M'1", "M\u00e91", "M 1"])
