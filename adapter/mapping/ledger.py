@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
+from adapter.conformance.dictionary import versions
 from adapter.mapping.rules import Map, Row
 from adapter.mapping.run import Step, holds
 from adapter.model import Composed, Json, Mapped
@@ -15,6 +17,15 @@ _RANK = {"mapped": 0, "dropped": 1, "unmapped": 2}
 
 OWN_SEGMENT = "a sender's own segment without a map: its feed says nothing of it (issue segment-unknown)"
 """Why nothing is made of a Z segment: no standard says what is in it, so it is not counted as unmapped."""
+
+NO_FIELD = "the standard has no such field (issue tolerated-form or refused-form)"
+"""Why nothing is made of a field behind the last one that any version of HL7 v2 gives its segment."""
+
+
+@cache
+def _last(segment: str) -> int:
+    """Number of the last field that any version knows of a segment; 0 for a segment that none knows."""
+    return max((len(one.segments[segment].types) - 1 for one in versions().values() if segment in one.segments), default=0)
 
 
 class _Said(list[tuple[str, str, Json]]):
@@ -113,6 +124,8 @@ class Ledger:
                 entry = self._by_row(source, one, row, ctx, n, rep, c, s)
                 if entry and _RANK[entry["status"]] < _RANK[best["status"]]:
                     best = {"place": place, **entry}
+        if best["status"] == "unmapped" and isinstance(n, int) and 0 < _last(source.name) < n:
+            return {"place": place, **_dropped(NO_FIELD)}
         return best
 
     def _by_row(self, source: Any, one: Map, row: Row, ctx: Any, n: Any, rep: int, c: int, s: int) -> Json | None:

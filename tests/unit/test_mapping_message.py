@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import Rejected
-from adapter.mapping.ledger import Ledger
+from adapter.mapping.ledger import NO_FIELD, Ledger
 from adapter.mapping.message import Compiled, map_message
 from adapter.model import Contribution, Json, Mapped, Received
 from adapter.parse.batch import split_messages
@@ -277,7 +277,7 @@ def test_what_became_of_a_field_is_told() -> None:
     assert status(loss, "PID-7.1")["status"] == "dropped"
     assert "first repetition" in status(loss, "PID-8[2].1")["reason"]
     assert "segment-unknown" in status(loss, "ZZZ-1.1")["reason"]
-    assert status(loss, "PID-41.1") == {"status": "unmapped"}
+    assert status(loss, "PID-41.1") == {"status": "dropped", "reason": NO_FIELD}
     [name] = [n for n in explain if n.startswith("Patient/")]
     assert explain[name]["gender"][0]["place"] == "PID-8"
     assert explain[name]["gender"][0]["rule"].startswith("common/pid.map.yaml:")
