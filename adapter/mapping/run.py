@@ -95,7 +95,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
 def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str]) -> str | None:
     """The key of the resource that a map makes of a segment, None where it makes none."""
     if one.when and not holds(one.when, source, ctx):
-        if columns and one.scope == "own" and (key := _key(one, source, ctx)) is not None:
+        if one.scope == "own" and (columns or _emptied(one.when, source, ctx)) and (key := _key(one, source, ctx)) is not None:
             ctx.withdrawn.append((one.resource, key))
         return None
     key = _key(one, source, ctx) if ctx.patient or one.no_patient else None
@@ -107,6 +107,13 @@ def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str])
         ctx.withdrawn.append((one.resource, key))
         return None
     return key
+
+
+def _emptied(conditions: tuple[Condition, ...], source: Source, ctx: MapContext) -> bool:
+    """Whether conditions fail for nothing but a null value, where a value is asked for: the source takes the resource back."""
+    nulls = {n for n, (place, want) in enumerate(conditions)
+             if want == "valued" and not isinstance(place, str) and source.raw(place.field) == NULL}
+    return bool(nulls) and holds(tuple(c for n, c in enumerate(conditions) if n not in nulls), source, ctx)
 
 
 def _list(one: Map, key: str, ctx: MapContext) -> None:

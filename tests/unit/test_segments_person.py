@@ -420,3 +420,15 @@ def test_no_value_breaks_a_rule_or_a_resource(segments: list[tuple[str, dict[int
     said = converted(adt(*(line(name, fields) for name, fields in segments), PV1, pid=person))
     assert [i for i in said.issues if i.code == "mapping-failed"] == []
     assert said.bundle["entry"]
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    (adt(PV1, pid={27: "A^Veteran"}), adt(PV1, pid={27: '""'}, stated="20260302081000-0500", event="A08")),
+    (adt("PD1|A", PV1), adt('PD1|""', PV1, stated="20260302081000-0500", event="A08")),
+])
+def test_a_null_takes_back_the_observation_that_the_field_made(before: bytes, after: bytes) -> None:
+    assert len(of(story(before), "Observation")) == 1
+    assert of(story(before, after), "Observation") == []
+    assert of(story(after, before), "Observation") == []
+    silent = adt("PD1||B", PV1, stated="20260302081000-0500", event="A08")
+    assert len(of(story(before, silent), "Observation")) == 2
