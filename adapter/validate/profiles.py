@@ -45,6 +45,8 @@ _BY_TYPE = {
     "Provenance": "us-core-provenance",
     "MedicationRequest": "us-core-medicationrequest",
 }
+_OF_PATIENTS = frozenset(("Goal", "QuestionnaireResponse"))
+"""Types whose subject R4 lets be an organization (its target, its survey), and the profile does not."""
 _PROBLEM, _DIAGNOSIS = "us-core-condition-problems-health-concerns", "us-core-condition-encounter-diagnosis"
 _CONDITION_CATEGORY = {
     "http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item": _PROBLEM,
@@ -98,7 +100,9 @@ def _fill(resource_type: str, resource: Json, url: str, issues: list[Issue]) -> 
 
 def _profiles_of(resource_type: str, resource: Json, issues: list[Issue]) -> list[str]:
     if resource_type in _BY_TYPE:
-        return [US_CORE + _BY_TYPE[resource_type]]
+        of_another = resource_type in _OF_PATIENTS and any(
+            text(one, "reference").startswith("Organization/") for one in parts(resource, "subject"))
+        return [] if of_another else [US_CORE + _BY_TYPE[resource_type]]
     if resource_type == "Condition":
         found = sorted({_CONDITION_CATEGORY[c] for c in codings(resource, "category") if c in _CONDITION_CATEGORY})
         if not found:

@@ -260,3 +260,10 @@ def test_a_related_person_may_live_anywhere():
     made, _, stopped = _claimed({"resourceType": "RelatedPerson", "active": True, "patient": _PATIENT,
                                  "name": [{"family": "A"}], "address": [{"state": "Ontario"}]})
     assert (stopped, "meta" in made) == ([], True)
+
+
+@pytest.mark.parametrize("kind", ["Goal", "QuestionnaireResponse"])
+def test_a_goal_or_survey_of_an_organization_claims_no_profile_of_patients(kind: str):
+    made, marked, stopped = _claimed({"resourceType": kind, "subject": {"reference": "Organization/1"}})
+    assert (made.get("meta"), marked, stopped) == (None, [], [])
+    assert "meta" in _claimed({"resourceType": kind, "subject": _PATIENT, "lifecycleStatus": "active", "status": "completed"})[0]
