@@ -37,10 +37,14 @@ def outcome(content: bytes) -> tuple[str, int]:
     return "; ".join(f"{i.place}: {i.code}" for i in issues) or "-", sum(isinstance(row, Row) for row in found)
 
 
+def test_each_contract_has_a_sample() -> None:
+    contracts = {p.stem for p in (FIXTURES.parent / "profiles" / "csv").glob("*.json")}
+    assert {p.parent.name for p in GOOD} == contracts
+
+
 @pytest.mark.parametrize("path", GOOD, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_good_files_fit_their_contract(path: Path) -> None:
     contract = load_contract(path.parent.name)
     file = open_csv(path.read_bytes(), contract)
     assert file.header == tuple(contract.columns)
     assert [row for row in file.rows() if isinstance(row, RowError)] == []
-    assert len(GOOD) == 7
