@@ -186,5 +186,49 @@ PARAMS: dict[str, dict[str, SearchParam]] = {
         " author>Device,Practitioner,PractitionerRole,Patient,RelatedPerson,Organization"
         " based-on=basedOn>ServiceRequest,CarePlan"
         " part-of=partOf>Observation,Procedure"),
+    "Device": _params(
+        token="status@device-status type", string="device-name=deviceName.name+type.text manufacturer model=modelNumber"
+        " udi-carrier=udiCarrier.carrierHRF udi-di=udiCarrier.deviceIdentifier", uri="url",
+        reference="patient>Patient organization=owner>Organization location>Location"),
+    "Flag": _params(
+        token="", date="date=period",
+        reference="patient=subject>Patient subject>* encounter>Encounter author>Device,Practitioner,PractitionerRole,"
+        "Organization,Patient"),
+    "HealthcareService": _params(
+        token="active service-category=category service-type=type specialty program characteristic", string="name",
+        reference="organization=providedBy>Organization location>Location coverage-area=coverageArea>Location"
+        " endpoint>Endpoint"),
+    "OrganizationAffiliation": _params(
+        token=_TELECOM + "active role=code specialty", date="date=period",
+        reference="primary-organization=organization>Organization"
+        " participating-organization=participatingOrganization>Organization network>Organization location>Location"
+        " service=healthcareService>HealthcareService endpoint>Endpoint"),
+    "Group": _params(
+        token="actual type@group-type code characteristic=characteristic.code exclude=characteristic.exclude",
+        reference="member=member.entity>Device,Group,Medication,Patient,Practitioner,PractitionerRole,Substance"
+        " managing-entity=managingEntity>Organization,Practitioner,PractitionerRole,RelatedPerson"),
+    "Claim": _params(
+        token="status@fm-status use@claim-use priority", date="created",
+        reference="patient>Patient insurer>Organization provider>Organization,Practitioner,PractitionerRole"
+        " enterer>Practitioner,PractitionerRole facility>Location care-team=careTeam.provider>Organization,Practitioner,"
+        "PractitionerRole payee=payee.party>Organization,Patient,Practitioner,PractitionerRole,RelatedPerson"
+        " encounter=item.encounter>Encounter procedure-udi=procedure.udi>Device"),
+    "ClaimResponse": _params(
+        token="status@fm-status use@claim-use outcome@remittance-outcome", string="disposition",
+        date="created payment-date=payment.date",
+        reference="patient>Patient insurer>Organization request>Claim"
+        " requestor>Organization,Practitioner,PractitionerRole"),
+    "MedicationRequest": _params(
+        token="status intent priority@request-priority category code=medicationCodeableConcept",
+        date="authoredon=authoredOn date=dosageInstruction.timing.event",
+        reference="patient=subject>Patient subject>Patient,Group encounter>Encounter medication=medicationReference>Medication"
+        " requester>Device,Organization,Patient,Practitioner,PractitionerRole,RelatedPerson"
+        " intended-dispenser=dispenseRequest.performer>Organization"
+        " intended-performer=performer>Device," + _CARERS),
+    "MedicationStatement": _params(
+        token="status category code=medicationCodeableConcept", date="effective=effectiveDateTime+effectivePeriod",
+        reference="patient=subject>Patient subject>Patient,Group context>Encounter,EpisodeOfCare"
+        " medication=medicationReference>Medication part-of=partOf>*"
+        " source=informationSource>Organization,Patient,Practitioner,PractitionerRole,RelatedPerson"),
 }
 """Resource type -> parameter name -> parameter; `_id` and `_lastUpdated` go without saying."""

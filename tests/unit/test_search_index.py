@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.pipeline import open_feeds
+from adapter.settings import HOME
 from adapter.store.search_index import (
     EARLIEST,
     LATEST,
@@ -20,6 +23,7 @@ from adapter.store.search_index import (
     token_value,
 )
 from adapter.store.search_params import PARAMS
+from adapter.validate.facts import field
 
 MOMENTS = st.integers(-(2**51), 2**52).map(lambda n: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=n))
 
@@ -137,3 +141,24 @@ def test_params_of_us_core_are_declared() -> None:
                 "Provenance": "target"}
     assert {resource_type: [name for name in names.split() if name not in PARAMS[resource_type]]
             for resource_type, names in required.items()} == {resource_type: [] for resource_type in required}
+
+
+def made_types() -> set[str]:
+    """Every resource type that a map of any feed, or a function, makes."""
+    maps = {one.resource for feed in open_feeds(HOME / "mappings").compiled.values()
+            for maps in feed.rules.maps.values() for one in maps}
+    functions = {kind for path in (HOME / "adapter/mapping/functions").glob("*.py")
+                 for kind in re.findall(r"""(?:emit|build)\(\s*["']([A-Z][A-Za-z]+)["']""", path.read_text(encoding="utf-8"))}
+    return maps | functions
+
+
+def test_what_mappings_make_can_be_read_and_searched() -> None:
+    made = made_types()
+    assert {"Patient", "Organization", "Device", "Flag"} <= made
+    assert made - PARAMS.keys() == set()
+
+
+def test_paths_of_parameters_are_elements_of_their_type() -> None:
+    wrong = [f"{kind}.{name}: {path}" for kind, params in PARAMS.items() for name, param in params.items()
+             for path in param.paths if field(kind, re.sub(r"^\?|\[.*", "", path)) is None]
+    assert wrong == []
