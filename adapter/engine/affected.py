@@ -30,14 +30,16 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
              key: bytes, more: Collection[tuple[str, str]] = ()) -> Affected:
     """Read what composing needs. fresh: contributions not seen before; touched: all of the batch; more: (type, key) to
     compose beside them. A person is composed anew as a whole where links or records have changed."""
-    persons, links = _persons(connection, {c.patient for c in touched if c.patient})
-    anew = _anew(fresh, touched, persons, links)
+    touched = [*touched, *stored.of_rows(connection, {c.other for c in fresh if c.body.get("level") == "row"})]
+    persons, known = _persons(connection, {c.patient for c in touched if c.patient})
+    anew = _anew(fresh, touched, persons, known)
+    links = _standing(known)
     said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh)])
     others = {c.patient for c in said if c.patient} - persons.keys()
     if others:
         theirs, more_links = _persons(connection, others)
         persons.update(theirs)
-        links += more_links
+        links += _standing(more_links)
     network = Network(key=key, persons=persons, precedence=feeds.precedence)
     by_target: dict[Target, list[Contribution]] = {}
     for c in settled(said, links) if links else said:
@@ -48,16 +50,20 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
                 by_target.setdefault(("Patient", main, ""), []).append(c)
     members = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
     vanished = _vanished(connection, members, by_target, network)
-    if links:  # of what was ended nothing may be left to compose
-        over = {target_of(c, network) for c in said if c.resource_type != "Link"} - by_target.keys()
-        vanished += [(t[0], target_id(t, network), t[1]) for t in sorted(over)]
+    ended = (*said, *touched) if links else touched  # of what was ended nothing may be left to compose
+    over = {target_of(c, network) for c in ended if c.resource_type != "Link"} - by_target.keys()
+    vanished += [(t[0], target_id(t, network), t[1]) for t in sorted(over)]
     return Affected(network=network, by_target=by_target, vanished=list(dict.fromkeys(vanished)))
 
 
 def _persons(connection: Connection, patients: set[str]) -> tuple[dict[str, Person], list[Link]]:
     links = stored.links_around(connection, patients)
     everyone = patients.union(*((n.patient, n.other) for n in links)) if links else patients
-    return resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,)), links
+    return resolve(everyone, _standing(links), stored.records(connection, everyone), (MEMBER_SYSTEM,)), links
+
+
+def _standing(links: Sequence[Link]) -> list[Link]:
+    return [n for n in links if not n.over]
 
 
 def _anew(fresh: Sequence[Contribution], touched: Sequence[Contribution], persons: Mapping[str, Person],
@@ -72,15 +78,16 @@ def _anew(fresh: Sequence[Contribution], touched: Sequence[Contribution], person
     stirred = {c.patient for c in fresh if c.resource_type == "Patient" or _stirs(c)}
     entangled = {p for n in links if n.level in _WHOLE for p in (n.patient, n.other) if p}
     stirred |= {c.patient for c in touched} & entangled
-    changed = linked(stirred, [n for n in links if n.level != "list"]) | (stirred & entangled)
+    changed = linked(stirred, [n for n in links if n.level not in _LISTS]) | (stirred & entangled)
     return list({persons[n].main: persons[n] for n in sorted(changed)}.values())
 
 
 _WHOLE = ("account", "visit", "delete")
+_LISTS = ("list", "row")
 
 
 def _stirs(c: Contribution) -> bool:
-    return c.resource_type == "Link" and c.body.get("level") != "list"
+    return c.resource_type == "Link" and c.body.get("level") not in _LISTS
 
 
 def _left_out(connection: Connection, fresh: Sequence[Contribution]) -> set[tuple[str, str]]:

@@ -94,7 +94,8 @@ def _compose(connection: Connection, before: Sequence[Contribution], after: Sequ
         work = affected(connection, chunk, chunk, feeds, key)
         targets = {(one[0], target_id(one, work.network)) for one in work.by_target}
         persons |= {member for c in chunk for member in work.network.person(c.patient).members}
-        changes.note(read_resources(connection, targets - alive), bring(connection, work, now_us, target))
+        over = {(t, i) for t, i, _ in work.vanished}
+        changes.note(read_resources(connection, (targets | over) - alive), bring(connection, work, now_us, target))
         alive |= targets
     scopes = {(c.resource_type, c.key): c.scope for c in before}
     gone = [(t, i, k) for t, i, k, person in standing_of_keys(connection, scopes)

@@ -17,7 +17,11 @@ CHANGES = frozenset(("A46", "A47"))
 """Events after which a record goes by another number: it is the same record, not one that was merged away."""
 OPERATOR_UNLINK = "operator-unlink"
 """An operator's unlink alone undoes a merge: HL7 has no event for it."""
-Level = Literal["patient", "account", "visit", "list", "delete"]
+ROW = "row"
+"""Event of a link that says where the statements of a row of a file stand."""
+GROUPED = "#["
+"""In the slot of a list member that columns of a row tell from others (`goal#[G1]`)."""
+Level = Literal["patient", "account", "visit", "list", "row", "delete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +31,9 @@ class Link:
     level patient: `patient` and `other` are one person; a merge runs from `other` (loser) to `patient` (survivor); cut: they
     are not. A crosswalk is what a source says now of one of its members: its latest counts alone, `other` '' where there is
     none any more. level account, visit: `old` became `new`, or, both equal, was moved from the patient `other` to `patient`.
-    level list: what the source says of keys that begin with `old`, but for those in `members`, is over. level delete: what it
-    said of the patient, or of the visit `old`, is over.
+    level list: what the source says of keys that begin with `old`, but for those in `members`, is over. level row: what the
+    row `other` of a file states of the type `new` stands in the resources `members` alone. level delete: what it
+    said of the patient, or of the visit `old`, is over. over: a later snapshot file of its source does not repeat it.
     """
 
     patient: str
@@ -42,6 +47,7 @@ class Link:
     new: str = ""
     members: frozenset[str] = frozenset()
     message: str = ""
+    over: bool = False
 
     @property
     def merges(self) -> bool:
@@ -49,12 +55,12 @@ class Link:
         return self.level == "patient" and not self.cut and self.kind not in (INFERRED, CROSSWALK) and self.kind not in TOGETHER
 
 
-def link_of(c: Contribution) -> Link:
+def link_of(c: Contribution, *, over: bool = False) -> Link:
     """A contribution of type Link as what it says."""
     body = c.body
     return Link(patient=c.patient, other=c.other, kind=c.event, order=c.order.of_snapshot(), source=c.source,
                 cut=c.kind == "unlink", level=body.get("level", "patient"), old=body.get("old", ""), new=body.get("new", ""),
-                members=frozenset(body.get("members", ())), message=c.message)
+                members=frozenset(body.get("members", ())), message=c.message, over=over)
 
 
 @dataclass(frozen=True, slots=True)

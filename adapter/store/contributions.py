@@ -8,11 +8,12 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from adapter.identity.links import CROSSWALK, INFERRED, Link, link_of
 from adapter.model import Contribution, Order
 from adapter.store.schema import CONTRIBUTION as T
+from adapter.store.schema import SNAPSHOT
 
 Item = TypeVar("Item")
 _CHUNK = 400
@@ -26,25 +27,51 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     Effects, cancels and merges are kept each (COMPOSE, fold, 5).
     """
     fresh: dict[str, tuple[Contribution, int]] = {}
+    seen: dict[str, int] = {}
     for c in contributions:
         identity = _identity(c)
         known = fresh.get(identity)
         last = c if known is None or _later(c) > _later(known[0]) else known[0]
         fresh[identity] = (last, known[1] + 1 if known else 1)
+        seen[identity] = max(seen.get(identity, 0), c.order.arrival)
     standing: dict[str, Row[Any]] = {}
     for chunk in chunks(fresh, _CHUNK):
         for row in connection.execute(select(T).where(T.c.identity.in_(chunk))):
             standing[row.identity] = row
     new = {i: said for i, said in fresh.items() if i not in standing}
     if new:
-        connection.execute(insert(T), [_values(i, c, times) for i, (c, times) in new.items()])
-    again = [_repeated(standing[i], c, times) for i, (c, times) in fresh.items() if i in standing]
+        connection.execute(insert(T), [_values(i, c, times) | {"seen": seen[i]} for i, (c, times) in new.items()])
+    again = [_repeated(standing[i], c, times) | {"to_seen": max(seen[i], standing[i].seen)}
+             for i, (c, times) in fresh.items() if i in standing]
     if again:
         connection.execute(
-            update(T).where(T.c.id == bindparam("at")).values({n: bindparam(f"to_{n}") for n in _ORDER}), again)
-    moved = [c for i, (c, _) in fresh.items() if i in standing and (c.event == CROSSWALK or c.body.get("level") == "list")
+            update(T).where(T.c.id == bindparam("at")).values({n: bindparam(f"to_{n}") for n in (*_ORDER, "seen")}), again)
+    moved = [c for i, (c, _) in fresh.items() if i in standing
+             and (c.event == CROSSWALK or c.body.get("level") in ("list", "row"))
              and _later(c) > (_order(standing[i]).of_snapshot(), standing[i].message)]
-    return [*(c for c, _ in new.values()), *moved]
+    back = _back(connection, [(c, standing[i]) for i, (c, _) in fresh.items() if i in standing])
+    return [*(c for c, _ in new.values()), *moved, *back]
+
+
+def _back(connection: Connection, again: Sequence[tuple[Contribution, Row[Any]]]) -> list[Contribution]:
+    """What is said again after a snapshot file had ended it: as good as new."""
+    ends = ends_of(connection, {row.source for _, row in again}) if again else {}
+    return [c for c, row in again if row.seen < ends.get(row.source, 0)] if ends else []
+
+
+def ends_of(connection: Connection, sources: Collection[str]) -> dict[str, int]:
+    """Of these sources, those that send snapshot files, with the arrival of the latest complete one (microseconds, UTC)."""
+    found: dict[str, int] = {}
+    for chunk in chunks(sources, _CHUNK):
+        query = select(SNAPSHOT.c.source, SNAPSHOT.c.arrival).where(SNAPSHOT.c.source.in_(chunk))
+        found.update((row.source, row.arrival) for row in connection.execute(query))
+    return found
+
+
+def _holding(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
+    """Without those that a later snapshot file of their source ended."""
+    ends = ends_of(connection, {row.source for row in rows})
+    return (row for row in rows if row.seen >= ends.get(row.source, 0)) if ends else iter(rows)
 
 
 REPEATED = (INFERRED, CROSSWALK)
@@ -69,6 +96,8 @@ def _identity(c: Contribution) -> str:
         said += [c.event]
     elif c.body.get("level") == "list":  # only the latest list of a kind counts: what an older one left out it leaves out too
         said = [c.source, c.patient, c.kind, c.body["new"], c.body["old"]]
+    elif c.body.get("level") == "row":
+        said = [c.source, c.patient, c.kind, c.body["new"], c.other]
     elif c.kind != "snapshot":
         said += [c.event, c.message]
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -88,7 +117,8 @@ def _order(row: Row[Any]) -> Order:
                  occurred_given=bool(row.occurred_given), by=row.order_by)
 
 
-def _contribution(row: Row[Any]) -> Contribution:
+def contribution_of(row: Row[Any]) -> Contribution:
+    """A row of the table as what was said."""
     return Contribution(
         source=row.source, resource_type=row.resource_type, key=row.key, scope=row.scope, patient=row.patient,
         visit=row.visit, kind=row.kind, event=row.event, order=_order(row), body=orjson.loads(row.body),
@@ -96,16 +126,17 @@ def _contribution(row: Row[Any]) -> Contribution:
 
 
 def by_patients(connection: Connection, patients: Collection[str]) -> Iterator[Contribution]:
-    """Every statement (no links) that names one of these patients."""
+    """Every statement (no links) that holds and names one of these patients."""
     for chunk in chunks(patients, _CHUNK):
-        for row in connection.execute(select(T).where(T.c.patient.in_(chunk), T.c.resource_type != "Link")):
-            yield _contribution(row)
+        query = select(T).where(T.c.patient.in_(chunk), T.c.resource_type != "Link")
+        for row in _holding(connection, connection.execute(query).all()):
+            yield contribution_of(row)
 
 
 def of_feed(connection: Connection, feed: str) -> list[Contribution]:
     """Every statement and link of a feed, whichever of its senders made it."""
     query = select(T).where(or_(T.c.source == feed, T.c.source.like(f"{feed}/%")))
-    return [_contribution(row) for row in connection.execute(query)]
+    return [contribution_of(row) for row in connection.execute(query)]
 
 
 def take_out(connection: Connection, feed: str) -> None:
@@ -114,23 +145,32 @@ def take_out(connection: Connection, feed: str) -> None:
 
 
 def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: Collection[str] = ()) -> Iterator[Contribution]:
-    """Every statement about these (resource type, key), but not those that name one of the patients `besides`."""
+    """Every statement that holds about these (resource type, key), but not those that name one of the patients `besides`."""
     for chunk in chunks(keys, _CHUNK):
         query = select(T).where(tuple_(T.c.resource_type, T.c.key).in_(chunk))
-        for row in connection.execute(query.where(T.c.patient.not_in(besides)) if 0 < len(besides) <= _CHUNK else query):
+        query = query.where(T.c.patient.not_in(besides)) if 0 < len(besides) <= _CHUNK else query
+        for row in _holding(connection, connection.execute(query).all()):
             if row.patient not in besides:
-                yield _contribution(row)
+                yield contribution_of(row)
+
+
+def of_rows(connection: Connection, rows: Collection[str]) -> Iterator[Contribution]:
+    """Every statement that rows of files made, by what the rows are known by."""
+    for chunk in chunks(rows, _CHUNK):
+        for row in connection.execute(select(T).where(T.c.other.in_(chunk), T.c.resource_type != "Link")):
+            yield contribution_of(row)
 
 
 def by_person_keys(connection: Connection, keys: Collection[tuple[str, str, str]]) -> Iterator[Contribution]:
-    """Every statement about these (resource type, key, patient)."""
+    """Every statement that holds about these (resource type, key, patient)."""
     for chunk in chunks(keys, _CHUNK):
-        for row in connection.execute(select(T).where(tuple_(T.c.resource_type, T.c.key, T.c.patient).in_(chunk))):
-            yield _contribution(row)
+        query = select(T).where(tuple_(T.c.resource_type, T.c.key, T.c.patient).in_(chunk))
+        for row in _holding(connection, connection.execute(query).all()):
+            yield contribution_of(row)
 
 
 def links_around(connection: Connection, patients: Collection[str]) -> list[Link]:
-    """Every link in the connected parts that hold these identifiers."""
+    """Every link in the connected parts that hold these identifiers; what a snapshot file ended is marked as over."""
     seen: set[str] = set()
     found: dict[int, Link] = {}
     frontier = set(patients)
@@ -139,8 +179,10 @@ def links_around(connection: Connection, patients: Collection[str]) -> list[Link
         reached: set[str] = set()
         for chunk in chunks(sorted(frontier), _CHUNK):
             query = select(T).where(T.c.resource_type == "Link", or_(T.c.patient.in_(chunk), T.c.other.in_(chunk)))
-            for row in connection.execute(query):
-                found[row.id] = link_of(_contribution(row))
+            rows = connection.execute(query).all()
+            ends = ends_of(connection, {row.source for row in rows})
+            for row in rows:
+                found[row.id] = link_of(contribution_of(row), over=row.seen < ends.get(row.source, 0))
                 reached |= {row.patient, row.other}
         frontier = reached - seen - {""}
     return list(found.values())
@@ -159,8 +201,11 @@ def records(connection: Connection, patients: Collection[str]) -> set[str]:
     """Of these identifiers, those that have a Patient record."""
     found: set[str] = set()
     for chunk in chunks(patients, _CHUNK):
-        query = select(T.c.key).where(T.c.resource_type == "Patient", T.c.key.in_(chunk)).distinct()
-        found.update(connection.scalars(query))
+        query = select(T.c.key, T.c.source, func.max(T.c.seen).label("seen")).where(
+            T.c.resource_type == "Patient", T.c.key.in_(chunk)).group_by(T.c.key, T.c.source)
+        rows = connection.execute(query).all()
+        ends = ends_of(connection, {row.source for row in rows})
+        found.update(row.key for row in rows if row.seen >= ends.get(row.source, 0))
     return found
 
 

@@ -16,7 +16,7 @@ JOURNAL = Table(
     Column("id", _Serial, primary_key=True, autoincrement=True),
     # MSH-3|MSH-4|MSH-10|sha256, feed|file|row, server:name|type/id|version
     Column("identity", Text, nullable=False, unique=True),
-    Column("kind", Text, nullable=False),  # hl7v2, csv, fhir
+    Column("kind", Text, nullable=False),  # hl7v2, csv, snapshot, fhir, operator
     Column("feed", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("event", Text, nullable=False, default=""),
@@ -42,7 +42,15 @@ CSV_FILE = Table(
     Column("header", Text, nullable=False),  # JSON list of header cells
     Column("accepted", Integer, nullable=False, default=0),
     Column("refused", Integer, nullable=False, default=0),
+    Column("position", Integer, nullable=False, default=0),  # the last record that is journalled: a load goes on behind it
     Column("complete", SmallInteger, nullable=False, default=0),
+)
+Index("csv_file_by_arrival", CSV_FILE.c.feed, CSV_FILE.c.arrival)
+
+SNAPSHOT = Table(
+    "snapshot", METADATA,
+    Column("source", Text, primary_key=True),
+    Column("arrival", BigInteger, nullable=False),  # what the source said before, and not since, is over
 )
 
 FINDING = Table(
@@ -76,6 +84,7 @@ CONTRIBUTION = Table(
     Column("sequence", BigInteger, nullable=False, default=0),
     Column("rank", Integer, nullable=False, default=0),
     Column("arrival", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),  # arrival of the latest message, or row, that said it
     Column("order_by", Text, nullable=False, default="event"),
     Column("body", Text, nullable=False),
     Column("cancels", Text, nullable=False, default=""),
