@@ -1,0 +1,52 @@
+"""The network's own questionnaires, `profiles/fhir/Questionnaire-*.json`: what may be answered to each question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from adapter.model import Json
+
+FOLDER = Path(__file__).resolve().parents[2] / "profiles" / "fhir"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question. options: code -> Coding that may be chosen; none where words are asked for. many: several may be."""
+
+    words: str
+    options: Mapping[str, Json]
+    many: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """One questionnaire: its canonical URL, and its questions by linkId."""
+
+    url: str
+    questions: Mapping[str, Question]
+
+
+@cache
+def surveys() -> Mapping[str, Survey]:
+    """Every questionnaire shipped, by its `name` in lower case with hyphens: the last part of its URL."""
+    found = (orjson.loads(path.read_bytes()) for path in sorted(FOLDER.glob("Questionnaire-*.json")))
+    return {one["url"].rpartition(":")[2]: Survey(url=one["url"], questions=_questions(one)) for one in found}
+
+
+def _questions(questionnaire: Json) -> Mapping[str, Question]:
+    items: list[Any] = questionnaire["item"]
+    return {item["linkId"]: Question(
+        words=item["text"], many=item.get("repeats", False),
+        options={o["valueCoding"]["code"]: _coding(o["valueCoding"]) for o in item.get("answerOption", ())})
+        for item in items}
+
+
+def _coding(option: Json) -> Json:
+    """The Coding of an option as an answer states it: without what only the questionnaire says of it."""
+    return {part: option[part] for part in ("system", "code", "display")}
