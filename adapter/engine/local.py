@@ -15,7 +15,7 @@ from adapter.pipeline import Feeds, composed_of
 from adapter.store import contributions as stored
 from adapter.store import journal
 from adapter.store.outbox import enqueue
-from adapter.store.resources import keys_of_resources, standing_names, write_resources
+from adapter.store.resources import keys_of_resources, naming, standing_names, write_resources
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
 
@@ -27,15 +27,16 @@ def apply(connection: Connection, said: Sequence[Contribution], feeds: Feeds, ke
     target: name of the FHIR server to queue changes for, '' for none. Source: COMPOSE, from a message to the world.
     """
     fresh = stored.add(connection, said)
-    changed = bring(connection, affected(connection, fresh, said, feeds, key), now_us, target)
-    for _ in range(4):  # what was taken out for want of a target goes in again once that stands
-        created = {f"{c.resource_type}/{c.id}" for c in changed if not c.deleted}
-        wanting = journal.wanting(connection, created)
-        if not wanting:
+    work = affected(connection, fresh, said, feeds, key)
+    changed = bring(connection, work, now_us, target)
+    for _ in range(4):  # what was taken out for want of a target goes in once that stands; what refers to the gone lets go
+        gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}
+        created = {f"{c.resource_type}/{c.id}" for c in changed} - gone
+        more = keys_of_resources(connection, journal.wanting(connection, created))
+        more |= naming(connection, {p.main for p in work.network.persons.values()}, gone)
+        if not more:
             break
-        more = keys_of_resources(connection, wanting)
-        again = bring(connection, affected(connection, (), _of(connection, more), feeds, key), now_us, target)
-        changed += again
+        changed += bring(connection, affected(connection, (), _of(connection, more), feeds, key), now_us, target)
     return changed
 
 

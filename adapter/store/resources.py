@@ -255,6 +255,17 @@ def keys_of_resources(connection: Connection, names: Iterable[str]) -> set[tuple
     return found
 
 
+def naming(connection: Connection, persons: Iterable[str], names: Iterable[str]) -> set[tuple[str, str]]:
+    """(type, business key) of what stands of these persons and refers to one of these `Type/id`."""
+    texts = [f'%"{name}"%' for name in sorted(names)]
+    found: set[tuple[str, str]] = set()
+    for chunk in _parts(persons) if texts else ():
+        query = select(RESOURCE.c.resource_type, RESOURCE.c.key).where(
+            RESOURCE.c.person.in_(chunk), RESOURCE.c.deleted == 0, or_(*(RESOURCE.c.body.like(text) for text in texts)))
+        found.update((row.resource_type, row.key) for row in connection.execute(query))
+    return found
+
+
 def standing_names(connection: Connection, names: Iterable[str]) -> set[str]:
     """Of these `Type/id`, those that stand."""
     found: set[str] = set()

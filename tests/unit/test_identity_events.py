@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import select
 
 from adapter.cli import main
+from adapter.compose.references import targets
 from adapter.gateway import Gateway
 from adapter.settings import Settings
 from adapter.store.engine import reading
@@ -59,6 +60,14 @@ def standing(gateway: Gateway) -> dict[str, Any]:
             if r.resource_type not in ("Provenance", "MessageHeader")}
 
 
+def dangling(gateway: Gateway) -> set[str]:
+    """References of what stands to what does not; those about the messages included."""
+    with reading(gateway.engine) as connection:
+        found = connection.execute(select(RESOURCE).where(RESOURCE.c.deleted == 0)).all()
+    named = {name for r in found for name in targets(orjson.loads(r.body), set())}
+    return named - {f"{r.resource_type}/{r.id}" for r in found}
+
+
 def after(gateways: Any, messages: Sequence[bytes]) -> dict[str, Any]:
     """What stands after these messages, one at a time, the same in every order of arrival."""
     orders = list(permutations(messages)) if len(messages) < 5 else [tuple(messages), tuple(reversed(messages))]
@@ -69,6 +78,7 @@ def after(gateways: Any, messages: Sequence[bytes]) -> dict[str, Any]:
             [ack] = gateway.accept([(message, "test")])
             assert b"MSA|AA" in ack
             gateway.work()
+        assert dangling(gateway) == set()
         results.append(standing(gateway))
     assert all(r == results[0] for r in results), "another order of arrival gives something else"
     return results[0]
