@@ -7,6 +7,7 @@ from typing import Any
 
 from adapter.mapping.functions.registry import Rep, function
 from adapter.mapping.functions.row_parties import organization
+from adapter.mapping.functions.row_references import language_code
 from adapter.model import Json
 
 PRESENT = "urn:x-careloop:organization-present"
@@ -74,10 +75,7 @@ def worded_concept(rep: Rep, ctx: Any, table: str = "") -> Json:
 @function("preferred_language", {"*": "language"})
 def preferred_language(rep: Rep, ctx: Any) -> Json:
     """A BCP-47 tag as preferred Patient.communication, letter case as BCP-47 recommends (`es-MX`, `zh-Hant`)."""
-    head, *rest = rep.plain().split("-")
-    cased = [p.title() if len(p) == 4 and p.isalpha() else p.upper() if len(p) == 2 else p.lower() for p in rest]
-    code = "-".join([head.lower(), *cased])
-    return {"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": code}]}, "preferred": True}
+    return {"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": language_code(rep.plain())}]}, "preferred": True}
 
 
 @function("omb_extension")

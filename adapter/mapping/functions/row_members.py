@@ -1,0 +1,52 @@
+"""Functions for what members, care_plans and consents say beside the person: attribution, parts of a plan, labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapter.mapping.context import symbol
+from adapter.mapping.functions.registry import Rep, function
+from adapter.model import Json
+
+ACTIVITY = "urn:x-careloop:plan-activity"
+_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+_ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_PART2 = ((_CONFIDENTIALITY, "R"), (_ACT_CODE, "42CFRPart2"), (_ACT_CODE, "NORDSCLCD"))
+"""Labels of what 42 CFR Part 2 protects: restricted, the law, and no disclosure again without consent."""
+
+
+@function("attributed_member", {"attribution_start": "period.start", "attribution_end": "period.end"})
+def attributed_member(row: Any, ctx: Any) -> Json:
+    """The row's person as Group.member, with the days of the attribution; one that ends before it begins has no beginning."""
+    start, end = row.first("attribution_start").plain(), row.first("attribution_end").plain()
+    period: Json = {"start": start} if start and not (end and end < start) else {}
+    if end:
+        period["end"] = end
+    entity = {"reference": symbol("Patient", ctx.patient)}
+    return {"entity": entity, "period": period} if period else {"entity": entity}
+
+
+@function("row_part", {"*": "reference"})
+def row_part(_rep: Rep, ctx: Any, type: str, system: str, column: str, part: str) -> Json:
+    """A reference to what another map of the row makes of the cell: `type` of `system|column/part`."""
+    return {"reference": f"{type}?{system}|{ctx.segment.first(column).plain()}/{part}"}
+
+
+@function("plan_activity", {"*": "detail"})
+def plan_activity(rep: Rep, _ctx: Any, kind: str) -> Json:
+    """Words of a plan as CarePlan.activity.detail of a kind; whether it is done is not told, so its status is unknown."""
+    return {"detail": {"code": {"coding": [{"system": ACTIVITY, "code": kind}]}, "status": "unknown", "description": rep.plain()}}
+
+
+@function("plan_schedule", {"*": "detail.scheduledTiming"})
+def plan_schedule(rep: Rep, _ctx: Any, kind: str) -> Json:
+    """A number of times a week as scheduled CarePlan.activity.detail of a kind."""
+    return {"detail": {"code": {"coding": [{"system": ACTIVITY, "code": kind}]}, "status": "scheduled",
+                       "scheduledTiming": {"repeat": {"frequency": int(rep.plain()), "period": 1, "periodUnit": "wk"}}}}
+
+
+@function("part2_labels", {"part2": "", "data_class": ""})
+def part2_labels(row: Any, _ctx: Any) -> list[Json] | None:
+    """Security labels of 42 CFR Part 2: where `part2` says so; where it is empty, of the class substance-use."""
+    said = row.first("part2").plain() or ("Y" if row.first("data_class").plain() == "substance-use" else "N")
+    return [{"system": system, "code": code} for system, code in _PART2] if said == "Y" else None
