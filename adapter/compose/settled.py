@@ -11,13 +11,16 @@ from dataclasses import replace
 import orjson
 
 from adapter.compose.homes import at_home
-from adapter.identity.links import Link
+from adapter.identity.links import GROUPED, Link
 from adapter.model import Contribution
 
 
 def settled(statements: Sequence[Contribution], links: Sequence[Link]) -> list[Contribution]:
     """The statements that hold, where they belong."""
     alone = all(c.order is statements[0].order for c in statements)  # one message leaves nothing out of its own lists
+    rows = _rows(links)
+    if rows:
+        statements = [kept for c in statements if (kept := _of_row(c, rows)) is not None]
     ends = [n for n in links if n.level == "delete" or (n.level == "list" and not alone)]
     if ends:
         by_source: dict[tuple[str, str], list[Link]] = {}
@@ -26,6 +29,28 @@ def settled(statements: Sequence[Contribution], links: Sequence[Link]) -> list[C
         said = [c for c in statements if _holds(c, by_source.get((c.source, c.patient), ()))]
         return at_home([_inactive(c, said, by_source.get((c.source, c.patient), ())) for c in said], links)
     return at_home(statements, links)
+
+
+def _rows(links: Sequence[Link]) -> dict[tuple[str, str, str], Link]:
+    """(source, row, resource type) -> the latest word on where that row's statements stand."""
+    rows: dict[tuple[str, str, str], Link] = {}
+    for n in links:
+        if n.level == "row":
+            at = (n.source, n.other, n.new)
+            if at not in rows or (n.order, n.message) > (rows[at].order, rows[at].message):
+                rows[at] = n
+    return rows
+
+
+def _of_row(c: Contribution, rows: dict[tuple[str, str, str], Link]) -> Contribution | None:
+    """A statement without what a later one of its row took elsewhere; None where nothing is left of it."""
+    row = rows.get((c.source, c.other, c.resource_type)) if c.other else None
+    if row is None or (tuple(c.order.of_snapshot()), c.message) >= (tuple(row.order), row.message):
+        return c
+    if (f"{c.key}?{c.patient}" if c.scope == "person" else c.key) not in row.members:
+        return None
+    body = {slot: value for slot, value in c.body.items() if GROUPED not in slot}  # the list member is stated anew by that row
+    return c if len(body) == len(c.body) else replace(c, body=body)
 
 
 def _holds(c: Contribution, ends: Sequence[Link]) -> bool:

@@ -75,7 +75,8 @@ def team_rows(teams: list[Team], calendar: Calendar) -> Iterator[dict[str, str]]
                 "first_name": who.first if who else part.first, "last_name": who.last if who else part.last,
                 "role": part.role, "phone": organization.phone if who else team.member.phone,
                 "relationship": part.relationship, "start_date": part.begin.isoformat(),
-                "end_date": part.end.isoformat() if part.end else "", "updated_at": iso(calendar.at(89, 18)),
+                "end_date": part.end.isoformat() if part.end else "", "seat_id": "",
+                "updated_at": iso(calendar.at(89, 18)),
             }
 
 

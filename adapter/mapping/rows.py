@@ -10,9 +10,11 @@ from adapter.mapping.context import MapContext
 from adapter.mapping.header import DAY_AHEAD
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, finished, order_of_row
+from adapter.mapping.row_owner import Owner, owned, owner_of
 from adapter.mapping.run import run_maps
 from adapter.model import Issue, Mapped
 from adapter.parse.er7 import Delimiters, Rep
+from adapter.parse.rows_contract import load_contract
 
 _WHOLE = Delimiters("\0", "\0", "\0", "\0", "\0")
 """Delimiters that never occur: a cell is one text."""
@@ -78,8 +80,21 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     if ledger:
         ledger.see(row, maps, ctx)
     run_maps(maps, row, ctx, ledger.step if ledger else None, frozenset(columns))
+    owner = _owner(compiled)
+    said = finished(ctx, compiled.rules.version)
+    if owner.kinds:
+        said = owned(said, owner, owner.name(filled, ctx.local), ctx.patient, {*columns, *filled})
     return Mapped(identity=identity, feed=feed.name, source=feed.name, event="", control_id="",
-                  contributions=tuple(finished(ctx, compiled.rules.version)), issues=tuple(issues), test=False)
+                  contributions=tuple(said), issues=tuple(issues), test=False)
+
+
+def _owner(compiled: Compiled) -> Owner:
+    """What rows of a feed own, worked out once."""
+    owner = compiled.memory.get("owner")
+    if owner is None:
+        contract = load_contract(compiled.feed.options.get("contract", compiled.feed.name))
+        owner = compiled.memory["owner"] = owner_of(contract.key, compiled.rules.maps.get("ROW", ()))
+    return owner
 
 
 def _moment(text: str) -> int | None:

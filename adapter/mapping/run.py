@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from adapter.identity.links import GROUPED
 from adapter.mapping.context import Builder, MapContext, Source, symbol
 from adapter.mapping.plain import run_plain
 from adapter.mapping.rules import Condition, Map, Place, Row
@@ -180,7 +181,8 @@ def _run(row: Row, source: Source, ctx: MapContext, builder: Builder, trace: Tra
     body: Json = builder.effect if ctx.event in row.effect else builder.snapshot
     slot = row.slot
     if row.group:
-        slot = f"{slot.split('#')[0]}#" + "/".join(read(source, p) for p in row.group)
+        group = "/".join(read(source, p) for p in row.group)
+        slot = slot.split("#")[0] + (f"{GROUPED}{group}]" if source.name == "ROW" else f"#{source.name}/{group}")
     for n, value in _values(row, source, ctx):
         if value is _DELETED:
             body.setdefault(slot, None)
