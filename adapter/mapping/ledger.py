@@ -50,7 +50,7 @@ class Ledger:
     """Gathers what ran over one message (or CSV row); off the hot path, only for --loss and --explain."""
 
     def __init__(self) -> None:
-        self._seen: list[tuple[Any, tuple[Map, ...], Any]] = []
+        self._seen: list[tuple[Any, tuple[Map, ...], Any, str]] = []
         self._steps: dict[tuple[int, int, int], Step] = {}
         self._order: list[Step] = []
         self._told: Json = {}
@@ -59,7 +59,7 @@ class Ledger:
 
     def see(self, source: Any, maps: tuple[Map, ...], ctx: Any) -> None:
         """Note a segment (or row) and the maps that were run over it."""
-        self._seen.append((source, maps, ctx))
+        self._seen.append((source, maps, ctx, ctx.anchor))
         self._ctx = ctx
         if ctx.stated is None:
             ctx.stated = _Said(self, ctx)
@@ -93,9 +93,15 @@ class Ledger:
     def loss(self, mapped: Mapped) -> Json:
         """Every valued leaf with its place (HL7 path or `row N, column`), status and element or reason; never its value."""
         leaves = [self._entry(source, maps, ctx, place, n, rep, c, s)
-                  for source, maps, ctx in self._seen for place, n, rep, c, s in _leaves(source)]
+                  for source, maps, ctx in self._again() for place, n, rep, c, s in _leaves(source)]
         counts = {status: sum(1 for leaf in leaves if leaf["status"] == status) for status in _RANK}
         return {"event": mapped.event, "feed": mapped.feed, "counts": counts, "leaves": leaves}
+
+    def _again(self) -> Iterator[tuple[Any, tuple[Map, ...], Any]]:
+        """What was seen, each with the context's anchor as it was then."""
+        for source, maps, ctx, anchor in self._seen:
+            ctx.anchor = anchor
+            yield source, maps, ctx
 
     def explain(self, composed: Sequence[Composed]) -> Json:
         """For each resource its elements, with the places and rules they came from."""

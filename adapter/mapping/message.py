@@ -22,7 +22,7 @@ from adapter.parse.er7 import Message
 
 SEGMENTS = 2000
 """Segments of one message, at most; what has more is a batch that lost its headers."""
-ANCHORS = frozenset({"PID", "PV1", "PR1"})
+ANCHORS = frozenset({"PID", "PV1", "PR1", "IN1"})
 """Segments after which ROL, PRT and ARV mean something else."""
 
 

@@ -44,7 +44,7 @@ class Place:
 
 
 Condition = tuple[Place | str, str | frozenset[str]]
-"""A place (or 'event', or 'after': the last PID, PV1 or PR1) and what must hold: 'valued', 'empty', or one of some texts."""
+"""A place (or 'event', or 'after': the last PID, PV1, PR1 or IN1) and what must hold: 'valued', 'empty', or one of some texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -432,3 +432,23 @@ def test_a_null_takes_back_the_observation_that_the_field_made(before: bytes, af
     assert of(story(after, before), "Observation") == []
     silent = adt("PD1||B", PV1, stated="20260302081000-0500", event="A08")
     assert len(of(story(before, silent), "Observation")) == 2
+
+
+def test_a_part_in_an_insurance_is_no_part_in_the_visit() -> None:
+    raw = adt(PV1, "IN1|1|GOLD|77|Sound Health", f"ROL|1^R|AD|PP^Primary^HL70443|{NPI}|20260301|20260401",
+              f"PRT|1^P|AD|why|PP^Primary^HL70912|{OTHER}")
+    conversion = converted(raw)
+    assert "participant" not in one(raw, "Encounter")
+    assert made(raw, "CareTeam") == []
+    assert len(made(raw, "PractitionerRole")) == 2
+    reasons = {leaf["place"]: leaf.get("reason", "") for leaf in conversion.loss["leaves"]}
+    assert "Coverage has no participants" in reasons["ROL-5.1"]
+    assert conversion.loss["counts"]["unmapped"] == 0
+
+
+def test_a_role_and_a_participation_of_one_number_are_two() -> None:
+    first = adt(PV1, f"ROL|7^X|AD|AD^Admitting^HL70443|{NPI}", f"PRT|7^X|AD||CON^Consultant^HL70912|{OTHER}")
+    ended = adt(PV1, f"ROL|7^X|DE|AD^Admitting^HL70443|{NPI}", stated="20260302081000-0500", event="A08")
+    assert len(one(first, "Encounter")["participant"]) == 2
+    (encounter,) = of(story(first, ended), "Encounter")
+    assert [p["type"][0]["coding"][0]["code"] for p in encounter["participant"]] == ["CON"]

@@ -86,10 +86,10 @@ def _participant(segment: Any, ctx: Any, resource_type: str, places: tuple[int, 
 
 
 def _take_back(segment: Any, ctx: Any, resource_type: str) -> None:
-    """Null for the list part that the row writes for this participant (`participant#<instance id>`), unless it has others."""
+    """Null for the list part that the row writes for this participant (`participant#ROL/<id>`), unless it has others."""
     builder = ctx.builders[resource_type, ctx.refs[resource_type].partition("?")[2], ""]
     group = "/".join(segment.first(p.field).get(p.component or 1) for p in ctx.row.group)
-    builder.snapshot.setdefault(f"{ctx.row.slot.partition('#')[0]}#{group}", None)
+    builder.snapshot.setdefault(f"{ctx.row.slot.partition('#')[0]}#{segment.name}/{group}", None)
 
 
 @function("general_practitioner", {"2": _ROL["2"]})
