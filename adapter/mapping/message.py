@@ -99,6 +99,8 @@ def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
     for builder in ctx.builders.values():
         if "target#" in builder.snapshot:
             builder.snapshot = {**builder.snapshot, "target#": everything}
+        if "focus#visit" in builder.snapshot and builder.snapshot["focus#visit"][0] not in everything:
+            builder.snapshot = {k: v for k, v in builder.snapshot.items() if k != "focus#visit"}  # PID-18 alone names it
         if builder.snapshot:
             found.append(_contribution(ctx, builder, mapping, "snapshot"))
         if builder.effect:

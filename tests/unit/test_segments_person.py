@@ -452,3 +452,13 @@ def test_a_role_and_a_participation_of_one_number_are_two() -> None:
     assert len(one(first, "Encounter")["participant"]) == 2
     (encounter,) = of(story(first, ended), "Encounter")
     assert [p["type"][0]["coding"][0]["code"] for p in encounter["participant"]] == ["CON"]
+
+
+def test_a_message_is_about_a_visit_only_where_it_states_one() -> None:
+    account = {18: "V1^^^EAST^VN"}
+    without = converted(adt("MRG|700001^^^EAST^MR", pid=account, event="A40", msh={3: "LOUD", 4: "WEST"}))
+    assert "fhir-reference" not in [i.code for i in without.issues]
+    focus = next(e["resource"] for e in without.bundle["entry"] if e["resource"]["resourceType"] == "MessageHeader")["focus"]
+    assert [f["reference"].partition("/")[0] for f in focus] == ["Patient"]
+    (header,) = made(adt("PV1|1|I", pid=account, msh={3: "LOUD", 4: "WEST"}), "MessageHeader")
+    assert [f["reference"].partition("/")[0] for f in header["focus"]] == ["Patient", "Encounter"]
