@@ -184,9 +184,9 @@ def obx_status(segment: Any, ctx: Any) -> str:
     if segment.first(31).get(1) == "D":
         return "entered-in-error"
     code = segment.first(11).get(1)
-    found = ctx.code("result-status", code) if code else None
+    found = ctx.code("observation-status", code) if code else None
     if code and not found:
-        ctx.issue("unknown-code", "result-status")
+        ctx.issue("unknown-code", "observation-status")
     return found["code"] if found else "unknown"
 
 

@@ -89,7 +89,7 @@ TABLE_SOURCES: dict[str, str] = {
     "practitioner-number-type": "0338", "preferred-contact": "0185", "processing-id": "0103", "processing-mode": "0207",
     "provider-role": "0443", "publicity": "0215", "race": "0005", "readmission-indicator": "0092",
     "referral-priority": "0280", "referral-status": "0283", "relationship": "0063", "religion": "0006",
-    "repeat-pattern": "0335", "report-status": "0123", "result-status": "0085", "route": "0162",
+    "repeat-pattern": "0335", "report-status": "0123", "route": "0162",
     "segment-action": "0206", "specimen-availability": "0136", "specimen-collection": "0488",
     "specimen-condition": "0493", "specimen-reject-reason": "0490", "specimen-type": "0487",
     "subscriber-relationship": "0063", "telecom-system": "0202", "telecom-use": "0201", "universal-id-type": "0301",
