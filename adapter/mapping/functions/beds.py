@@ -16,15 +16,23 @@ _NPU_PARTS = {**{f"1.{part}": to for part, to in PL_PARTS.items()},
               **{f"2.{part}": _STATE.get(part, _ONE) for part in CWE_PARTS}}
 
 
-@function("bed_state", {**_NPU_PARTS, **{f"40.{part}": _STATE.get(part, _ONE) for part in CWE_PARTS}})
-def bed_state(segment: Any, ctx: Any, place: str, state: str) -> Json | None:
-    """The state of a bed as Location.operationalStatus, stated of the place itself. place, state: the fields that hold them.
+@function("npu_bed_state", _NPU_PARTS)
+def npu_bed_state(segment: Any, ctx: Any) -> Json | None:
+    """The state of a bed by NPU-2, stated of the place of NPU-1 itself. The map's key must be `=bed`."""
+    return _bed_state(segment, ctx, 1, 2)
 
-    The map's key must be `=bed`: the resource under way takes the key of the place, which only its own fields make.
-    """
+
+@function("pv1_bed_state", {f"40.{part}": _STATE.get(part, _ONE) for part in CWE_PARTS})
+def pv1_bed_state(segment: Any, ctx: Any) -> Json | None:
+    """The state of a bed by PV1-40, stated of the place of PV1-3 itself. The map's key must be `=bed`."""
+    return _bed_state(segment, ctx, 3, 40)
+
+
+def _bed_state(segment: Any, ctx: Any, place: int, state: int) -> Json | None:
+    """Location.operationalStatus; the resource under way takes the key of the place, which only its own fields make."""
     builder = ctx.builders.pop(("Location", "bed", ""), None)
-    found = pl_location(segment.first(int(place)), ctx)
-    coding = cwe_coding(segment.first(int(state)), ctx, table="bed-status")
+    found = pl_location(segment.first(place), ctx)
+    coding = cwe_coding(segment.first(state), ctx, table="bed-status")
     if coding is None or not found or "reference" not in found:
         return None
     key = found["reference"].partition("?")[2]
