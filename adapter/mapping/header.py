@@ -30,8 +30,9 @@ class Event:
     """One trigger event by events.yaml: its rank among equal times, what it cancels, what it says of numbers.
 
     alone: the status that a cancel leaves where no other event is known. built: False where the event's effect on status,
-    merge or deletion is not built (its segments are kept). identity: `merge|change|move|delete level`, `link` or `unlink`;
-    level is patient, account or visit. patient: False where a message names none (bed status).
+    merge or deletion is not built (its segments are kept). identity: `merge|change|move|delete level`, `renumber level`
+    (a change if MRG names a number), `link` or `unlink`; level is patient, account or visit. patient: False where a message
+    names none (bed status).
     """
 
     code: str

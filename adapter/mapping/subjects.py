@@ -77,6 +77,8 @@ def pair(ctx: MapContext, event: Event, patients: Sequence[str]) -> None:
 
 def _act(ctx: MapContext, group: Group, event: Event, what: str, level: str = "") -> None:
     mrg = group.find("MRG")
+    if what == "renumber" and (mrg is None or not mrg.raw(_MRG[level])):
+        return
     if what == "delete":
         if level == "visit" and not ctx.visit:
             ctx.issues.append(Issue(code="no-visit-number", place="PV1"))
@@ -87,7 +89,7 @@ def _act(ctx: MapContext, group: Group, event: Event, what: str, level: str = ""
         ctx.issues.append(Issue(code="required-missing", place="MRG"))
     elif mrg is not None and level == "patient":
         (_move_patient if what == "move" else _merge_patient)(ctx, group.segments[0], mrg, event)
-    elif mrg is not None and what in ("merge", "change", "move"):
+    elif mrg is not None and what in ("merge", "change", "move", "renumber"):
         _renumber(ctx, mrg, event, level, moves=what == "move")
 
 

@@ -207,6 +207,14 @@ def test_an_account_under_two_numbers_is_one_account(gateways: Any, event: str) 
     assert visit["account"] == [{"reference": f"Account/{account['id']}"}]
 
 
+@pytest.mark.parametrize("event", ["A06", "A07"])
+def test_a_change_of_class_may_come_with_another_visit_number(gateways: Any, event: str) -> None:
+    found = after(gateways, [adt("A01", 8, "1", visit="V1"), adt(event, 12, "1", "MRG|1^^^EAST^MR||||V1^^^EAST^VN", visit="V2")])
+    [visit] = of_type(found, "Encounter")
+    assert {i["value"]: i.get("use") for i in visit["identifier"]} == {"V1": "old", "V2": None}
+    assert len(of_type(after(gateways, [adt("A01", 8, "1", visit="V1"), adt(event, 12, "1", visit="V1")]), "Encounter")) == 1
+
+
 def test_a45_moves_a_visit_and_its_diagnoses_to_the_patient_who_had_it(gateways: Any) -> None:
     diagnosis = "DG1|1||I10^Hypertension^I10||20260301|A"
     found = after(gateways, [adt("A01", 8, "1", visit="V1").rstrip(b"\r") + f"\r{diagnosis}\r".encode(),
