@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -146,6 +147,7 @@ class Ledger:
         step = self._steps.get((id(source), id(row), 1 if row.whole or row.every else rep))
         if part is None or (step is None and (rep == 1 or (id(source), id(row), 1) not in self._steps)):
             return None
+        part = _conditional(part, source, n, rep)
         if part.startswith("drop: "):
             return _dropped(part[6:])
         if step is None or not step.produced:
@@ -203,6 +205,21 @@ def _part(row: Row, n: Any, c: int, s: int) -> str | None:
     else:
         names = [f"{c}.{s or 1}", f"{c}", "*"]
     return next((parts[name] for name in names if name in parts), None)
+
+
+_CONDITION = re.compile(r"(.*) (unless|with) ([0-9]+(?: or [0-9]+)*)")
+
+
+def _conditional(part: str, source: Any, n: Any, rep: int) -> str:
+    """Where a part goes whose account names others: `period.start unless 12`, `system with 10 or 3`; or why it does not."""
+    found = _CONDITION.fullmatch(part)
+    if found is None:
+        return part
+    target, how, those = found.groups()
+    valued = any(source.reps(n)[rep - 1].get(int(number)) for number in those.split(" or "))
+    if how == "unless":
+        return f"drop: component {those} says it in the newer form" if valued else target
+    return target if valued else f"drop: it is about component {those}, which is empty"
 
 
 def _leaves(source: Any) -> Iterator[tuple[str, Any, int, int, int]]:

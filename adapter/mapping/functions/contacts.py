@@ -23,7 +23,7 @@ _NO_HOME = "drop: neither FHIR nor the guide has a place for it"
     "5": "postalCode", "6": "country", "7": "use", "8": "extension(iso21090-ADXP-precinct)", "9": "district",
     "9.1": "district.extension(iso21090-SC-coding)", "9.2": "district", "9.3": "district.extension(iso21090-SC-coding)",
     "9.9": "district", "10": "line[0].extension(iso21090-ADXP-censusTract)", "11": _NO_HOME, "12": "period",
-    "12.1": "period.start", "12.2": "period.end", "13": "period.start", "14": "period.end", "15": _NO_HOME,
+    "12.1": "period.start unless 13", "12.2": "period.end unless 14", "13": "period.start", "14": "period.end", "15": _NO_HOME,
     "16": "use", "17": "use", "18": "type", "19": "line[4]", "20": _NO_HOME, "21": _NO_HOME, "22": _NO_HOME,
     "23": _NO_HOME}, kept=True)
 def xad_address(rep: Rep, ctx: Context, use: str = "") -> Json | None:

@@ -83,8 +83,8 @@ def shown(name: Json) -> str:
     "1.3": "family.extension(humanname-own-name)", "1.4": "family.extension(humanname-partner-prefix)",
     "1.5": "family.extension(humanname-partner-name)", "2": "given[0]", "3": "given[1]", "4": "suffix[0]",
     "5": "prefix[0]", "6": "suffix[1]", "7": "use", "8": "extension(iso21090-EN-representation)",
-    "9": "drop: the context a name is meant for; R4 has use alone", "10": "period", "10.1": "period.start",
-    "10.2": "period.end", "11": "extension(humanname-assembly-order)", "12": "period.start", "13": "period.end",
+    "9": "drop: the context a name is meant for; R4 has use alone", "10": "period", "10.1": "period.start unless 12",
+    "10.2": "period.end unless 13", "11": "extension(humanname-assembly-order)", "12": "period.start", "13": "period.end",
     "14": "suffix[2]", "15": "given[2].extension(iso21090-EN-qualifier CL)"}, kept=True)
 def xpn_human_name(rep: Rep, ctx: Context, use: str = "") -> Json | None:
     """An XPN as HumanName. use: where XPN.7 gives none. A name that a person is called by is a given name marked CL."""
@@ -111,12 +111,10 @@ def xpn_human_name(rep: Rep, ctx: Context, use: str = "") -> Json | None:
 
 
 def validity(rep: Rep, at: int, start: str, end: str, ctx: Context) -> Json | None:
-    """Effective and expiration date, else the older validity range (a DR, component `at`), as Period."""
-    if not start and not end:
-        if at > len(rep.parts) or not rep.parts[at - 1]:
-            return None
-        start, end = rep.sub(at, 1), rep.sub(at, 2)
-    return period(start, end, ctx)
+    """Effective and expiration date, each else by the older validity range (a DR, component `at`), as Period."""
+    if at <= len(rep.parts) and rep.parts[at - 1]:
+        start, end = start or rep.sub(at, 1), end or rep.sub(at, 2)
+    return period(start, end, ctx) if start or end else None
 
 
 @function("xpn_string", {"*": ""}, kept=True)

@@ -10,11 +10,10 @@ from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.model import Json
 
 _NO_HOME = "drop: neither FHIR nor the guide has a place for it"
-_XON_IDENTIFIER = {"3": "identifier.value", "4": "identifier.extension(identifier-checkDigit)",
-                   "5": "identifier.extension(namingsystem-checkDigit)", "6": "identifier.system",
-                   "6.1": "identifier.assigner.display", "6.2": "identifier.system", "6.3": "identifier.system",
-                   "7": "identifier.type", "8": "identifier.assigner", "8.1": "identifier.assigner.display",
-                   "8.2": "identifier.assigner.identifier.value", "8.3": "identifier.assigner.identifier.type",
+_ABOUT_IT = {"4": "extension(identifier-checkDigit)", "5": "extension(namingsystem-checkDigit)", "6": "system",
+             "6.1": "assigner.display", "6.2": "system", "6.3": "system", "7": "type", "8": "assigner",
+             "8.1": "assigner.display", "8.2": "assigner.identifier.value", "8.3": "assigner.identifier.type"}
+_XON_IDENTIFIER = {"3": "identifier.value", **{at: f"identifier.{to} with 10 or 3" for at, to in _ABOUT_IT.items()},
                    "10": "identifier.value"}
 
 

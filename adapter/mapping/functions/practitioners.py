@@ -40,7 +40,7 @@ XCN_PARTS = {
     "14.3": "Practitioner.identifier.assigner.identifier.type",
     "15": "Practitioner.name.extension(iso21090-EN-representation)",
     "16": "drop: the context a name is meant for; R4 has use alone", "17": "Practitioner.name.period",
-    "17.1": "Practitioner.name.period.start", "17.2": "Practitioner.name.period.end",
+    "17.1": "Practitioner.name.period.start unless 19", "17.2": "Practitioner.name.period.end unless 20",
     "18": "Practitioner.name.extension(humanname-assembly-order)", "19": "Practitioner.name.period.start",
     "20": "Practitioner.name.period.end", "21": "Practitioner.name.suffix[1]",
     "22": "Practitioner.identifier.assigner.display", "23": "Practitioner.identifier.assigner.display",
