@@ -35,6 +35,7 @@ _WIDE = {"c0c0": "utf-16-le", "0c0c": "utf-16-be", "c000": "utf-32-le", "000c": 
 _EDGES = "\x0b\x1c\x1a\r\n \t"
 LOST = "\ufffd"
 """What decoders that are not strict put where a letter was; here it never enters."""
+LETTER_LOST = "U+FFFD was sent: a letter was lost before"
 _TEXT = bytes({*b"\t\n\r\x0c", *range(0x20, 0x7F), *range(0x80, 0x100)})
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _C1 = re.compile("[\x80-\x9f]")
@@ -163,7 +164,7 @@ def _strict(body: bytes, codec: str) -> str:
     if codec == "iso2022_jp_ext" and (not body.isascii() or "\x1b" in text):
         raise Rejected("charset", "MSH-18", f"an escape that {codec} does not know, or a byte above 7F")
     if LOST in text:
-        raise Rejected("charset", "MSH-18", "U+FFFD was sent: a letter was lost before")
+        raise Rejected("charset", "MSH-18", LETTER_LOST)
     return text
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from adapter.errors import Rejected, kind_of
 from adapter.model import Issue
+from adapter.parse.charset import LETTER_LOST, LOST
 from adapter.parse.rows_cells import ISSUE_OF, Reader, code_readers, date_readers
 from adapter.parse.rows_contract import Contract
 from adapter.parse.rows_header import Header, bound
@@ -87,9 +88,12 @@ class Binding:
         if len(raw) > LONGEST_RECORD:
             raise Rejected("csv-cell-long", "", f"above {LONGEST_RECORD} bytes")
         try:
-            parts = split(raw.decode(self.options.charset), self.options)
+            text = raw.decode(self.options.charset)
         except UnicodeDecodeError as error:
             raise Rejected("charset", "", f"byte {error.start + 1} is not {self.options.charset}") from error
+        if LOST in text:
+            raise Rejected("charset", "", LETTER_LOST)
+        parts = split(text, self.options)
         if parts is None:
             raise Rejected("csv-quote")
         return parts
@@ -190,9 +194,12 @@ def open_csv(source: bytes | BinaryIO, contract: Contract, options: CsvOptions |
     if not first.strip():
         raise Rejected("empty") if next(records, None) is None else Rejected("csv-header", "row 1", "the row is blank")
     try:
-        cells = split(first.decode(taken.charset), taken)
+        head = first.decode(taken.charset)
     except UnicodeDecodeError as error:
         raise Rejected("charset", "row 1", f"byte {error.start + 1} is not {taken.charset}") from error
+    if LOST in head:
+        raise Rejected("charset", "row 1", LETTER_LOST)
+    cells = split(head, taken)
     if cells is None:
         raise Rejected("csv-header", "row 1", "a quote is not closed")
     binding = bind(cells, contract, taken)

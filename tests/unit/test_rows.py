@@ -32,7 +32,7 @@ PLAIN = contract_of({"title": "plain", "type": "object", "required": ["a"],
                      "properties": {name: {"type": "string"} for name in "abc"}})
 HEADER = "id,kind,note,day,at,value\n"
 
-TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+TEXT = st.text(st.characters(exclude_characters="\0\ufffd", exclude_categories=["Cs"]), max_size=12)
 AWKWARD = st.text(st.sampled_from(list("ab,;|\"'\t\r\n \u00e9\u2028\x0b\x85=+@")), max_size=12)
 LINE_CELL = st.builds(lambda head, tail: head + tail, st.sampled_from("xyz"), AWKWARD)
 
@@ -224,6 +224,16 @@ def test_one_date_form_serves_all_columns() -> None:
     (row,) = outcome(HEADER + "1,home,,31.12.2025,01.01.2026,", VISITS, csv_options({"dates": "%d.%m.%Y"}))
     assert isinstance(row, Row)
     assert (row.cells["day"], row.cells["at"]) == ("2025-12-31", "2026-01-01")
+
+
+def test_a_letter_that_was_lost_before_is_refused() -> None:
+    lost, good = outcome(HEADER.encode() + "1,home,N\ufffd\ufffdez,,,\n2,home,Núñez,,,\n".encode(), VISITS, CsvOptions())
+    assert isinstance(lost, RowError)
+    assert [(i.code, i.place) for i in lost.issues] == [("charset", "row 2")]
+    assert isinstance(good, Row)
+    with pytest.raises(Rejected) as refused:
+        open_csv("id,kin\ufffd\n".encode(), VISITS)
+    assert (refused.value.issue.code, refused.value.issue.place) == ("charset", "row 1")
 
 
 def test_a_charset_is_the_feeds() -> None:
