@@ -22,6 +22,8 @@ FIRST_MONTH = {"daily": 20, "three-a-week": 35, "sparse": 45}
 
 _DAYS_BETWEEN = {"weekly": 7.0, "fortnightly": 14.0, "monthly": 28.0, "none": 1000.0, "daily": 1.0, "three-a-week": 2.2,
                  "sparse": 9.0}
+_PURPOSES = ("engagement", "follow-up", "follow-up", "care-coordination", "care-coordination", "benefits", "plan-review",
+             "medication-reconciliation", "psychiatric-linkage", "outreach")
 _ROLE = {"mental-health": "mental-health", "substance-use": "mental-health", "specialist": "specialist"}
 
 
@@ -51,9 +53,12 @@ def contact_rows(seed: int, calendar: Calendar, *, members: list[Member], teams:
     found = [c for c in found if c.begin < calendar.as_of - timedelta(minutes=95)]
     found.sort(key=lambda c: (c.member.number, c.begin, c.who.npi, c.kind))
     counts: dict[int, int] = {}
+    how = stream(seed, "contacts, how")
     for contact in found:
         counts[contact.member.number] = counts.get(contact.member.number, 0) + 1
-        yield _row(rng, contact, counts[contact.member.number])
+        row = _row(rng, contact, counts[contact.member.number])
+        stated = row.pop("updated_at")
+        yield row | _how(how, contact, staff) | {"updated_at": stated}
 
 
 def _row(rng: random.Random, contact: Contact, number: int) -> dict[str, str]:
@@ -71,6 +76,18 @@ def _row(rng: random.Random, contact: Contact, number: int) -> dict[str, str]:
         "referral_id": contact.referral, "warm_handoff": "Y" if contact.handoff else "N",
         "updated_at": iso(stated, organization.zone),
     }
+
+
+def _how(rng: random.Random, contact: Contact, staff: Staff) -> dict[str, str]:
+    """Who else was there, what it was about, and in which language: of those who need an interpreter one in six had none."""
+    reached, member = contact.outcome == "reached", contact.member
+    peers = [p.npi for o in contact.present for p in staff.of(o, "peer-specialist")] if rng.random() < 0.7 else []
+    purpose = "hand-off" if contact.handoff else "locate" if contact.outcome == "no-answer" else rng.choice(_PURPOSES)
+    need = member.interpreter == "Y"
+    way = rng.choices(["interpreter", "speaks", "english"], [50, 34, 16])[0]
+    return {"present_npis": ";".join(peers), "purpose": purpose,
+            "language": "" if not reached else "en" if need and way == "english" else member.language,
+            "interpreter_used": "" if not reached else "Y" if need and way == "interpreter" else "N"}
 
 
 def _routine(rng: random.Random, teams: list[Team], stays: list[Stay], calendar: Calendar) -> Iterator[Contact]:

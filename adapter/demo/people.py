@@ -82,8 +82,15 @@ def member_rows(members: list[Member], calendar: Calendar) -> Iterator[dict[str,
             "program": "care-coordination", "enrollment_status": m.status,
             "enrollment_date": m.enrolled.isoformat() if m.enrolled else "",
             "end_date": m.ended.isoformat() if m.ended else "", "attributed_org": m.practice,
-            "attributed_org_name": ORGANIZATIONS[m.practice].name, "updated_at": iso(calendar.at(89, 6)),
+            "attributed_org_name": ORGANIZATIONS[m.practice].name,
+            "attribution_start": max(m.covered, m.born).isoformat(), "attribution_end": "", "risk_level": _risk(m.burden),
+            "risk_assessed_on": calendar.day(m.number * 7 % 60).isoformat(), "updated_at": iso(calendar.at(89, 6)),
         }
+
+
+def _risk(burden: float) -> str:
+    """What the network's stratification makes of a burden."""
+    return "very-high" if burden > 0.5 else "high" if burden > 0.2 else "rising" if burden > 0.06 else "low"
 
 
 def _member(rng: random.Random, number: int, card: tuple[str, str, str], calendar: Calendar) -> Member:

@@ -15,6 +15,10 @@ CASES = {"shared": 46, "one-organization": 18, "none": 16, "no-goals": 6, "draft
 """How the plan stands, in hundredths of enrolled members."""
 
 _CADENCE = {"month": 31, "90-days": 90, "six-months": 182, "year": 365}
+_PREFERENCES = ("Visits at home, in the morning", "Call first, never just come by", "Talk with my daughter in the room", "")
+_STRENGTHS = ("Keeps a diary", "Close to her sister", "Cooks well and likes company", "Finished school at forty", "")
+_SELF = ("Checks blood sugar twice a day", "Takes a walk when sleep does not come", "Fills the pill box on Sundays", "")
+_NEXT = ("Monthly group at the community center", "Back to the practice alone after summer", "", "")
 _GOALS = (
     ("mental-health", "Sleep through the night at least five nights a week", "nights slept through", "5", "/wk"),
     ("mental-health", "See my counselor every other week", "visits a month", "2", "/mo"),
@@ -58,8 +62,8 @@ def make_plans(seed: int, teams: list[Team], calendar: Calendar) -> list[Plan]:
 
 
 def plan_rows(seed: int, plans: list[Plan], calendar: Calendar) -> Iterator[dict[str, str]]:
-    """The care_plans feed."""
-    rng = stream(seed, "plan rows")
+    """The care_plans feed; a part of the plans lacks what makes a plan the person's own."""
+    rng, words = stream(seed, "plan rows"), stream(seed, "plan words")
     for plan in plans:
         cadence = rng.choice(list(_CADENCE))
         author = _author(plan.team)
@@ -72,19 +76,26 @@ def plan_rows(seed: int, plans: list[Plan], calendar: Calendar) -> Iterator[dict
             "period_end": (plan.created + timedelta(days=365)).isoformat() if plan.case != "ended" else
             max(plan.created, calendar.day(80)).isoformat(),
             "last_reviewed": _reviewed(rng, plan, _CADENCE[cadence], calendar), "review_cadence": cadence,
+            "preferences": words.choice(_PREFERENCES), "strengths": words.choice(_STRENGTHS),
+            "self_management": words.choice(_SELF), "transition_step": words.choice(_NEXT),
+            "contacts_per_week": words.choice(["", "", "1", "2", "3"]),
             "updated_at": iso(calendar.at(89, 9)),
         }
 
 
 def goal_rows(seed: int, plans: list[Plan], calendar: Calendar) -> Iterator[dict[str, str]]:
     """The goals feed; a tenth lacks a due date, a tenth a measure, and a fifth was expressed by a practitioner."""
-    rng = stream(seed, "goals")
+    rng, reviews = stream(seed, "goals"), stream(seed, "goals assessed")
     for plan in plans:
         if plan.case == "no-goals":
             continue
         fitting = [g for g in _GOALS if not g[0] or g[0] in plan.team.member.needs]
         for n, goal in enumerate(rng.sample(fitting, min(len(fitting), rng.randint(1, 3))), 1):
-            yield _goal(rng, plan, n, goal, calendar)
+            row = _goal(rng, plan, n, goal, calendar)
+            stated = row.pop("updated_at")
+            back = reviews.randint(1, 40) if reviews.random() < 0.75 else reviews.randint(90, 150)
+            assessed = max(plan.created, calendar.day(89 - back)).isoformat() if row["achievement_status"] else ""
+            yield row | {"assessed_on": assessed, "updated_at": stated}
 
 
 def _goal(rng: random.Random, plan: Plan, number: int, goal: tuple[str, ...], calendar: Calendar) -> dict[str, str]:

@@ -49,7 +49,8 @@ def _release(rng: random.Random, team: Team, number: int, pair: tuple[str, str],
         "data_class": rng.choice(classes), "purpose": rng.choice(["TREAT", "CAREMGT", "CAREMGT"]),
         "granted_at": iso(granted), "period_start": granted.date().isoformat(),
         "period_end": "" if rng.random() < 0.3 else end.isoformat(),
-        "revoked_at": "", "updated_at": iso(max(granted, calendar.at(85, 12))),
+        "revoked_at": "", "part2": "Y" if ORGANIZATIONS[discloser].kind == "substance-use" else "N",
+        "updated_at": iso(max(granted, calendar.at(85, 12))),
     }
 
 
