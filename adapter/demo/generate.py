@@ -1,4 +1,4 @@
-"""Write the made-up network into a folder: seven CSVs, the traffic of two hospitals, and who its organizations are."""
+"""Write the made-up network into a folder: its CSVs, the traffic of two hospitals, and who its organizations are."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from pathlib import Path
 
 import orjson
 
+from adapter.demo.assessments import assessment_rows
+from adapter.demo.benefits import benefit_rows
 from adapter.demo.chance import Calendar, stream
+from adapter.demo.claims import utilization_rows
+from adapter.demo.communications import communication_rows
+from adapter.demo.conditions import condition_rows
 from adapter.demo.contacts import contact_rows
+from adapter.demo.directory import organization_rows
+from adapter.demo.medications import medication_rows
 from adapter.demo.organizations import ORGANIZATIONS, Staff
 from adapter.demo.people import make_members, member_rows
 from adapter.demo.plans import goal_rows, make_plans, plan_rows
 from adapter.demo.referrals import make_referrals, referral_rows
 from adapter.demo.releases import consent_rows
+from adapter.demo.requests import make_requests, request_rows
 from adapter.demo.sites import SITES
 from adapter.demo.stays import make_stays
 from adapter.demo.teams import make_teams, team_rows
 from adapter.demo.traffic import traffic
+from adapter.demo.workforce import survey_rows, training_rows
 
 DEMO_SEED = 20_260_331
 """Seed of the network that `make run` loads."""
@@ -46,12 +55,21 @@ def generate(directory: Path, start: date = DEMO_START, members: int = 200, seed
     plans = make_plans(seed, teams, calendar)
     stays = make_stays(seed, people, staff, calendar)
     referrals = make_referrals(seed, teams, stays, calendar)
+    requests = make_requests(seed, teams, calendar)
     feeds = {
         "members": member_rows(people, calendar), "care_team": team_rows(teams, calendar),
         "care_plans": plan_rows(seed, plans, calendar), "goals": goal_rows(seed, plans, calendar),
         "consents": consent_rows(seed, teams, calendar), "referrals": referral_rows(seed, referrals, calendar),
         "contacts": contact_rows(seed, calendar, members=people, teams=teams, referrals=referrals, stays=stays,
                                  staff=staff),
+        "communications": communication_rows(seed, calendar, teams=teams, stays=stays, referrals=referrals,
+                                             requests=requests),
+        "service_requests": request_rows(seed, requests, calendar),
+        "assessments": assessment_rows(seed, teams, referrals, staff, calendar),
+        "benefits": benefit_rows(seed, teams, calendar), "conditions": condition_rows(seed, people, staff, calendar),
+        "organizations": organization_rows(seed, staff, calendar), "trainings": training_rows(seed, staff, calendar),
+        "surveys": survey_rows(seed, staff, calendar), "medications": medication_rows(seed, people, stays, staff, calendar),
+        "utilization": utilization_rows(seed, people, stays, staff, calendar),
     }
     written = [_write(directory / "csv" / f"{feed}.csv", _table(rows)) for feed, rows in feeds.items()]
     for site in SITES:

@@ -32,7 +32,9 @@ def load_network(gateway: Gateway, folder: Path) -> None:
     compose(gateway)
 
 
-_ORDER = ("members", "care_team", "care_plans", "goals", "consents", "referrals", "contacts")
+_ORDER = ("members", "care_team", "care_plans", "goals", "consents", "referrals", "contacts", "communications",
+          "service_requests", "assessments", "benefits", "conditions", "organizations", "trainings", "surveys",
+          "medications", "utilization")
 
 
 def compose(gateway: Gateway) -> None:

@@ -17,12 +17,20 @@ from adapter.parse.er7 import Message
 from adapter.parse.rows import Row, open_csv
 from adapter.parse.rows_contract import load_contract
 
-FEEDS = ("members", "care_team", "care_plans", "goals", "consents", "referrals", "contacts")
-TIMES = ("updated_at", "started_at", "ended_at", "requested_at", "accepted_at", "completed_at", "granted_at")
+FEEDS = ("members", "care_team", "care_plans", "goals", "consents", "referrals", "contacts", "communications",
+         "service_requests", "assessments", "benefits", "conditions", "organizations", "trainings", "surveys",
+         "medications", "utilization")
+TIMES = ("updated_at", "started_at", "ended_at", "requested_at", "accepted_at", "completed_at", "granted_at", "sent_at",
+         "received_at", "pended_at", "extended_at", "decided_at", "told_submitted_at", "told_decided_at", "appeal1_filed_at",
+         "appeal1_decided_at", "appeal2_filed_at", "assessed_at")
 PERIODS = (("period_start", "period_end"), ("start_date", "end_date"), ("enrollment_date", "end_date"),
-           ("started_at", "ended_at"), ("requested_at", "accepted_at"), ("accepted_at", "completed_at"))
+           ("started_at", "ended_at"), ("requested_at", "accepted_at"), ("accepted_at", "completed_at"),
+           ("sent_at", "received_at"), ("requested_at", "decided_at"), ("decided_at", "appeal1_filed_at"),
+           ("appeal1_filed_at", "appeal1_decided_at"), ("screened_on", "applied_on"), ("applied_on", "decided_on"),
+           ("onset_date", "abatement_date"))
 KEYS = (("members", "member_id"), ("care_plans", "plan_id"), ("goals", "goal_id"), ("consents", "consent_id"),
-        ("referrals", "referral_id"), ("contacts", "contact_id"))
+        ("referrals", "referral_id"), ("contacts", "contact_id"), ("communications", "communication_id"),
+        ("service_requests", "service_request_id"), ("benefits", "benefit_id"), ("conditions", "condition_id"))
 SYSTEMS = {"stanne": "urn:oid:2.16.840.1.113883.3.9999.1", "lakeside": "urn:oid:2.16.840.1.113883.3.9999.2"}
 EVENTS = {"A01", "A02", "A03", "A04", "A08", "A11", "A13", "A28", "A31", "A40"}
 Table = list[dict[str, str]]
@@ -201,3 +209,25 @@ def test_the_network_names_its_organizations(network: Path, tables: dict[str, Ta
     assert told["as_of"] == "2026-03-31T16:00:00+00:00"
     names = {o["id"]: o["name"] for o in told["organizations"]}
     assert all(names[r["organization_id"]] == r["organization_name"] for r in tables["care_team"])
+
+
+def test_each_new_feed_holds_what_its_rules_look_for(tables: dict[str, Table]) -> None:
+    requests = tables["service_requests"]
+    assert {r["status"] for r in requests} >= {"submitted", "pended", "approved", "denied"}
+    assert any("appeal2_filed_at" in r for r in requests)
+    assert any(r["status"] == "denied" and "told_rights_at" not in r for r in requests)
+    standard = [r for r in requests if r["priority"] == "standard" and "decided_at" in r and "extended_at" not in r]
+    late = [moment(r["decided_at"]) - moment(r["requested_at"]) > timedelta(days=7) for r in standard]
+    assert len(set(late)) == 2
+    talk = tables["communications"]
+    assert {r["status"] for r in talk} == {"completed", "not-done"}
+    assert {r["communication_id"] for r in talk} > {r["in_response_to"] for r in talk if "in_response_to" in r} > set()
+    assert {r["service_request_id"] for r in talk if "service_request_id" in r} <= {r["service_request_id"] for r in requests}
+    results = tables["assessments"]
+    assert {r["result"] for r in results if "result" in r} == {"positive", "negative", "declined", "unknown"}
+    assert any(float(r["offered_level"]) > float(r["level"]) for r in results if "level" in r)
+    assert any("referral_id" in r for r in results)
+    assert {r["benefit"] for r in tables["benefits"]} == {"ssi", "ssdi", "va", "housing", "public-benefits"}
+    ssi = [r for r in tables["benefits"] if r["benefit"] == "ssi" and "applied_on" in r]
+    assert {r["application_method"] for r in ssi} == {"soar", "standard"}
+    assert {r["clinical_status"] for r in tables["conditions"]} >= {"active", "resolved", "remission"}
