@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from adapter.identity.links import Tie
 from adapter.mapping.context import Builder, MapContext
 from adapter.mapping.rules import Map
 from adapter.mapping.run import Trace, run_maps
-from adapter.mapping.values import distinct
 from adapter.model import Issue, Json, is_array
 from adapter.parse.er7 import Segment
 
@@ -101,6 +102,25 @@ def join(made: Made, ctx: MapContext) -> None:
             ctx.latest[resource_type] = (made, builders[at])
 
 
+class _Grown(list[Any]):
+    """A list of what several segments said, each member once; adding to it takes no longer the longer it is."""
+
+    __slots__ = ("texts",)
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        super().__init__()
+        self.texts: set[bytes] = set()
+        self.add(values)
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Append those that it does not have."""
+        for value in values:
+            text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+            if text not in self.texts:
+                self.texts.add(text)
+                self.append(value)
+
+
 def _added(body: Json, more: Json) -> Json:
     """A body with what a later segment says: lists put together, single values by the later, null only where nothing stands."""
     if not more or not body:
@@ -111,7 +131,8 @@ def _added(body: Json, more: Json) -> Json:
         if value is None:
             both.setdefault(slot, None)
         elif is_array(value) and is_array(before):
-            both[slot] = distinct([*before, *value])
+            both[slot] = before if before.__class__ is _Grown else _Grown(before)
+            both[slot].add(value)
         else:
             both[slot] = value
     return both
