@@ -28,10 +28,19 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """Several headers' cells into one column, with a text between those that are not empty."""
+    """Several headers' cells into one column, with a text between those that are not empty. whole: only where none is.
 
-    headers: tuple[str, ...]
+    parts: headers, or a fixed text as `=text`, which alone makes no column.
+    """
+
+    parts: tuple[str, ...]
     between: str
+    whole: bool = False
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers among the parts."""
+        return tuple(part for part in self.parts if not part.startswith("="))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ class Shaper:
         at = {header: place for header in shape.headers if (place := places.get(folded(header))) is not None}
         self._empty = empty
         self._splits = [(at[h], h, s) for h, s in shape.splits.items() if h in at]
-        self._joins = [([at[h] for h in j.headers if h in at], j.between, c) for c, j in shape.joins.items()
+        self._joins = [([at.get(p, -1) if p in j.headers else p[1:] for p in j.parts], j, c) for c, j in shape.joins.items()
                        if any(h in at for h in j.headers)]
         self._constants = dict(shape.constants)
         self._keep = [(at[h], want) for h, want in shape.keep.items()]
@@ -94,9 +103,11 @@ class Shaper:
                     unread.append(header)
                 else:
                     cells.update((column, one) for column, one in found.items() if one)
-        for places, between, column in self._joins:
-            if text := between.join(one for place in places if (one := self._text(parts, place))):
-                cells[column] = text
+        for places, join, column in self._joins:
+            texts = [place if isinstance(place, str) else self._text(parts, place) if place >= 0 else "" for place in places]
+            told = sum(bool(text) for text, place in zip(texts, places, strict=True) if not isinstance(place, str))
+            if told and (not join.whole or told == len(join.headers)):
+                cells[column] = join.between.join(text for text in texts if text)
         cells.update(self._constants)
         return unread
 

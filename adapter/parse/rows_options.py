@@ -128,11 +128,11 @@ def _split(header: str, value: Any) -> Split:
 
 
 def _join(column: str, value: Any) -> Join:
-    keys = _keys(column, value, ("of", "with"))
-    headers = _texts(column, keys.get("of", ()))
-    if not headers:
+    keys = _keys(column, value, ("of", "with", "whole"))
+    parts = _texts(column, keys.get("of", ()))
+    if all(part.startswith("=") for part in parts):
         raise Defect("csv-feed", column, "a join has `of`, the headers that make the column")
-    return Join(headers=headers, between=_text(column, keys.get("with", " ")))
+    return Join(parts=parts, between=_text(column, keys.get("with", " ")), whole=keys.get("whole") is True)
 
 
 def _want(header: str, value: Any) -> Want:

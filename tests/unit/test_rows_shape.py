@@ -59,6 +59,11 @@ def test_columns_are_joined_without_what_is_empty() -> None:
         "2026-03-04T09:10:00-05:00", "2026-03-04"]
 
 
+def test_a_column_that_is_joined_whole_is_empty_where_a_part_is() -> None:
+    join = {"join": {"org": {"of": ["=X", "Site", "No"], "with": "-", "whole": True}}}
+    assert [c.get("org") for c in cells("id,last,Site,No\n1,x,A,7\n2,x,A,\n3,x,,\n", join)] == ["X-A-7", None, None]
+
+
 def test_constants_stand_in_every_row_whatever_the_file_has() -> None:
     file = open_csv(b"id,last,org\n1,x,OTHER\n", PEOPLE, csv_options({"constants": {"org": "ORG-1", "kind": "home"}}))
     (row,) = file.rows()

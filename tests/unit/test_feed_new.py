@@ -1,0 +1,129 @@
+"""`careloop feed new`: what it finds out of a sample, what it writes, and that a partner bound with it converts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from adapter.cli import main
+from adapter.mapping.draft import score
+from adapter.parse.sniff import date_forms, sniff
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ("ContactNo|Member Id|Agency ID|Mode of contact|Started At|Outcome|Site|Staff\n"
+          "1|M1|ORG-1|Face to face|4/13/2026 2:05 PM|Reached|N/A|Doe, Jane\n"
+          "2|M2|ORG-1|TELEPHONE|4/14/2026 9:00 AM|no show|N/A|Roe, Rich\n")
+
+
+@pytest.fixture(name="mappings")
+def _mappings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Mappings that a test may add to."""
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    for path in (ROOT / "mappings").iterdir():
+        (folder / path.name).symlink_to(path)
+    monkeypatch.setenv("CARELOOP_MAPPINGS", str(folder))
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "data"))
+    return folder
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def test_a_feed_is_begun_and_says_what_is_left(mappings: Path, tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text(SAMPLE, encoding="utf-8")
+    done = run("feed", "new", "partner", str(tmp_path / "sample.csv"), "--contract", "contacts")
+    assert done.exit_code == 0, done.output
+    text = (mappings / "partner" / "feed.yaml").read_text(encoding="utf-8")
+    assert text == """\
+# partner: begun from sample.csv by `careloop feed new`. What each key means: docs/mappings.md.
+extends: contacts
+csv:
+  delimiter: "|"
+  empty: ["N/A"]
+  columns:
+    contact_id: "ContactNo"   # 0.90
+    member_id: "Member Id"   # 0.95
+    organization_id: "Agency ID"   # 0.90
+    contact_type: "Mode of contact"   # 0.80
+    started_at: "Started At"   # 0.95
+    outcome: "Outcome"   # 1.00
+  dates:
+    started_at: ["%m/%d/%Y %I:%M %p"]
+codes:
+  contact_type: {"Face to face": "face-to-face", "TELEPHONE": "telephone"}
+  outcome: {"Reached": "reached"}
+# decide: header "Site" is bound to nothing: columns, split, join, rows or ignore
+# decide: header "Staff" is bound to nothing (two in one, apart by a comma?): columns, split, join, rows or ignore
+# decide: times have no offset and are taken as of America/New_York: else give time_zone
+# decide: codes of outcome: what are "no show"? One of reached, no-answer, refused
+# decide: contact_type is bound to "Mode of contact" by likeness alone (0.80): right?
+"""
+    assert done.output.splitlines() == [
+        "partner/feed.yaml: 6 of 8 headers bound, 5 decisions left",
+        *(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# decide:"))]
+    assert run("check").output == "mappings and rules are sound\n"
+    converted = run("convert", str(tmp_path / "sample.csv"), "--feed", "partner", "--out", str(tmp_path / "out"))
+    assert (converted.exit_code, "csv-code" in converted.output) == (1, True)
+    assert len(list((tmp_path / "out").glob("*.json"))) == 1
+
+
+def test_nothing_is_overwritten(mappings: Path, tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text(SAMPLE, encoding="utf-8")
+    (mappings / "partner").mkdir()
+    done = run("feed", "new", "partner", str(tmp_path / "sample.csv"), "--contract", "contacts")
+    assert (done.exit_code, list((mappings / "partner").iterdir())) == (2, [])
+
+
+@pytest.mark.parametrize(("name", "contract"), [("partner", "nobody"), ("../partner", "contacts"), ("partner", "st-anne")])
+@pytest.mark.usefixtures("mappings")
+def test_wrong_usage_ends_with_exit_2(name: str, contract: str, tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text(SAMPLE, encoding="utf-8")
+    assert run("feed", "new", name, str(tmp_path / "sample.csv"), "--contract", contract).exit_code == 2
+
+
+@pytest.mark.usefixtures("mappings")
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    for name, raw in (("empty.csv", b""), ("binary.csv", b"a\0b,\0\0\n")):
+        (tmp_path / name).write_bytes(raw)
+        assert run("feed", "new", "partner", str(tmp_path / name), "--contract", "contacts").exit_code == 1
+
+
+@pytest.mark.parametrize("feed", ["bergtal-contacts", "prairie-contacts"])
+def test_the_shape_of_the_partners_files_is_seen(feed: str) -> None:
+    sample = sniff((ROOT / "fixtures" / "partners" / f"{feed}.csv").read_bytes())
+    charset, delimiter = {"bergtal-contacts": ("cp1252", ";"), "prairie-contacts": ("utf-16", "\t")}[feed]
+    assert (sample.charset, sample.delimiter, sample.quote) == (charset, delimiter, '"')
+
+
+def test_quotes_and_charsets_are_seen() -> None:
+    assert sniff(b"a,b\n'x, y','z'\n").quote == "'"
+    assert sniff("a,b\nN\u00fa\u00f1ez,x\n".encode()).charset == "utf-8"
+    assert sniff("a\tb\nx\ty\n".encode("utf-16-le")).charset == "utf-16-le"
+
+
+@pytest.mark.parametrize(("values", "forms", "others"), [
+    (["2026-03-01", "2026-03-01T08:00:00-05:00"], [], ["iso"]),
+    (["31.12.2026", "01.02.2026"], ["%d.%m.%Y"], []),
+    (["01/02/2026"], ["%m/%d/%Y"], ["%d/%m/%Y"]),
+    (["01/02/2026", "13/02/2026"], ["%d/%m/%Y"], []),
+    (["1/2/2026 1:05 PM", "2/13/2026"], ["%m/%d/%Y", "%m/%d/%Y %I:%M %p"], ["%d/%m/%Y %I:%M %p"]),
+    (["46082", "46083.5"], ["excel"], []),
+    (["tomorrow"], [], []), ([], [], []),
+])
+def test_forms_of_dates(values: list[str], forms: list[str], others: list[str]) -> None:
+    assert date_forms(values) == (forms, others)
+
+
+@pytest.mark.parametrize(("header", "column", "value"), [
+    ("member_id", "member_id", 1.0), ("MEMBER_ID ", "member_id", 1.0), ("memberId", "member_id", 0.95),
+    ("Member No.", "member_id", 0.9), ("DOB", "birth_date", 0.9), ("Worker NPI", "npi", 0.8)])
+def test_scores_of_headers(header: str, column: str, value: float) -> None:
+    assert score(header, column) == value
+
+
+def test_a_header_of_another_matter_is_not_bound() -> None:
+    assert score("Kilometer", "member_id") < 0.5
