@@ -7,6 +7,7 @@ from typing import Any
 from adapter.mapping.context import symbol
 from adapter.mapping.functions.organization_rows import number
 from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.row_parties import practitioner
 from adapter.mapping.functions.rows import identifier_type, moment
 from adapter.mapping.functions.whole_rows import doubt
 from adapter.model import Json
@@ -87,6 +88,14 @@ def payer_claim_insurance(row: Any, ctx: Any) -> Json:
     name = row.first("payer_name").plain() or row.first("payer_id").plain()
     coverage = {"reference": ctx.refs["Coverage"]} if "Coverage" in ctx.refs else {"display": name}
     return {"sequence": 1, "focal": True, "coverage": coverage}
+
+
+@function("payer_claim_care_team", {"npi": "provider(Practitioner.identifier)", "first_name": "provider(Practitioner.name)",
+                                    "last_name": "provider(Practitioner.name)"})
+def payer_claim_care_team(row: Any, ctx: Any) -> Json | None:
+    """Who cared for the member, as Claim.careTeam."""
+    who = practitioner(row, ctx)
+    return {"sequence": 1, "provider": who} if who else None
 
 
 @function("icd10cm_concept", {"*": "coding"})
