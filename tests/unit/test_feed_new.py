@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
 from adapter.cli import main
+from adapter.gateway import Gateway
 from adapter.mapping.draft import score
 from adapter.parse.sniff import date_forms, sniff
+from adapter.pipeline import convert_csv
+from adapter.settings import Settings
+from adapter.store.engine import reading
+from adapter.store.schema import RESOURCE
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("ContactNo|Member Id|Agency ID|Mode of contact|Started At|Outcome|Site|Staff\n"
@@ -127,3 +134,29 @@ def test_scores_of_headers(header: str, column: str, value: float) -> None:
 
 def test_a_header_of_another_matter_is_not_bound() -> None:
     assert score("Kilometer", "member_id") < 0.5
+
+
+@pytest.mark.parametrize("feed", ["bergtal-contacts", "prairie-contacts"])
+def test_a_partners_file_is_loaded_as_it_is_converted(feed: str, tmp_path: Path) -> None:
+    path = ROOT / "fixtures" / "partners" / f"{feed}.csv"
+    instant = datetime(2026, 3, 31, 12, tzinfo=UTC)
+    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32), lambda: instant)
+    try:
+        report = gateway.load(feed, path.read_bytes(), path.name)
+        while gateway.work():
+            pass
+        conversion, refused = convert_csv(path.read_bytes(), feed, gateway.feeds, gateway.key, instant, trace=False)
+        with reading(gateway.engine) as connection:
+            stands = {(r.resource_type, r.id) for r in connection.execute(select(RESOURCE)) if not r.deleted}
+    finally:
+        gateway.close()
+    assert conversion is not None
+    assert stands == {(e["resource"]["resourceType"], e["resource"]["id"]) for e in conversion.bundle["entry"]}
+    assert [(i.code, i.detail) for i in report.issues] == [("csv-row-skipped", "2 of them")]
+    assert (report.rows, report.accepted, len(refused)) == (4, 3, 1)
+
+
+@pytest.mark.parametrize("feed", ["bergtal-contacts", "prairie-contacts"])
+def test_a_partner_is_bound_in_under_sixty_lines(feed: str) -> None:
+    assert len((ROOT / "mappings" / feed / "feed.yaml").read_text(encoding="utf-8").splitlines()) < 60
+    assert {path.name for path in (ROOT / "mappings" / feed).iterdir()} == {"feed.yaml", "cases"}
