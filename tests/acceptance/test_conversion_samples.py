@@ -102,7 +102,10 @@ def test_no_event_is_out_of_scope(path: Path, conversions: dict[str, Conversion]
 def test_the_loss_report_accounts_for_every_leaf(path: Path, written: Path) -> None:
     loss: Json = json.loads((written / f"{path.stem}.loss.json").read_bytes())
     bundle: Json = json.loads((written / f"{path.stem}.json").read_bytes())
-    kinds = {entry["resource"]["resourceType"] for entry in bundle["entry"]} | {"Bundle"}
+    standing: dict[str, set[str]] = {"Bundle": set(bundle)}
+    for entry in bundle["entry"]:
+        standing.setdefault(entry["resource"]["resourceType"], set()).update(entry["resource"])
+    kinds = standing.keys()
     leaves: list[Json] = loss["leaves"]
     assert len(leaves) == len(list(valued(path))) == sum(loss["counts"].values())
     assert len({leaf["place"] for leaf in leaves}) == len(leaves)
@@ -110,6 +113,10 @@ def test_the_loss_report_accounts_for_every_leaf(path: Path, written: Path) -> N
         match leaf["status"]:
             case "mapped":
                 assert leaf["element"].partition(".")[0] in kinds, leaf
+                first, _, second = leaf["element"].partition(" -> ")
+                kind, _, way = (second if second[:1].isupper() else first).partition(".")
+                top = re.split(r"[^A-Za-z]", way)[0]
+                assert any(name.lstrip("_").startswith(top) for name in standing[kind]), leaf
                 assert leaf["rule"], leaf
             case "dropped":
                 assert leaf["reason"], leaf
@@ -160,7 +167,7 @@ def shape(value: Any, name: str) -> Any:
     if isinstance(value, list):
         return [shape(inner, name) for inner in value]
     if not isinstance(value, str):
-        return value
+        return value > 0 if isinstance(value, float) or name == "value" else value
     if name == "reference":
         return value.partition("/")[0]
     text = re.sub("[a-z]+", "a", re.sub("[A-Z]+", "A", value)) if name in FREE else value
