@@ -44,12 +44,12 @@ def assessment_value(row: Any, ctx: Any, table: str) -> Json | None:
 def assessment_absence(row: Any, ctx: Any, table: str) -> Json | None:
     """Why there is no result: declined, or unknown; an issue where nothing is said at all."""
     result = row.first("result").plain()
-    domain = row.first("domain").plain()
-    if result in ("declined", "unknown"):
+    domain, level = row.first("domain").plain(), row.first("level").plain()
+    if result in ("declined", "unknown") and (domain or not level):
         return {"coding": [ctx.code(table, result)]}
     if domain and not result:
         doubt(ctx, "result", "required-missing")
-    if not domain and not row.first("level").plain() and not row.first("score").plain():
+    if not domain and not level and not row.first("score").plain():
         doubt(ctx, "level", "required-missing", "neither level nor score, and no domain that was screened")
     return None
 
