@@ -22,6 +22,9 @@ OWN_SEGMENT = "a sender's own segment without a map: its feed says nothing of it
 NO_FIELD = "the standard has no such field (issue tolerated-form or refused-form)"
 """Why nothing is made of a field behind the last one that any version of HL7 v2 gives its segment."""
 
+NOT_STATED = "nothing was stated of it here: who or what it describes is described elsewhere, or not named"
+"""Why a leaf whose function could state something has led to nothing, in any resource of the type it could go to."""
+
 
 @cache
 def _last(segment: str) -> int:
@@ -95,6 +98,9 @@ class Ledger:
         """Every valued leaf with its place (HL7 path or `row N, column`), status and element or reason; never its value."""
         leaves = [self._entry(source, maps, ctx, place, n, rep, c, s)
                   for source, maps, ctx in self._again() for place, n, rep, c, s in _leaves(source)]
+        stated = _stated(mapped)
+        leaves = [leaf if leaf["status"] != "mapped" or _stands(leaf["element"], stated) else
+                  {"place": leaf["place"], **_dropped(NOT_STATED)} for leaf in leaves]
         counts = {status: sum(1 for leaf in leaves if leaf["status"] == status) for status in _RANK}
         return {"event": mapped.event, "feed": mapped.feed, "counts": counts, "leaves": leaves}
 
@@ -131,6 +137,8 @@ class Ledger:
                 entry = self._by_row(source, one, row, ctx, n, rep, c, s)
                 if entry and _RANK[entry["status"]] < _RANK[best["status"]]:
                     best = {"place": place, **entry}
+        if best["status"] == "unmapped" and source.raw(n) == NULL and (taken := _withdrawn(maps, n)):
+            return {"place": place, **_dropped(f"takes back the {taken} that the field made")}
         if best["status"] == "unmapped" and isinstance(n, int) and 0 < _last(source.name) < n:
             return {"place": place, **_dropped(NO_FIELD)}
         return best
@@ -185,6 +193,30 @@ def _at(row: Row, source: Any, rep: int) -> str:
     again = f"[{rep}]" if rep > 1 else ""
     tail = f".{place.component}" if place.component else ""
     return f"{name}-{place.field}{again}{tail}" + (f".{place.sub}" if place.sub else "")
+
+
+def _withdrawn(maps: tuple[Map, ...], n: Any) -> str:
+    """The resource that a null value in a field takes back: that of the map which asks for a value there."""
+    return next((one.resource for one in maps for place, want in one.when
+                 if want == "valued" and not isinstance(place, str) and place.field == n), "")
+
+
+def _stated(mapped: Mapped) -> dict[str, set[str]]:
+    """Resource type -> top-level elements that the message states of it."""
+    found: dict[str, set[str]] = {}
+    for c in mapped.contributions:
+        found.setdefault(c.resource_type, set()).update(slot.split("#")[0].split(".")[0].lstrip("_") for slot in c.body)
+    return found
+
+
+def _stands(account: str, stated: dict[str, set[str]]) -> bool:
+    """Whether the element of an account (`Patient.name.family`, `Encounter.participant -> Practitioner.name`) is stated."""
+    first, _, second = account.partition(" -> ")
+    resource_type, _, path = (second if second[:1].isupper() else first).partition(".")
+    element = re.match(r"[a-z][A-Za-z]*", path)
+    elements = stated.get(resource_type)
+    return resource_type == "Bundle" or (elements is not None and (
+        element is None or any(one.startswith(element[0]) for one in elements)))
 
 
 def _dropped(reason: str) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from adapter.model import Json
@@ -45,3 +47,21 @@ def test_components_of_a_doctor_s_name_count_alike() -> None:
     fields[7] = "^".join(doctor)
     told, kept = entries(adt("|".join(fields)), "PV1-7.17.1", "PV1-7.17.2")
     assert (told["status"], kept["status"]) == ("dropped", "mapped")
+
+
+def test_what_nobody_states_is_not_told_as_mapped() -> None:
+    raw = adt(PV1, "IN1|1|GOLD|77||5 Pay Street^^Troy^NY|Kay^Ann|555-0100||||||||||Tarnhill^Bess|SEL")
+    conversion = converted(raw)
+    standing: dict[str, set[str]] = {}
+    for entry in conversion.bundle["entry"]:
+        standing.setdefault(entry["resource"]["resourceType"], set()).update(entry["resource"])
+    for leaf in conversion.loss["leaves"]:
+        if leaf["status"] == "mapped":
+            kind, _, path = leaf["element"].rpartition(" -> ")[2].partition(".")
+            top = re.split(r"[^A-Za-z]", path)[0]
+            assert any(name.lstrip("_").startswith(top) for name in standing[kind]), leaf
+
+
+def test_a_null_that_takes_a_resource_back_is_told() -> None:
+    (entry,) = entries(adt(PV1, pid={27: '""'}), "PID-27.1")
+    assert entry == {"place": "PID-27.1", "status": "dropped", "reason": "takes back the Observation that the field made"}
