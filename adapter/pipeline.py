@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from adapter.compose.compose import Network, Target, compose, hashed, target_of
+from adapter.compose.review import reviews
 from adapter.compose.settled import settled
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
@@ -200,6 +201,7 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     records = {c.key for c in statements if c.resource_type == "Patient"}
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
     network = Network(key=key, persons=persons, precedence=feeds.precedence, lean=lean)
+    statements += reviews(persons.values())
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
         by_target.setdefault(target_of(c, network), []).append(c)

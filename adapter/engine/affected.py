@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from adapter.compose.compose import Network, Target, target_id, target_of
+from adapter.compose.review import reviews
 from adapter.compose.settled import settled
 from adapter.identity.links import Link
 from adapter.identity.persons import Person, linked, resolve
@@ -42,7 +43,7 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
         links += _standing(more_links)
     network = Network(key=key, persons=persons, precedence=feeds.precedence)
     by_target: dict[Target, list[Contribution]] = {}
-    for c in settled(said, links) if links else said:
+    for c in [*settled(said, links), *reviews(anew)] if links else said:
         by_target.setdefault(target_of(c, network), []).append(c)
         if c.resource_type == "Patient":
             main = network.person(c.key).main

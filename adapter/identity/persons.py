@@ -13,7 +13,8 @@ from adapter.model import Issue
 class Person:
     """A connected part: its identifiers, the main one, those with a Patient record, loser -> survivor of its merges.
 
-    renamed: losers that only go by another number now: all that was said of them holds for the survivor.
+    renamed: losers that only go by another number now: all that was said of them holds for the survivor. part: everything
+    that any link, also one in doubt, connects with it.
     """
 
     main: str
@@ -21,6 +22,7 @@ class Person:
     records: frozenset[str] = frozenset()
     merged: Mapping[str, str] = field(default_factory=dict[str, str])
     renamed: frozenset[str] = frozenset()
+    part: frozenset[str] = frozenset()
     issues: tuple[Issue, ...] = ()
 
 
@@ -60,7 +62,7 @@ def resolve(patients: Collection[str], links: Sequence[Link], records: Collectio
             merged = {a: b for a, b in merges.items() if a in piece}
             person = Person(main=_main(piece, merged, records, priority), members=piece,
                             records=piece & frozenset(records), merged=merged,
-                            renamed=renamed & piece, issues=tuple(issues))
+                            renamed=renamed & piece, part=part if issues else frozenset(), issues=tuple(issues))
             found.update(dict.fromkeys(piece, person))
     return found
 

@@ -343,3 +343,32 @@ def test_who_is_whom_is_shown_and_an_unknown_number_is_wrong_usage(gateways: Any
     assert "took over" in shown
     assert "the main record" in shown
     assert careloop(gateway, "identity", "show", "urn:nobody|9").exit_code == 2
+
+
+# --- two known persons in one message
+
+
+def both(at: int) -> bytes:
+    """A message whose PID-3 names a number of two records of one hospital."""
+    return adt("A31", at, "1").replace(b"1^^^EAST^MR", b"1^^^EAST^MR~77^^^WEST^MR")
+
+
+def test_two_known_persons_in_one_message_are_for_a_person_to_look_at(gateways: Any) -> None:
+    other = adt("A28", 9, "2").replace(b"2^^^EAST^MR", b"2^^^EAST^MR~77^^^WEST^MR")
+    found = after(gateways, [adt("A28", 8, "1"), other, both(10)])
+    assert all("link" not in p for p in of_type(found, "Patient")), "never merged in silence"
+    [task] = of_type(found, "Task")
+    assert (task["status"], task["code"]["coding"][0]["code"]) == ("requested", "identity-review")
+    looked_at = {one["valueReference"]["reference"] for one in task["input"]}
+    assert {patient_of(found, "1")[0], patient_of(found, "2")[0]} <= looked_at
+
+
+def test_the_task_is_gone_when_somebody_has_looked(gateways: Any) -> None:
+    gateway = gateways()
+    other = adt("A28", 9, "2").replace(b"2^^^EAST^MR", b"2^^^EAST^MR~77^^^WEST^MR")
+    for message in (adt("A28", 8, "1"), other, both(10)):
+        gateway.accept([(message, "test")])
+        gateway.work()
+    pair = [patient_of(standing(gateway), n)[0] for n in ("1", "2")]
+    assert careloop(gateway, "identity", "link", *pair, "--reason", "one person, two cards").exit_code == 0
+    assert of_type(standing(gateway), "Task") == []
