@@ -12,7 +12,7 @@ from adapter import logs
 from adapter.errors import Defect, Rejected, Unavailable, kind_of, message
 
 COMMANDS = {
-    "serve": "serving", "convert": "conversion", "send": "sending", "load": "sending", "gaps": "gaps",
+    "serve": "serving", "convert": "conversion", "send": "sending", "load": "loading", "gaps": "gaps",
     "cases": "mappings", "check": "mappings", "feed": "feeds", "remap": "remapping", "identity": "identities",
     "queue": "operations", "doctor": "operations",
 }

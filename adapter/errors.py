@@ -141,6 +141,12 @@ ISSUES: dict[str, IssueKind] = {
                              fhir="structure"),
     "csv-column-unknown": _kind("the contract has no such column; its cells are kept under the header's name",
                                 "name it in the feed's columns, or leave it out", "warning", fhir="not-supported"),
+    "csv-error-rate": _kind("more rows are refused than the feed allows; the file is refused whole, and nothing of it counts",
+                            "correct the rows of the error file, and send the whole file again", fhir="business-rule", http=422),
+    "csv-file-date": _kind("nobody says what time the snapshot file is of", "name the file as the feed says, or give its date",
+                           fhir="required", http=422),
+    "csv-snapshot-open": _kind("the snapshot file has refused rows, or none: what it leaves out was not ended",
+                               "correct the rows, and send the whole file again", "warning", fhir="incomplete"),
     "csv-feed": _kind("the feed's contract or CSV options cannot be used", "correct feed.yaml or the contract", fhir="exception",
                       http=500),
     # --- FHIR

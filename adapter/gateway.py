@@ -19,6 +19,7 @@ from adapter.deliver.push import push
 from adapter.deliver.read_back import map_written, read_written
 from adapter.engine.local import apply
 from adapter.engine.remap import Remapped, remap
+from adapter.engine.snapshots import end_left_out
 from adapter.errors import Defect, Rejected, Unavailable
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.http import new_session
@@ -27,12 +28,13 @@ from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
 from adapter.intake.decisions import Decision, entry_of_decision, map_decision
-from adapter.intake.load import LoadReport, load
+from adapter.intake.load import LoadReport, Progress, load, write_failed
+from adapter.intake.row_errors import RowErrors
+from adapter.intake.snapshot import map_end
+from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
-from adapter.mapping.rows import map_row
 from adapter.model import Contribution, Issue, Mapped, Received
-from adapter.parse.rows import RowError
-from adapter.pipeline import Feeds, binding_of, map_received, microseconds, open_feeds
+from adapter.pipeline import Feeds, map_received, microseconds, open_feeds
 from adapter.settings import Settings
 from adapter.store import journal, outbox
 from adapter.store.contributions import chunks
@@ -128,9 +130,20 @@ class Gateway:
         while len(self._mapped) > 20 * BATCH:
             self._mapped.popitem(last=False)
 
-    def load(self, feed: str, source: bytes | BinaryIO, name: str = "") -> LoadReport:
-        """Journal every row of a CSV file. Raises Rejected where the file as a whole cannot be read."""
-        return load(self.engine, self.feeds.named(feed).feed, source, name, self.clock())
+    def load(self, feed: str, source: bytes | BinaryIO, name: str = "", *, as_of: datetime | None = None,
+             errors: RowErrors | None = None, progress: Progress = lambda _done, _all: None) -> LoadReport:
+        """Journal every row of a CSV file; see intake.load. Raises Rejected where the file as a whole is refused."""
+        return load(self.engine, self.feeds.named(feed).feed, source, name, self.clock(), as_of=as_of, errors=errors,
+                    progress=progress)
+
+    def write_failed(self, feed: str, report: LoadReport, errors: RowErrors) -> int:
+        """Add the rows of a loaded file that could not be processed to its errors; how many."""
+        return write_failed(self.engine, self.feeds.named(feed).feed, report, errors)
+
+    def waiting(self) -> int:
+        """How many journal entries wait to be processed."""
+        with reading(self.engine) as connection:
+            return journal.waiting_count(connection)
 
     # --- from the journal to standing resources
 
@@ -139,25 +152,25 @@ class Gateway:
         with self._composing:
             with reading(self.engine) as connection:
                 entries = journal.waiting(connection, limit)
-                headers = _headers(connection, entries)
+                rows = StoredRows(connection, entries, self.feeds)
             if not entries:
                 return 0
             try:
-                self._process(entries, headers)
+                self._process(entries, rows)
             except Unavailable:
                 raise
             except Exception as error:  # one entry that cannot be processed must not hold up the others
                 _LOG.error("batch failed", count=len(entries), exc_info=error)
-                self._set_aside(entries, headers, error)
+                self._set_aside(entries, rows, error)
             return len(entries)
 
-    def _process(self, entries: Sequence[Entry], headers: dict[str, list[str]]) -> None:
+    def _process(self, entries: Sequence[Entry], rows: StoredRows) -> None:
         said: list[Contribution] = []
         findings: list[tuple[int, str, Issue]] = []
         failed: list[int] = []
         for entry in entries:
             try:
-                mapped = self._map(entry, headers)
+                mapped = self._map(entry, rows)
             except (Rejected, Defect) as error:
                 failed.append(entry.id)
                 findings.append((entry.id, "", error.issue))
@@ -173,8 +186,21 @@ class Gateway:
             journal.add_findings(connection, findings)
             journal.settle(connection, [e.id for e in entries if e.id not in failed], "done")
             journal.settle(connection, failed, "failed")
+            for entry in entries:
+                if entry.kind == "snapshot":
+                    self._end(connection, entry)
 
-    def _set_aside(self, entries: Sequence[Entry], headers: dict[str, list[str]], reason: Exception) -> None:
+    def _end(self, connection: Connection, entry: Entry) -> None:
+        """End what a snapshot file leaves out; nothing where rows of it could not be processed."""
+        if failed := journal.failed_rows(connection, entry.sender):
+            issue = Issue(code="csv-snapshot-open", place="", detail=f"{failed} rows could not be processed")
+            journal.add_findings(connection, [(entry.id, "", issue)])
+            journal.settle(connection, [entry.id], "failed")
+            return
+        end_left_out(connection, entry.feed, orjson.loads(entry.raw), entry.arrival, self.feeds, self.key, self.now_us(),
+                     self.upstream.name if self.upstream else "")
+
+    def _set_aside(self, entries: Sequence[Entry], rows: StoredRows, reason: Exception) -> None:
         """Process each alone; those that fail are left for an operator. Where all fail the fault is ours: they wait on.
 
         An entry that is alone fails after TRIES tries. Raises the reason where nothing could be processed.
@@ -182,7 +208,7 @@ class Gateway:
         failed: list[tuple[Entry, str]] = []
         for entry in entries:
             try:
-                self._process([entry], headers)
+                self._process([entry], rows)
             except Unavailable:
                 raise
             except Exception as error:
@@ -196,7 +222,7 @@ class Gateway:
         if ours:
             raise reason
 
-    def _map(self, entry: Entry, headers: dict[str, list[str]]) -> Mapped:
+    def _map(self, entry: Entry, rows: StoredRows) -> Mapped:
         if entry.kind == "hl7v2":
             kept = self._mapped.pop(entry.identity, None)
             again = Received(raw=entry.raw, arrival=_EPOCH + timedelta(microseconds=entry.arrival), feed=entry.feed,
@@ -206,12 +232,9 @@ class Gateway:
             return map_decision(entry.raw, entry.identity, entry.arrival)
         if entry.kind == "fhir":
             return map_written(read_written(entry.raw), self.key, entry.arrival)
-        compiled = self.feeds.named(entry.feed)
-        binding = binding_of(compiled.feed, headers[entry.sender])
-        row = binding.row(int(entry.control_id), entry.raw)
-        if isinstance(row, RowError):
-            raise Rejected(row.issues[0].code, row.issues[0].place, row.issues[0].detail)
-        return map_row(row.cells, row.number, entry.identity, compiled, entry.arrival, columns=binding.header.names)
+        if entry.kind == "snapshot":
+            return map_end(entry)
+        return rows.mapped(entry)
 
     def _apply(self, connection: Connection, said: Sequence[Contribution]) -> None:
         apply(connection, said, self.feeds, self.key, self.now_us(), self.upstream.name if self.upstream else "")
@@ -227,10 +250,10 @@ class Gateway:
         return done
 
     def _map_each(self, connection: Connection, entries: Sequence[Entry]) -> Iterator[Mapped | Issue]:
-        headers = _headers(connection, entries)
+        rows = StoredRows(connection, entries, self.feeds)
         for entry in entries:
             try:
-                yield self._map(entry, headers)
+                yield self._map(entry, rows)
             except (Rejected, Defect) as error:
                 yield error.issue
 
@@ -272,13 +295,3 @@ class Gateway:
             entries = others.take(connection, writes, self.embedded.name, now)
             said = [c for e in entries for c in map_written(read_written(e.raw), self.key, now).contributions]
             self._apply(connection, said)
-
-
-def _headers(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Header cells of the CSV files that these entries are rows of, by SHA-256."""
-    found: dict[str, list[str]] = {}
-    for entry in entries:
-        if entry.kind == "csv" and entry.sender not in found:
-            row = journal.csv_file(connection, entry.feed, entry.sender)
-            found[entry.sender] = orjson.loads(row.header) if row is not None else []
-    return found

@@ -1,4 +1,4 @@
-"""`send` messages over MLLP; `load` a partner's CSV into the store."""
+"""`send` messages over MLLP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from adapter.commands.files import found, told
-from adapter.commands.installation import opened, settings
 from adapter.errors import Rejected
 from adapter.intake.framing import encode
 from adapter.intake.send import send as exchange
@@ -70,31 +69,3 @@ def _messages(paths: tuple[Path, ...], sent: list[tuple[Path, int]], refused: li
         for issue in split.issues:
             refused.append(path)
             click.echo(told(path, 0, issue), err=True)
-
-
-@click.command()
-@click.argument("feed")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def load(feed: str, file: Path) -> None:
-    """Load a CSV of FEED: every good row is taken, every other told on standard error.
-
-    Exit 0 when all rows were taken, 1 when some were refused. The same file again changes nothing.
-    """
-    with opened(settings()) as gateway:
-        try:
-            with file.open("rb") as stream:
-                report = gateway.load(feed, stream, file.name)
-        except Rejected as error:
-            click.echo(told(file, 0, error.issue), err=True)
-            raise SystemExit(1) from None
-        while gateway.work():
-            pass
-    for issue in report.issues:
-        click.echo(told(file, 1, issue), err=True)
-    for row in report.refused:
-        for issue in row.issues:
-            click.echo(told(file, row.number, issue), err=True)
-    again = " (this file was loaded before)" if report.repeated else ""
-    click.echo(f"{report.rows} rows, {report.accepted} accepted, {len(report.refused)} refused{again}")
-    if report.refused:
-        raise SystemExit(1)

@@ -26,8 +26,13 @@ def apply(connection: Connection, said: Sequence[Contribution], feeds: Feeds, ke
 
     target: name of the FHIR server to queue changes for, '' for none. Source: COMPOSE, from a message to the world.
     """
-    fresh = stored.add(connection, said)
-    work = affected(connection, fresh, said, feeds, key)
+    return compose_touched(connection, stored.add(connection, said), said, feeds, key, now_us, target)
+
+
+def compose_touched(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds,
+                    key: bytes, now_us: int, target: str) -> list[Composed]:
+    """Bring every resource up to date that statements touch; fresh: those of them that are new, or over since now."""
+    work = affected(connection, fresh, touched, feeds, key)
     changed = bring(connection, work, now_us, target)
     for _ in range(4):  # what was taken out for want of a target goes in once that stands; what refers to the gone lets go
         gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}

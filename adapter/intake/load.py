@@ -1,59 +1,172 @@
-"""A CSV file into the journal: every row an entry, good or refused; a file that was cut off is taken up again."""
+"""A CSV file into the journal: every row an entry, good or refused; a file that was cut off is taken up again.
+
+The file is read as a stream, so memory does not grow with it. The same file again changes nothing, but for rows that were
+refused or failed and can be taken now.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO
 
 import orjson
 from sqlalchemy import Engine
 
+from adapter.errors import Rejected
+from adapter.intake.row_errors import RowErrors
+from adapter.intake.snapshot import Snapshot, arrival_of, end_entry, snapshot_of
 from adapter.mapping.feed import Feed
+from adapter.mapping.rows import error_rate, source_of
 from adapter.model import Issue
 from adapter.parse.rows import CsvFile, Row, RowError, open_csv
 from adapter.pipeline import contract_and_options, microseconds
 from adapter.store import journal
-from adapter.store.engine import writing
+from adapter.store.engine import reading, writing
 from adapter.store.journal import Entry
 
 ROWS = 1000
 """Rows that are journalled in one transaction."""
+TOLD = 1000
+"""Refused rows that a report holds; the error file has them all."""
+
+Progress = Callable[[int, int], None]
+"""Told bytes read, of how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """What became of a CSV file. repeated: it had been loaded before, to the byte; nothing was done."""
+    """What became of a CSV file. refused: the first TOLD refused rows, of refused_count. repeated: it had been loaded before,
+    and nothing new was taken. file: what its journal entries have as sender."""
 
     rows: int
     accepted: int
     refused: list[RowError]
+    refused_count: int
+    file: str
     repeated: bool = False
     issues: tuple[Issue, ...] = ()
 
 
-def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: datetime) -> LoadReport:
-    """Journal every row of a file. Raises Rejected where the file as a whole cannot be read, Unavailable."""
+@dataclass(slots=True, kw_only=True)
+class _Load:
+    """One load under way."""
+
+    engine: Engine
+    feed: Feed
+    stream: BinaryIO
+    name: str
+    snapshot: Snapshot | None
+    digest: str
+    errors: RowErrors | None
+    progress: Progress
+    arrival: int = 0
+    begin: int = 0
+    rows: int = 0
+    refused_count: int = 0
+    taken: int = 0
+    refused: list[RowError] = field(default_factory=list[RowError])
+    sources: set[str] = field(default_factory=set[str])
+
+
+def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: datetime, *, as_of: datetime | None = None,
+         errors: RowErrors | None = None, progress: Progress = lambda _done, _all: None) -> LoadReport:
+    """Journal every row of a file; refused ones go to `errors` too. Raises Rejected where the file as a whole is refused
+    (which is journalled), Unavailable.
+
+    as_of: the time that a snapshot file is of, where its name does not say it.
+    """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     digest = _sha256(stream)
-    contract, options = contract_and_options(feed)
-    file = open_csv(stream, contract, options)
+    try:
+        snapshot = snapshot_of(feed, name, as_of)
+        if snapshot and snapshot.mark:
+            digest = hashlib.sha256(f"{digest} {snapshot.mark}".encode()).hexdigest()
+        file = _opened(feed, stream, errors)
+        rate = error_rate(feed)
+        if rate < 1:
+            _hold_to(rate, file, errors)
+            stream.seek(0)
+            file, errors = _opened(feed, stream, None), None
+    except Rejected as refused:
+        _journal_refusal(engine, feed, digest, name, now, refused)
+        raise
+    return _journalled(_Load(engine=engine, feed=feed, stream=stream, name=name, snapshot=snapshot, digest=digest, errors=errors,
+                             progress=progress), file, now)
+
+
+def write_failed(engine: Engine, feed: Feed, report: LoadReport, errors: RowErrors) -> int:
+    """Add the rows of a file that were taken, but could not be processed, to its error file; how many there are."""
+    count = 0
+    with reading(engine) as connection:
+        for number, raw, issues in journal.failed_of_file(connection, feed.name, report.file):
+            errors.add(RowError(number=number, raw=raw, issues=issues))
+            count += 1
+    return count
+
+
+def _opened(feed: Feed, stream: BinaryIO, errors: RowErrors | None) -> CsvFile:
+    file = open_csv(stream, *contract_and_options(feed))
+    if errors is not None:
+        errors.begin(file.binding)
+    return file
+
+
+def _hold_to(rate: float, file: CsvFile, errors: RowErrors | None) -> None:
+    """Read a file to its end before anything of it counts. Raises Rejected (csv-error-rate)."""
+    rows = refused = 0
+    for row in file.rows():
+        if isinstance(row, RowError) and row.blank:
+            continue
+        rows += 1
+        if isinstance(row, RowError):
+            refused += 1
+            if errors is not None:
+                errors.add(row)
+    if rows and refused / rows > rate:
+        raise Rejected("csv-error-rate", "", f"{refused} of {rows} rows are refused, {rate:.2%} may be")
+
+
+def _journal_refusal(engine: Engine, feed: Feed, digest: str, name: str, now: datetime, refused: Rejected) -> None:
+    """Note that a file was refused as a whole, and why; nothing of it is kept."""
+    entry = Entry(identity=f"{feed.name}|{digest}|file", kind="csv", feed=feed.name, source=feed.name, arrival=microseconds(now),
+                  origin=name, raw=b"", state="refused", issues=refused.issues, control_id="0", sender=digest)
     with writing(engine) as connection:
-        known = journal.csv_file(connection, feed.name, digest)
-        if known is not None and known.complete and not journal.failed_rows(connection, digest):
-            again = [row for row in file.rows() if isinstance(row, RowError) and not row.blank]
-            return LoadReport(rows=known.accepted + known.refused, accepted=known.accepted, refused=again, repeated=True,
-                              issues=file.issues)
-        arrival = known.arrival if known is not None else microseconds(now)
-        journal.save_csv_file(connection, feed.name, digest, name=name, arrival=arrival,
+        if entry.identity not in journal.known(connection, [entry.identity]):
+            journal.append(connection, [entry])
+
+
+def _journalled(one: _Load, file: CsvFile, now: datetime) -> LoadReport:
+    feed = one.feed.name
+    with writing(one.engine) as connection:
+        known = journal.csv_file(connection, feed, one.digest)
+        again = known is not None and bool(known.complete)
+        failed = journal.failed_rows(connection, one.digest) if again else 0
+        if known is not None and again and not known.refused and not failed:
+            return LoadReport(rows=known.accepted, accepted=known.accepted, refused=[], refused_count=0, repeated=True,
+                              file=one.digest, issues=file.issues)
+        one.begin = 0 if known is None or again else known.position
+        one.arrival = known.arrival if known is not None else arrival_of(connection, feed, one.snapshot, microseconds(now))
+        journal.save_csv_file(connection, feed, one.digest, name=one.name, arrival=one.arrival,
                               header=orjson.dumps(list(file.header)).decode())
-    refused, rows = _journal_rows(engine, file, feed.name, digest, arrival, name)
-    with writing(engine) as connection:
-        journal.save_csv_file(connection, feed.name, digest, accepted=rows - len(refused), refused=len(refused), complete=1)
-    return LoadReport(rows=rows, accepted=rows - len(refused), refused=refused, issues=file.issues)
+    _journal_rows(one, file)
+    issues = file.issues
+    with writing(one.engine) as connection:
+        if one.snapshot and one.rows and not one.refused_count:
+            end = end_entry(feed, one.digest, one.arrival, one.name, one.sources)
+            before = journal.known(connection, [end.identity])
+            journal.retry_refused(connection, [end] if before.get(end.identity, b"") is None else [])
+            journal.append(connection, [] if before else [end])
+        elif one.snapshot:
+            detail = f"{one.refused_count} of {one.rows} rows refused"
+            issues = (*issues, Issue(code="csv-snapshot-open", place="", detail=detail))
+        journal.save_csv_file(connection, feed, one.digest, accepted=one.rows - one.refused_count, refused=one.refused_count,
+                              complete=1)
+    return LoadReport(rows=one.rows, accepted=one.rows - one.refused_count, refused=one.refused, refused_count=one.refused_count,
+                      repeated=again and not one.taken, file=one.digest, issues=issues)
 
 
 def _sha256(stream: BinaryIO) -> str:
@@ -65,34 +178,51 @@ def _sha256(stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _journal_rows(engine: Engine, file: CsvFile, feed: str, digest: str, arrival: int, name: str) -> tuple[list[RowError], int]:
-    refused: list[RowError] = []
+def _journal_rows(one: _Load, file: CsvFile) -> None:
+    at = one.stream.tell()
+    size = one.stream.seek(0, io.SEEK_END)
+    one.stream.seek(at)
     pending: list[Entry] = []
-    rows = 0
     for row in file.rows():
-        if isinstance(row, RowError) and row.blank:
-            continue
-        rows += 1
         if isinstance(row, RowError):
-            refused.append(row)
-        pending.append(_entry(row, feed, digest, arrival, name))
+            if row.blank:
+                continue
+            _refuse(one, row)
+        elif one.snapshot:
+            one.sources.add(source_of(one.feed, row.cells))
+        one.rows += 1
+        if row.number > one.begin:
+            pending.append(_entry(row, one))
         if len(pending) >= ROWS:
-            _append(engine, pending)
+            _append(one, pending, row.number)
             pending = []
-    _append(engine, pending)
-    return refused, rows
+            one.progress(one.stream.tell(), size)
+    if pending:
+        _append(one, pending, int(pending[-1].control_id))
 
 
-def _entry(row: Row | RowError, feed: str, digest: str, arrival: int, name: str) -> Entry:
+def _refuse(one: _Load, row: RowError) -> None:
+    one.refused_count += 1
+    if len(one.refused) < TOLD:
+        one.refused.append(row)
+    if one.errors is not None:
+        one.errors.add(row)
+
+
+def _entry(row: Row | RowError, one: _Load) -> Entry:
     bad = isinstance(row, RowError)
-    return Entry(identity=f"{feed}|{digest}|{row.number}", kind="csv", feed=feed, source=feed, arrival=arrival, origin=name,
-                 raw=row.raw, state="refused" if bad else "waiting", issues=row.issues if bad else (),
-                 control_id=str(row.number), sender=digest)
+    return Entry(identity=f"{one.feed.name}|{one.digest}|{row.number}", kind="csv", feed=one.feed.name, source=one.feed.name,
+                 arrival=one.arrival, origin=one.name, raw=row.raw, state="refused" if bad else "waiting",
+                 issues=row.issues if bad else (), control_id=str(row.number), sender=one.digest)
 
 
-def _append(engine: Engine, entries: Sequence[Entry]) -> None:
-    with writing(engine) as connection:
+def _append(one: _Load, entries: Sequence[Entry], position: int) -> None:
+    """Journal rows, and how far the file is, in one transaction."""
+    with writing(one.engine) as connection:
         before = journal.known(connection, {e.identity for e in entries})
-        journal.retry_refused(connection, [
-            e for e in entries if before.get(e.identity, b"") is None and e.state == "waiting"])
-        journal.append(connection, [e for e in entries if e.identity not in before])
+        retried = [e for e in entries if before.get(e.identity, b"") is None and e.state == "waiting"]
+        new = [e for e in entries if e.identity not in before]
+        journal.retry_refused(connection, retried)
+        journal.append(connection, new)
+        journal.save_csv_file(connection, one.feed.name, one.digest, position=position)
+        one.taken += len(retried) + len(new)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from adapter.errors import Rejected
-from adapter.mapping.context import MapContext
+from adapter.errors import Defect, Rejected
+from adapter.mapping.context import MapContext, slug
+from adapter.mapping.feed import Feed
 from adapter.mapping.header import DAY_AHEAD
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, finished, order_of_row
 from adapter.mapping.row_owner import Owner, owned, owner_of
 from adapter.mapping.run import run_maps
-from adapter.model import Issue, Mapped
+from adapter.model import Issue, Mapped, is_object
 from adapter.parse.er7 import Delimiters, Rep
 from adapter.parse.rows_contract import load_contract
 
@@ -66,7 +67,8 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     if stated is not None and stated > arrival_us + DAY_AHEAD:
         issues.append(Issue(code="time-ahead", place=f"row {number}, {stated_in}"))
         stated = None
-    ctx = MapContext(feed, compiled.terminology, source=feed.name, local=f"urn:x-careloop:{feed.name}", event="",
+    source = source_of(feed, cells)
+    ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{feed.name}", event="",
                      message=identity,
                      order=order_of_row(stated, arrival_us, feed),
                      issues=issues)
@@ -84,8 +86,22 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     said = finished(ctx, compiled.rules.version)
     if owner.kinds:
         said = owned(said, owner, owner.name(filled, ctx.local), ctx.patient, {*columns, *filled})
-    return Mapped(identity=identity, feed=feed.name, source=feed.name, event="", control_id="",
+    return Mapped(identity=identity, feed=feed.name, source=source, event="", control_id="",
                   contributions=tuple(said), issues=tuple(issues), test=False)
+
+
+def source_of(feed: Feed, cells: Mapping[str, str]) -> str:
+    """Whose statement a row is: the feed's, or the organization's that `snapshot: {per: column}` names."""
+    snapshot = feed.options.get("snapshot")
+    return f"{feed.name}/{slug(cells.get(snapshot['per'], ''))}" if is_object(snapshot) and "per" in snapshot else feed.name
+
+
+def error_rate(feed: Feed) -> float:
+    """The share of rows above which a file is refused whole. Raises Defect (csv-feed)."""
+    rate = feed.options.get("error_rate", 1.0)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        raise Defect("csv-feed", f"{feed.name}/feed.yaml", "error_rate is a share from 0 to 1, as 0.02")
+    return float(rate)
 
 
 def _owner(compiled: Compiled) -> Owner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,10 +117,33 @@ def failed_rows(connection: Connection, sha256: str) -> int:
         JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state == "failed")) or 0
 
 
+def failed_of_file(connection: Connection, feed: str, sha256: str) -> Iterator[tuple[int, bytes, tuple[Issue, ...]]]:
+    """(number, record, why) of each row of a CSV file that was accepted, but could not be processed."""
+    query = select(JOURNAL.c.id, JOURNAL.c.control_id, JOURNAL.c.raw).where(
+        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.state == "failed")
+    for rows in connection.execute(query.order_by(JOURNAL.c.id)).partitions(_CHUNK):
+        why: dict[int, list[Issue]] = {}
+        for found in connection.execute(select(FINDING).where(FINDING.c.journal.in_([row.id for row in rows]))):
+            if found.severity == "error":
+                why.setdefault(found.journal, []).append(Issue(code=found.code, place=found.place, detail=found.detail))
+        yield from ((int(row.control_id), row.raw, tuple(why.get(row.id, ()))) for row in rows)
+
+
+def csv_near(connection: Connection, feed: str, arrival: int, apart: int) -> int | None:
+    """The latest arrival of a feed's files that is less than `apart` microseconds from this one."""
+    return connection.scalar(select(func.max(CSV_FILE.c.arrival)).where(
+        CSV_FILE.c.feed == feed, CSV_FILE.c.arrival > arrival - apart, CSV_FILE.c.arrival < arrival + apart))
+
+
 def waiting(connection: Connection, limit: int) -> list[Entry]:
     """The oldest entries that wait to be processed."""
     query = select(JOURNAL).where(JOURNAL.c.state == "waiting").order_by(JOURNAL.c.id).limit(limit)
     return [_entry(row) for row in connection.execute(query)]
+
+
+def waiting_count(connection: Connection) -> int:
+    """How many entries wait to be processed."""
+    return connection.scalar(select(func.count()).select_from(JOURNAL).where(JOURNAL.c.state == "waiting")) or 0
 
 
 def done(connection: Connection, feed: str, after: int, limit: int) -> list[Entry]:

@@ -6,7 +6,7 @@ knows when it was made last (`contribution.seen`), so no list of a file's rows i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, insert, or_, select, update
 
@@ -42,8 +42,3 @@ def left_out(connection: Connection, feed: str, since: Mapping[str, int], arriva
         over = [contribution_of(row) for row in rows if since.get(row.source, arrival) <= row.seen]
         if over:
             yield over
-
-
-def sources_of(feed: str, scopes: Collection[str]) -> list[str]:
-    """The sources that a snapshot file speaks for: the feed, or in it each organization that has a row."""
-    return [f"{feed}/{scope}" for scope in sorted(scopes)] if scopes else [feed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -13,6 +14,7 @@ from flask import Blueprint, Response, request
 from adapter.errors import Rejected
 from adapter.intake.framing import HEAD, MAX_FRAME
 from adapter.intake.mllp import refusal
+from adapter.intake.row_errors import RowErrors
 from adapter.parse.batch import split_messages
 from adapter.parse.charset import sniff
 from adapter.web.errors import issue_of, retry_after, told
@@ -80,23 +82,41 @@ def _er7(body: bytes, status: int) -> Response:
 
 @BLUEPRINT.post("/feeds/<feed>")
 def feeds(feed: str) -> Response:
-    """A CSV of a feed: how many rows were taken, and each error with its place. 422 where no row was."""
+    """A CSV of a feed: how many rows were taken, and each error with its place. 422 where no row was.
+
+    `?name=` is the file's name, `?as_of=` the day or time that a snapshot file is of. `Accept: text/csv` asks for the refused
+    rows themselves, as the error file of `careloop load` has them.
+    """
     _check_media(_CSV, "send text/csv")
     name = request.args.get("name", f"{feed}.csv")[:200]
-    with TemporaryFile() as file:  # a CSV is read twice, first for its hash
+    as_of = _as_of(request.args.get("as_of", ""))
+    with TemporaryFile() as file, TemporaryFile() as errors:  # a CSV is read twice, first for its hash
         copyfileobj(cast("BinaryIO", request.stream), file)
         file.seek(0)
-        report = services().gateway.load(feed, file, name)
-    services().wake()
-    refused = report.refused and not report.accepted
-    return Response(orjson.dumps(_told(feed, report)), 422 if refused else 200, content_type="application/json")
+        wanted = request.accept_mimetypes.best_match(("application/json", "text/csv"), "application/json")
+        rows = RowErrors(cast("BinaryIO", errors)) if wanted == "text/csv" else None
+        report = services().gateway.load(feed, file, name, as_of=as_of, errors=rows)
+        services().wake()
+        status = 422 if report.refused and not report.accepted else 200
+        if rows is None:
+            return Response(orjson.dumps(_told(feed, report)), status, content_type="application/json")
+        errors.seek(0)
+        return Response(errors.read(), status, content_type="text/csv; charset=utf-8")
+
+
+def _as_of(text: str) -> datetime | None:
+    """Raises Rejected (bad-request) for what is no date."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise Rejected("bad-request", "as_of", "it is a day or time, as 2026-03-01") from None
 
 
 def _told(feed: str, report: LoadReport) -> Json:
     errors = [{"row": row.number, **told(issue)} for row in report.refused[:_ERRORS_TOLD] for issue in row.issues]
-    return {"feed": feed, "rows": report.rows, "accepted": report.accepted, "refused": len(report.refused),
+    return {"feed": feed, "rows": report.rows, "accepted": report.accepted, "refused": report.refused_count,
             "repeated": report.repeated, "issues": [told(issue) for issue in report.issues], "errors": errors,
-            "rows_left_off": max(0, len(report.refused) - _ERRORS_TOLD)}
+            "rows_left_off": max(0, report.refused_count - _ERRORS_TOLD)}
 
 
 def _check_media(taken: Sequence[str], next_step: str) -> None:
