@@ -1,0 +1,119 @@
+"""Rows of a CSV feed (`contacts`): from file to validated resources in memory, and into the embedded store; on one core.
+
+The file is made up and streamed; its rows are those of a network: ten contacts a member, forty organizations, two hundred
+practitioners. Beside both figures, in the same run, the bare loop: the same file read by Python's csv module alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from adapter.gateway import Gateway
+from adapter.mapping.rows import map_row
+from adapter.model import Contribution
+from adapter.parse.rows import Row, open_csv
+from adapter.pipeline import Feeds, compose_all, contract_and_options, microseconds, open_feeds, tune_memory
+from adapter.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+KEY = "00" * 32
+HEADER = ("contact_id,member_id,organization_id,organization_name,npi,first_name,last_name,contact_type,started_at,ended_at,"
+          "outcome,setting,present_orgs,referral_id,warm_handoff,updated_at\n")
+AT_ONCE = 1000
+
+
+def write_file(path: Path, rows: int) -> None:
+    """A contacts file of so many rows."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(HEADER)
+        for n in range(rows):
+            day = f"2026-03-{n % 28 + 1:02d}T{n % 10 + 8:02d}"
+            file.write(f"CT-{n:07d},M{n // 10:06d},ORG-{n % 40},Made Up {n % 40},{2000001018 + n % 200},First{n % 200},"
+                       f"Last{n % 200},{('face-to-face', 'telephone', 'video')[n % 3]},{day}:10:00-05:00,{day}:45:00-05:00,"
+                       f"{'no-answer' if n % 4 == 3 else 'reached'},{'' if n % 3 else 'hospital'},,,{'N' if n % 5 else 'Y'},"
+                       f"{day}:50:00-05:00\n")
+
+
+def bare(path: Path) -> int:
+    """The floor: the csv module alone."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
+def in_memory(path: Path, feeds: Feeds) -> int:
+    """Parse, map, compose and check, a thousand rows at a time; resources made."""
+    compiled = feeds.named("contacts")
+    arrival = microseconds(datetime(2026, 4, 1, tzinfo=UTC))
+    made = 0
+    with path.open("rb") as stream:
+        file = open_csv(stream, *contract_and_options(compiled.feed))
+        names = file.binding.header.names
+        for rows in _thousands(file.rows()):
+            said: list[Contribution] = []
+            for row in rows:
+                said.extend(map_row(row.cells, row.number, f"contacts|bench|{row.number}", compiled, arrival, None,
+                                    names).contributions)
+            made += len(compose_all(said, (), feeds, KEY.encode(), lambda _: set(), lean=True))
+    return made
+
+
+def _thousands(rows: Iterator[object]) -> Iterator[Sequence[Row]]:
+    good = (row for row in rows if isinstance(row, Row))
+    while chunk := list(islice(good, AT_ONCE)):
+        yield chunk
+
+
+def stored(path: Path, folder: Path) -> int:
+    """Into the embedded store, as `careloop load` does it; entries processed."""
+    gateway = Gateway(Settings(data_dir=folder, key=KEY))  # pyright: ignore[reportCallIssue] - pydantic-settings fills the fields
+    with path.open("rb") as stream:
+        rows = gateway.load("contacts", stream, path.name).rows
+    while gateway.work(500):
+        pass
+    gateway.close()
+    return rows
+
+
+def _timed(name: str, rows: int, run: Callable[[], int], floor: float = 0) -> float:
+    begun, wall = time.process_time(), time.monotonic()
+    run()
+    seconds = time.process_time() - begun
+    beside = f", {seconds / floor:.0f} bare loops" if floor else ""
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{name:<42} {rows / seconds:8.0f} rows/s of CPU, {rows / (time.monotonic() - wall):8.0f} of the clock, "
+          f"{memory} MB{beside}", flush=True)
+    return seconds
+
+
+def main() -> None:
+    """Print the rates."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--only", choices=("memory", "store"), help="measure one of the two")
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "contacts.csv"
+        write_file(path, options.rows)
+        print(f"{options.rows} rows of {path.stat().st_size / options.rows:.0f} bytes, one core, validation on")
+        feeds = open_feeds(ROOT / "mappings")
+        tune_memory()
+        floor = _timed("bare csv loop", options.rows, lambda: bare(path))
+        if options.only != "store":
+            _timed("file to validated resources, in memory", options.rows, lambda: in_memory(path, feeds), floor)
+        if options.only != "memory":
+            _timed("into the embedded store", options.rows, lambda: stored(path, Path(folder) / "store"), floor)
+
+
+if __name__ == "__main__":
+    main()
