@@ -146,8 +146,11 @@ def take_out(connection: Connection, feed: str) -> None:
 
 def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: Collection[str] = ()) -> Iterator[Contribution]:
     """Every statement that holds about these (resource type, key), but not those that name one of the patients `besides`."""
-    for chunk in chunks(keys, _CHUNK):
-        query = select(T).where(tuple_(T.c.resource_type, T.c.key).in_(chunk))
+    by_type: dict[str, list[str]] = {}  # a type and its keys: pairs take the database, and its driver, three times as long
+    for resource_type, key in keys:
+        by_type.setdefault(resource_type, []).append(key)
+    for resource_type, chunk in ((t, chunk) for t, of_type in by_type.items() for chunk in chunks(of_type, _CHUNK)):
+        query = select(T).where(T.c.resource_type == resource_type, T.c.key.in_(chunk))
         query = query.where(T.c.patient.not_in(besides)) if 0 < len(besides) <= _CHUNK else query
         for row in _holding(connection, connection.execute(query).all()):
             if row.patient not in besides:
