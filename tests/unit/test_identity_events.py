@@ -293,6 +293,15 @@ def test_a_later_list_replaces_this_senders_list_and_an_absent_one_says_nothing(
     assert allergies(after(gateways, [first, second, *[adt("A31", 10, "1", PENICILLIN)] * 2])) == {"7980"}
 
 
+def test_a_list_says_nothing_of_what_was_told_one_by_one(gateways: Any) -> None:
+    """NK1 lists next of kin, not the guarantor (GT1); AL1 lists allergies, IAM adds one."""
+    kin, guarantor = "NK1|1|Tarnhill^Ann|SIS^Sister^HL70063", "GT1|1||Tarnhill^Carl||1 Elm^^Albany^NY^12207|||||||FTH"
+    first = adt("A01", 8, "1", kin, guarantor, "IAM|1|DA|LTX^Latex^L|MI||A|IAM7", PENICILLIN, visit="V1")
+    found = after(gateways, [first, adt("A08", 9, "1", "NK1|1|Tarnhill^Dora|MTH^Mother^HL70063", NUTS, visit="V1")])
+    assert {p["name"][0]["given"][0] for p in of_type(found, "RelatedPerson")} == {"Dora", "Carl"}
+    assert allergies(found) == {"NUT", "LTX"}
+
+
 def test_one_senders_list_says_nothing_of_what_another_listed(gateways: Any) -> None:
     other = adt("A28", 9, "1", LATEX).replace(b"|EXAMPLE|EAST|", b"|EXAMPLE|WEST|")
     assert allergies(after(gateways, [adt("A28", 8, "1", PENICILLIN), other])) == {"7980", "LTX"}
