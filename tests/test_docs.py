@@ -238,7 +238,9 @@ def test_each_decision_is_listed() -> None:
 def _options(name: str) -> set[str]:
     command = main.get_command(click.Context(main), name)
     assert command is not None, f"no command {name}"
-    return {option for param in command.params if isinstance(param, click.Option) for option in param.opts} | {"--help", "-h"}
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    params = [param for one in commands for param in one.params if isinstance(param, click.Option)]
+    return {option for param in params for option in param.opts} | {"--help", "-h"}
 
 
 @pytest.mark.parametrize("page", _named(PAGES))

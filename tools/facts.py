@@ -25,8 +25,8 @@ RESOURCES = [
     "DetectedIssue", "Device", "DiagnosticReport", "DocumentReference", "Encounter", "EpisodeOfCare", "Flag", "Goal",
     "Group", "GuidanceResponse", "HealthcareService", "Immunization", "Location", "Measure", "MeasureReport",
     "Medication", "MedicationRequest", "MedicationStatement", "MessageHeader", "Observation", "OperationOutcome",
-    "Organization", "OrganizationAffiliation", "Parameters", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance",
-    "Questionnaire", "QuestionnaireResponse", "RelatedPerson", "ServiceRequest", "Subscription", "Task", "ValueSet",
+    "Organization", "OrganizationAffiliation", "Parameters", "Patient", "Practitioner", "PractitionerRole", "Procedure",
+    "Provenance", "Questionnaire", "QuestionnaireResponse", "RelatedPerson", "ServiceRequest", "Subscription", "Task", "ValueSet",
 ]
 OWN_BASE = ("DomainResource", "Resource", "BackboneElement", "Element")
 NOT_LISTED = {  # value sets that are too large to list: their codes are checked by a form of adapter/validate/schema.py

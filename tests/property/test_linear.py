@@ -49,10 +49,12 @@ GROWING: dict[str, Callable[[int], bytes]] = {
     "observations": lambda n: HEAD + b"".join(b"OBX|%d|NM|%d^Weight||%d|kg|||||F\r" % (i, i, i) for i in range(n)),
     "next of kin": lambda n: HEAD + b"".join(b"NK1|%d|Doe^John%d|SPO\r" % (i, i) for i in range(n)),
     "allergies": lambda n: HEAD + b"".join(b"AL1|%d|DA|%d^Drug\r" % (i, i) for i in range(n)),
-    "adverse reactions": lambda n: HEAD + b"".join(b"IAM|%d|DA|%d^Drug|MO|Hives|A|%d^B\rIAR|1^Rash|MO\r" % (i, i, i) for i in range(n)),
+    "adverse reactions": lambda n: HEAD + b"".join(
+        b"IAM|%d|DA|%d^Drug|MO|Hives|A|%d^B\rIAR|1^Rash|MO\r" % (i, i, i) for i in range(n)),
     "diagnoses": lambda n: HEAD + b"".join(b"DG1|%d||%d^Ill^I10|||F\r" % (i, i) for i in range(n)),
     "insurances": lambda n: HEAD + b"".join(
-        b"IN1|%d|P%d|%d|Payer %d||||||||||||Doe^Jane|SEL\rIN2|%d|||||||||||||||||||||||||M%d\r" % (i, i, i, i, i, i) for i in range(n)),
+        b"IN1|%d|P%d|%d|Payer %d||||||||||||Doe^Jane|SEL\r"
+        b"IN2|%d|||||||||||||||||||||||||M%d\r" % (i, i, i, i, i, i) for i in range(n)),
     "guarantors": lambda n: HEAD + b"".join(b"GT1|%d|%d|Doe^John%d\r" % (i, i, i) for i in range(n)),
     "procedures": lambda n: HEAD + b"".join(b"PR1|%d||%d^Stitch||20260301\rROL|%d|AD|PP|%d^D\r" % (i, i, i, i) for i in range(n)),
     "consents": lambda n: HEAD + b"".join(b"CON|%d|1|||||||||A|||20260301|20260301\r" % i for i in range(n)),
