@@ -19,6 +19,10 @@ VERSIONS = ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "
 _BESIDE = ("PRT", "ARV", "NTE", "CON", "OBX", "IAR", "MRG", "NPU")
 """Segments that are kept though a version has no place for them in ADT: real senders write them there."""
 
+_CORRECTED = {("2.3.1", "OBX_4"): (0, 1), ("2.7", "OBX_4"): (0, 1), ("2.8", "OBX_4"): (0, -1)}
+"""Cardinalities where hl7apy, by version and field, is stricter than the standard. OBX-4 is C, conditional, in chapter 7 of each
+version: needed only where several OBX of one OBX-3 must be told apart. Required always, it would refuse legal messages."""
+
 
 def dictionary() -> dict[str, Any]:
     """Every version of VERSIONS as the file has it."""
@@ -32,7 +36,7 @@ def _version(version: str) -> dict[str, Any]:
     datatypes: dict[str, Any] = importlib.import_module(f"{package}.datatypes").DATATYPES
     structures = {name.removeprefix("ADT_"): _structure(messages[name][1]) for name in sorted(messages) if name[:4] == "ADT_"}
     named = {name.strip("()?*+") for text in structures.values() for name in text.split()} | set(_BESIDE)
-    fields = {name: _fields(segments[name][1]) for name in sorted(named & segments.keys()) if len(segments[name]) > 1}
+    fields = {name: _fields(version, segments[name][1]) for name in sorted(named & segments.keys()) if len(segments[name]) > 1}
     return {"structures": structures, "segments": fields, "datatypes": _datatypes(datatypes, fields)}
 
 
@@ -46,9 +50,10 @@ def _structure(children: Any) -> str:
                     for name, part, cardinality, kind in children)
 
 
-def _fields(children: Any) -> str:
+def _fields(version: str, children: Any) -> str:
     found: dict[int, str] = {}
-    for name, part, cardinality, _ in children:
+    for name, part, stated, _ in children:
+        cardinality = _CORRECTED.get((version, name), stated)
         found[int(name.rpartition("_")[2])] = "-" if cardinality == (0, 0) else part[2] + _suffix(cardinality)
     return " ".join(found.get(n, "-") for n in range(1, max(found) + 1))
 

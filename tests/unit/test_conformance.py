@@ -176,6 +176,14 @@ def test_each_version_has_its_own_structures(version: str, structure: str, stric
     assert refused(structure.encode(), strict) == set()
 
 
+@pytest.mark.parametrize("version", [one for one in versions() if one >= "2.3.1"])
+def test_an_observation_needs_no_sub_id(version: str, strict: Feeds) -> None:
+    """OBX-4 is conditional in every version: it is needed only where several OBX of one OBX-3 must be told apart."""
+    raw = er7(f"MSH|^~\\&|X|Y|||20260301||ADT^A01^ADT_A01|C|P|{version}", "EVN||20260301",
+              "PID|1||4711^^^Y^MR||Fernley^Ada", "PV1|1|I", "OBX|1|NM|8302-2^Height||170|cm|||||F")
+    assert refused(raw, strict) == set()
+
+
 @pytest.mark.parametrize("version", [*versions()])
 def test_every_event_has_a_structure_in_every_version(version: str) -> None:
     for n in {*range(1, 63)} - {19, *range(56, 60)}:
