@@ -53,7 +53,7 @@ def _structure(children: Any) -> str:
 def _fields(version: str, children: Any) -> str:
     found: dict[int, str] = {}
     for name, part, stated, _ in children:
-        cardinality = _CORRECTED.get((version, name), stated)
+        cardinality: tuple[int, int] = _CORRECTED.get((version, name)) or stated
         found[int(name.rpartition("_")[2])] = "-" if cardinality == (0, 0) else part[2] + _suffix(cardinality)
     return " ".join(found.get(n, "-") for n in range(1, max(found) + 1))
 
