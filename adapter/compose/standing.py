@@ -79,6 +79,9 @@ def _lessened(body: Json, places: set[tuple[str, int | None]]) -> Json:
 
 def _element(place: str, resource_type: str) -> tuple[str, int | None]:
     """The top-level element, and the member of it where it is a list, that an issue's FHIRPath lies in."""
-    first = place.removeprefix(resource_type).lstrip(".").split(".", 1)[0]
+    first, _, rest = place.removeprefix(resource_type).lstrip(".").partition(".")
     name, bracket, index = first.partition("[")
+    if rest.startswith("ofType("):
+        kind = rest[7:].partition(")")[0]
+        name += kind[0].upper() + kind[1:]
     return name, int(index.rstrip("]")) if bracket else None

@@ -276,6 +276,31 @@ def test_an_attempt_is_a_communication_that_was_not_done(outcome: str, reason: s
     assert (one["status"], one["statusReason"]["coding"][0]["code"]) == ("not-done", reason)
 
 
+# --- cells that contradict each other
+
+def test_a_problem_that_is_active_again_has_not_ended() -> None:
+    problem = {"condition_id": "P1", "member_id": "M1", "code": "I50.9", "code_system": "icd10cm", "abatement_date": "2026-01-01"}
+    over = {**problem, "clinical_status": "resolved", "updated_at": "2026-02-01"}
+    again = {**problem, "clinical_status": "active", "updated_at": "2026-03-01"}
+    assert made("conditions", "Condition", over)["abatementDateTime"] == "2026-01-01"
+    assert "abatementDateTime" not in made("conditions", "Condition", over, again)
+    assert ("bad-value", "row 2, abatement_date") in found(mapped("conditions", again))
+
+
+def test_a_medication_that_ends_before_it_begins_stands_without_period() -> None:
+    row = {"medication_id": "X1", "member_id": "M1", "kind": "reported", "status": "active", "medication": "lisinopril",
+           "start_date": "2026-01-02", "end_date": "2026-01-01"}
+    assert "effectivePeriod" not in made("medications", "MedicationStatement", row)
+    assert made("medications", "MedicationStatement", {**row, "end_date": "2026-01-03"})["effectivePeriod"]["end"] == "2026-01-03"
+
+
+def test_a_target_without_value_is_told_and_stands() -> None:
+    row = {"record": "target", "organization_id": "A", "active": "Y", "organization_name": "Maple", "measure": "G07"}
+    (target,) = made("organizations", "Goal", row)["target"]
+    assert target == {"measure": {"coding": [{"system": "urn:x-careloop:measure", "code": "G07"}]}}
+    assert found(mapped("organizations", row)) == [("required-missing", "row 2, target_value")]
+
+
 # --- any row of a contract
 
 def _cell(column: str, schema: Any) -> st.SearchStrategy[str]:
@@ -301,7 +326,7 @@ def _rows(feed: str) -> st.SearchStrategy[list[dict[str, str]]]:
 
 @pytest.mark.parametrize("feed", [
     "members", "care_team", "care_plans", "goals", "consents", "referrals", "contacts", "communications", "service_requests",
-    "assessments", "benefits", "conditions"])
+    "assessments", "benefits", "conditions", "organizations", "trainings", "surveys", "medications", "utilization"])
 @settings(deadline=None)
 @given(chosen=st.data())
 def test_no_row_that_fits_its_contract_breaks_the_mapping(feed: str, chosen: st.DataObject) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 import requests
 from flask import Flask
+from pydantic import ValidationError
 
 from adapter.errors import Unavailable
 from adapter.settings import Settings
@@ -117,11 +118,17 @@ def test_loopback(host: str, expected: bool) -> None:
 
 @pytest.mark.parametrize(("http", "mllp", "told"), [
     ("0.0.0.0:8000", "127.0.0.1:2575", "CARELOOP_HTTP"), ("127.0.0.1:8000", "192.0.2.7:2575", "CARELOOP_MLLP"),
-    ("127.0.0.1:web", "127.0.0.1:2575", "CARELOOP_HTTP"), ("127.0.0.1:8000", "127.0.0.1:70000", "CARELOOP_MLLP"),
 ])
 def test_other_addresses_are_refused(http: str, mllp: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         addresses(Settings(http=http, mllp=mllp))
+
+
+@pytest.mark.parametrize(("name", "value"), [("http", "127.0.0.1:web"), ("mllp", "127.0.0.1:70000"), ("http", "127.0.0.1")])
+def test_what_is_no_address_is_refused_as_a_setting(name: str, value: str) -> None:
+    with pytest.raises(ValidationError, match="not host:port") as refused:
+        Settings(**{name: value})
+    assert [error["loc"] for error in refused.value.errors()] == [(name,)]
 
 
 def test_the_banner_names_what_runs_only() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter.mapping.context import slug
 from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.whole_rows import doubt
 from adapter.model import Json
 
 AREA = "urn:x-careloop:health-service-area"
@@ -56,13 +57,15 @@ def staffing_characteristics(row: Any, ctx: Any) -> list[Json]:
                                   "target_unit": "detailQuantity.unit", "end_date": "dueDate"})
 def organization_target(row: Any, ctx: Any) -> Json:
     """What an organization is to reach in a measure, by when, as Goal.target; in per cent where the row names no unit."""
-    del ctx
-    unit, due = row.first("target_unit").plain() or "%", row.first("end_date").plain()
-    quantity: Json = {"value": number(row.first("target_value").plain()), "unit": unit}
-    if unit == "%":
-        quantity |= {"system": _UCUM, "code": unit}
-    measure = {"coding": [{"system": "urn:x-careloop:measure", "code": row.first("measure").plain()}]}
-    return {"measure": measure, "detailQuantity": quantity, **({"dueDate": due} if due else {})}
+    value, due = row.first("target_value").plain(), row.first("end_date").plain()
+    found: Json = {"measure": {"coding": [{"system": "urn:x-careloop:measure", "code": row.first("measure").plain()}]}}
+    if value:
+        unit = row.first("target_unit").plain() or "%"
+        ucum = {"system": _UCUM, "code": unit} if unit == "%" else {}
+        found["detailQuantity"] = {"value": number(value), "unit": unit, **ucum}
+    else:
+        doubt(ctx, "target_value", "required-missing", "a target without how much is to be reached")
+    return {**found, **({"dueDate": due} if due else {})}
 
 
 @function("whole_number")

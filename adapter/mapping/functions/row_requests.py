@@ -81,7 +81,7 @@ def appeal_status(row: Any, _ctx: Any, level: str) -> str:
     return "completed" if outcome or row.first(f"appeal{level}_decided_at").plain() else "in-progress"
 
 
-@function("appeal_owner", {})
+@function("appeal_owner", {"appeal1_body": "reference", "appeal2_body": "reference"})
 def appeal_owner(row: Any, ctx: Any, level: str) -> Json | None:
     """Who decides an appeal: the body that is named, else, of the first level, the payer."""
     body = row.first(f"appeal{level}_body").plain()

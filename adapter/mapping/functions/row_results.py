@@ -138,12 +138,13 @@ def condition_clinical_status(row: Any, _ctx: Any) -> Json | None:
 
 @function("condition_abatement", {"abatement_date": ""})
 def condition_abatement(row: Any, ctx: Any) -> str | None:
-    """The day on which a problem ended; left out of one that is still active or in error (R4 con-4)."""
+    """The day on which a problem ended; left out of, and taken back from, one that is still active or in error (R4 con-4)."""
     text = row.first("abatement_date").plain()
     if not text or row.first("verification_status").plain() == "entered-in-error":
         return None
     if row.first("clinical_status").plain() not in _OVER:
         doubt(ctx, "abatement_date", "bad-value", "clinical_status says that the problem is still active")
+        ctx.emit("Condition", ctx.refs["Condition"].partition("?")[2], {"abatementDateTime": None})
         return None
     if row.first("onset_date").plain() > text:
         doubt(ctx, "abatement_date", "bad-value", "before onset_date")
