@@ -145,7 +145,7 @@ def _patient_statements(key: str, person: Person, statements: list[Statement]) -
             kept.append(statement)
             continue
         statement.slots.pop("active", None)  # whether another record is in use says nothing of this one
-        if key == person.main and record in person.merged and record not in person.renamed:
+        if key == person.main and record in person.merged and not _only_renumbered(record, person):
             old = {f"identifier#~{record}~{slot.partition('#')[2]}":
                    replace(said, value=[{**i, "use": "old"} for i in said.value])
                    for slot, said in statement.slots.items() if slot.startswith("identifier#") and said.value}
@@ -153,6 +153,15 @@ def _patient_statements(key: str, person: Person, statements: list[Statement]) -
         elif key == person.main:
             kept.append(_renumbered(statement, record) if record in person.renamed else statement)
     return kept
+
+
+def _only_renumbered(record: str, person: Person) -> bool:
+    """Whether a record came to its survivor by changes of number alone, by no merge."""
+    while record in person.merged:
+        if record not in person.renamed:
+            return False
+        record = person.merged[record]
+    return True
 
 
 def _renumbered(statement: Statement, old: str) -> Statement:

@@ -5,12 +5,12 @@ Pure: a function of the statements and links alone. Source: COMPOSE, fold 4 and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import orjson
 
-from adapter.compose.homes import at_home
+from adapter.compose.homes import at_home, homes_of
 from adapter.identity.links import GROUPED, Link
 from adapter.model import Contribution
 
@@ -22,13 +22,24 @@ def settled(statements: Sequence[Contribution], links: Sequence[Link]) -> list[C
     if rows:
         statements = [kept for c in statements if (kept := _of_row(c, rows)) is not None]
     ends = [n for n in links if n.level == "delete" or (n.level == "list" and not alone)]
-    if ends:
-        by_source: dict[tuple[str, str], list[Link]] = {}
-        for n in ends:
-            by_source.setdefault((n.source, n.patient), []).append(n)
-        said = [c for c in statements if _holds(c, by_source.get((c.source, c.patient), ()))]
-        return at_home([_inactive(c, said, by_source.get((c.source, c.patient), ())) for c in said], links)
-    return at_home(statements, links)
+    homes = homes_of(statements, links)
+    if homes is not None:
+        statements, ends = [at_home(c, homes) for c in statements], [homes.of_list(n) for n in ends]
+    if not ends:
+        return list(statements)
+    person = homes.person if homes is not None else str
+    over = _ends(ends, person)
+    said = [c for c in statements if _holds(c, over, person)]
+    return [_inactive(c, said, ends) for c in said]
+
+
+def _ends(ends: Sequence[Link], person: Callable[[str], str]) -> dict[tuple[str, str], list[Link]]:
+    """(source, what it is about) -> what ends there: a patient's list, all of a person, or a visit."""
+    over: dict[tuple[str, str], list[Link]] = {}
+    for n in ends:
+        about = n.patient if n.level == "list" else f"Encounter?{n.old}" if n.old else f"person {person(n.patient)}"
+        over.setdefault((n.source, about), []).append(n)
+    return over
 
 
 def _rows(links: Sequence[Link]) -> dict[tuple[str, str, str], Link]:
@@ -53,11 +64,16 @@ def _of_row(c: Contribution, rows: dict[tuple[str, str, str], Link]) -> Contribu
     return c if len(body) == len(c.body) else replace(c, body=body)
 
 
-def _holds(c: Contribution, ends: Sequence[Link]) -> bool:
-    if not ends or c.scope == "reference":
+def _holds(c: Contribution, over: dict[tuple[str, str], list[Link]], person: Callable[[str], str]) -> bool:
+    if c.scope == "reference":
         return True
     order = tuple(c.order.of_snapshot())
-    return not any(order < tuple(n.order) and _ended(c, n) for n in ends)
+    visit = c.key if c.resource_type == "Encounter" else c.visit
+    for about in (c.patient, f"person {person(c.patient)}", f"Encounter?{visit}" if visit else ""):
+        for n in over.get((c.source, about), ()):
+            if order < tuple(n.order) and _ended(c, n):
+                return False
+    return True
 
 
 def _ended(c: Contribution, end: Link) -> bool:
@@ -72,12 +88,12 @@ def _ended(c: Contribution, end: Link) -> bool:
 
 
 def _inactive(c: Contribution, said: Sequence[Contribution], ends: Sequence[Link]) -> Contribution:
-    """A deleted person's last statement says that the record is no longer in use, unless the source goes on about it."""
+    """A deleted person's last statement says that the record is no longer in use, unless anybody goes on about it."""
     if c.resource_type != "Patient" or c.kind != "snapshot":
         return c
     for n in ends:
         if n.level == "delete" and not n.old and n.message == c.message and not any(
-                o.resource_type == "Patient" and o.key == c.key and o.source == c.source
-                and tuple(o.order.of_snapshot()) > tuple(n.order) for o in said):
+                o.resource_type == "Patient" and o.key == c.key and (
+                    o.source != c.source or tuple(o.order.of_snapshot()) > tuple(n.order)) for o in said):
             return replace(c, body={**c.body, "active": False})
     return c

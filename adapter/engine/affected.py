@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from adapter.compose.compose import Network, Target, target_id, target_of
+from adapter.compose.homes import LEVELS
 from adapter.compose.review import reviews
 from adapter.compose.settled import settled
-from adapter.identity.links import Link
+from adapter.identity.links import CHANGES, Link
 from adapter.identity.persons import Person, linked, resolve
 from adapter.model import Contribution
 from adapter.pipeline import MEMBER_SYSTEM, Feeds
@@ -32,10 +33,10 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     """Read what composing needs. fresh: contributions not seen before; touched: all of the batch; more: (type, key) to
     compose beside them. A person is composed anew as a whole where links or records have changed."""
     touched = [*touched, *stored.of_rows(connection, {c.other for c in fresh if c.body.get("level") == "row"})]
-    persons, known = _persons(connection, {c.patient for c in touched if c.patient})
-    anew = _anew(fresh, touched, persons, known)
+    persons, known = _persons(connection, {c.patient for c in touched if c.patient}, _numbers(touched))
+    anew = _anew(fresh, persons, known)
     links = _standing(known)
-    said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh)])
+    said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh), *_aliases(links)])
     others = {c.patient for c in said if c.patient} - persons.keys()
     if others:
         theirs, more_links = _persons(connection, others)
@@ -57,8 +58,19 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     return Affected(network=network, by_target=by_target, vanished=list(dict.fromkeys(vanished)))
 
 
-def _persons(connection: Connection, patients: set[str]) -> tuple[dict[str, Person], list[Link]]:
-    links = stored.links_around(connection, patients)
+def _numbers(touched: Sequence[Contribution]) -> set[str]:
+    """Numbers of visits and accounts that statements are about: links may be known of them under another patient."""
+    return {c.key if c.resource_type in LEVELS.values() else c.visit for c in touched} - {""}
+
+
+def _aliases(links: Sequence[Link]) -> set[tuple[str, str]]:
+    """(type, key) of every number that these visits and accounts ever went by: others may have stated something of them."""
+    return {(LEVELS[n.level], key) for n in links if n.level in LEVELS for key in (n.old, n.new)}
+
+
+def _persons(connection: Connection, patients: set[str],
+             numbers: Collection[str] = ()) -> tuple[dict[str, Person], list[Link]]:
+    links = stored.links_around(connection, patients.union(numbers))
     everyone = patients.union(*((n.patient, n.other) for n in links)) if links else patients
     return resolve(everyone, _standing(links), stored.records(connection, everyone), (MEMBER_SYSTEM,)), links
 
@@ -67,18 +79,17 @@ def _standing(links: Sequence[Link]) -> list[Link]:
     return [n for n in links if not n.over]
 
 
-def _anew(fresh: Sequence[Contribution], touched: Sequence[Contribution], persons: Mapping[str, Person],
-          links: Sequence[Link]) -> list[Person]:
+def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person], links: Sequence[Link]) -> list[Person]:
     """Persons whose links, or whose records among several, have changed: a new link may also part those it does not name.
 
-    Where visits or accounts were moved or renumbered, or something was deleted, one statement may be about another's
-    resource: such persons are always composed as a whole.
+    Where visits, accounts or patients were moved or renumbered, or something was deleted, one statement may be about
+    another's resource: such persons are always composed as a whole.
     """
     if not links:
         return []
     stirred = {c.patient for c in fresh if c.resource_type == "Patient" or _stirs(c)}
-    entangled = {p for n in links if n.level in _WHOLE for p in (n.patient, n.other) if p}
-    stirred |= {c.patient for c in touched} & entangled
+    entangled = {p for n in links if n.level in _WHOLE or n.kind in CHANGES for p in (n.patient, n.other) if p}
+    stirred |= entangled
     changed = linked(stirred, [n for n in links if n.level not in _LISTS]) | (stirred & entangled)
     return list({persons[n].main: persons[n] for n in sorted(changed)}.values())
 

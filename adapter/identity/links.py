@@ -73,6 +73,12 @@ class Tie:
     kind: Literal["link", "unlink", "withdraw"] = "link"
     body: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
+    def found_by(self) -> list[str]:
+        """The numbers that it is found by, beside those of patients: of an account or visit the old and the new one."""
+        if self.body.get("level") in ("account", "visit"):
+            return sorted({self.body["old"], self.body["new"]})
+        return [self.patient]
+
 
 def survivors(steps: Iterable[tuple[str, str, Any]]) -> tuple[dict[str, str], frozenset[str]]:
     """(loser, survivor, order) of each step -> loser to survivor by the latest, and those whose steps ran in a circle."""

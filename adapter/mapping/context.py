@@ -46,7 +46,10 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class Builder:
-    """One resource under way: what the message says of it as snapshot, and as effect of its event."""
+    """One resource under way: what the message says of it as snapshot, and as effect of its event.
+
+    origins: what segments made that was joined into it, ((first, second), third).
+    """
 
     resource_type: str
     key: str
@@ -55,6 +58,7 @@ class Builder:
     visit: str = ""
     snapshot: Json = field(default_factory=dict[str, Any])
     effect: Json = field(default_factory=dict[str, Any])
+    origins: tuple[Any, ...] = ()
 
     @property
     def at(self) -> tuple[str, str, str]:
@@ -108,7 +112,7 @@ class MapContext:
         self.lists: dict[tuple[str, str, str], set[str]] = {}
         self.withdrawn: list[tuple[str, str]] = []
         self.refs: dict[str, str] = {}
-        self.latest: dict[str, tuple[Any, Builder]] = {}
+        self.latest: dict[str, Builder] = {}
         self.own = False
         self.looked_back: set[str] = set()
         self.segment: Source | None = None
@@ -130,8 +134,7 @@ class MapContext:
     def look_back(self, resource_type: str) -> Builder | None:
         """The latest resource of that type that an earlier segment of the group made."""
         self.looked_back.add(resource_type)
-        found = self.latest.get(resource_type)
-        return found[1] if found else None
+        return self.latest.get(resource_type)
 
     def place(self) -> str:
         """The place that is being mapped, as an HL7 path or `row N, column`."""

@@ -109,10 +109,10 @@ def finished(ctx: MapContext, mapping: str) -> list[Contribution]:
                               kind="snapshot", event=ctx.event, order=ctx.order, body=body, message=ctx.message,
                               mapping=mapping)
                  for (resource_type, key), body in ctx.shared.items())
-    found.extend(Contribution(source=ctx.source, resource_type="Link", key=tie.patient, scope="own", patient=tie.patient,
+    found.extend(Contribution(source=ctx.source, resource_type="Link", key=key, scope="own", patient=tie.patient,
                               kind=tie.kind, event=tie.event, order=ctx.order, other=tie.other, body=dict(tie.body),
                               message=ctx.message, mapping=mapping)
-                 for tie in dict.fromkeys(ctx.links))
+                 for tie in dict.fromkeys(ctx.links) for key in tie.found_by())
     found.extend(Contribution(source=ctx.source, resource_type="Link", key=patient, scope="own", patient=patient,
                               kind="withdraw", event=ctx.event, order=ctx.order, message=ctx.message, mapping=mapping,
                               body={"level": "list", "new": resource_type, "old": beginning, "members": sorted(members)})

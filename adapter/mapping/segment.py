@@ -62,7 +62,7 @@ def map_segment(maps: tuple[Map, ...], segment: Segment, ctx: MapContext) -> Non
 
 def _before(types: Iterable[str], ctx: MapContext) -> tuple[Any, ...]:
     """What segments before made of these types, told apart by the objects that are kept of them."""
-    return tuple(ctx.latest.get(t, (None,))[0] for t in types)
+    return tuple(builder.origins if (builder := ctx.latest.get(t)) else None for t in types)
 
 
 def gathered(maps: tuple[Map, ...], segment: Segment, ctx: MapContext, trace: Trace | None = None) -> Made:
@@ -86,10 +86,11 @@ def join(made: Made, ctx: MapContext) -> None:
         if standing is not None:
             standing.snapshot = _added(standing.snapshot, b.snapshot)
             standing.effect = _added(standing.effect, b.effect)
+            standing.origins = (standing.origins, made)
             continue
         stated = ctx.shared.pop((b.resource_type, b.key), None) if b.scope == "reference" else None
         snapshot = _added(stated, b.snapshot) if stated else b.snapshot
-        builders[at] = Builder(b.resource_type, b.key, b.scope, b.patient, b.visit, snapshot, b.effect)
+        builders[at] = Builder(b.resource_type, b.key, b.scope, b.patient, b.visit, snapshot, b.effect, (made,))
     for (resource_type, key), body in made.shared.items():
         ctx.state(resource_type, key, body)
     ctx.issues += made.issues
@@ -99,7 +100,7 @@ def join(made: Made, ctx: MapContext) -> None:
         ctx.lists[at] = ctx.lists.get(at, set()) | members
     for resource_type, at in made.first.items():
         if at in builders:
-            ctx.latest[resource_type] = (made, builders[at])
+            ctx.latest[resource_type] = builders[at]
 
 
 class _Grown(list[Any]):

@@ -105,7 +105,9 @@ def _merge_patient(ctx: MapContext, pid: Segment, mrg: Segment, event: Event) ->
         ctx.issues.append(Issue(code="required-missing", place="MRG-1"))
     elif before != now:
         ctx.merged = before
-        ctx.links.append(Tie(now, before, event.code))
+        system = before.rpartition("|")[0]
+        also = [key for key in (identifier_key(r, ctx) for r in mrg.reps(1)) if key.rpartition("|")[0] == system]
+        ctx.links.extend(Tie(now, key, event.code) for key in dict.fromkeys((before, *also)) if key != now)
 
 
 def _move_patient(ctx: MapContext, pid: Segment, mrg: Segment, event: Event) -> None:

@@ -172,21 +172,23 @@ def by_person_keys(connection: Connection, keys: Collection[tuple[str, str, str]
             yield contribution_of(row)
 
 
-def links_around(connection: Connection, patients: Collection[str]) -> list[Link]:
-    """Every link in the connected parts that hold these identifiers; what a snapshot file ended is marked as over."""
+def links_around(connection: Connection, numbers: Collection[str]) -> list[Link]:
+    """Every link in the connected parts that hold these numbers of patients, visits and accounts; what a snapshot file
+    ended is marked as over."""
     seen: set[str] = set()
     found: dict[int, Link] = {}
-    frontier = set(patients)
+    frontier = set(numbers)
     while frontier:
         seen |= frontier
         reached: set[str] = set()
         for chunk in chunks(sorted(frontier), _CHUNK):
-            query = select(T).where(T.c.resource_type == "Link", or_(T.c.patient.in_(chunk), T.c.other.in_(chunk)))
+            query = select(T).where(T.c.resource_type == "Link", or_(
+                T.c.patient.in_(chunk), T.c.other.in_(chunk), T.c.key.in_(chunk)))
             rows = connection.execute(query).all()
             ends = ends_of(connection, {row.source for row in rows})
             for row in rows:
                 found[row.id] = link_of(contribution_of(row), over=row.seen < ends.get(row.source, 0))
-                reached |= {row.patient, row.other}
+                reached |= {row.patient, row.other, row.key}
         frontier = reached - seen - {""}
     return list(found.values())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 
+from adapter import gateway as gateway_module
 from adapter.cli import main
 from adapter.compose.references import targets
 from adapter.gateway import Gateway
+from adapter.pipeline import forget, open_feeds
 from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.schema import JOURNAL, RESOURCE
@@ -36,8 +39,13 @@ def adt(trigger: str, at: int, number: str, *segments: str, account: str = "", v
                       f"EVN|{trigger}|{time}", pid, *segments, *pv1, ""]).encode()
 
 
+feeds = cache(open_feeds)
+
+
 @pytest.fixture(name="gateways")
-def _gateways(tmp_path: Path) -> Iterator[Any]:
+def _gateways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Opens a gateway on a new folder; the feeds, which every one of them reads alike, are compiled once."""
+    monkeypatch.setattr(gateway_module, "open_feeds", feeds)
     opened: list[Gateway] = []
 
     def open_one() -> Gateway:
@@ -381,3 +389,147 @@ def test_the_task_is_gone_when_somebody_has_looked(gateways: Any) -> None:
     pair = [patient_of(standing(gateway), n)[0] for n in ("1", "2")]
     assert careloop(gateway, "identity", "link", *pair, "--reason", "one person, two cards").exit_code == 0
     assert of_type(standing(gateway), "Task") == []
+
+
+# --- several such events in one history, every order and batch the same
+
+
+DIAGNOSIS = "DG1|1||I10^Hypertension^I10||20260301|A"
+PNEUMONIA = "DG1|1||J18.9^Pneumonia^I10||20260301|A"
+
+
+def then(message: bytes, *segments: str) -> bytes:
+    """A message with more segments behind its PV1."""
+    return message.rstrip(b"\r") + b"\r" + b"".join(f"{s}\r".encode() for s in segments)
+
+
+def visits(at: str, before: str, patient: str) -> str:
+    return f"MRG|{patient}^^^EAST^MR||||{before}^^^EAST^VN"
+
+
+BASE = then(adt("A01", 8, "1", visit="V1"), DIAGNOSIS)
+MOVED = adt("A45", 10, "3", visits("", "V1", "1"), visit="V1")
+RENUMBERED = adt("A50", 9, "1", visits("", "V1", "1"), visit="V2")
+
+
+def same_everywhere(gateways: Any, messages: Sequence[bytes]) -> dict[str, Any]:
+    """What stands, sent forward and backward, one at a time and all at once, with the gateway opened anew in between."""
+    results: list[dict[str, Any]] = []
+    for order in (messages, messages[::-1]):
+        for limit in (1, 50):
+            gateway = gateways()
+            for n, message in enumerate(order):
+                gateway.accept([(message, "test")])
+                if limit == 1 or n % limit == limit - 1:
+                    gateway.work(limit)
+            while gateway.work(limit):
+                pass
+            assert dangling(gateway) == set()
+            results.append(standing(gateway))
+    assert all(r == results[0] for r in results)
+    return results[0]
+
+
+def subjects(found: dict[str, Any], resource_type: str) -> set[str]:
+    return {r["subject"]["reference"] for r in of_type(found, resource_type)}
+
+
+def test_a_visit_that_was_renumbered_keeps_what_stood_after_a_merge(gateways: Any) -> None:
+    merge = adt("A40", 10, "3", "MRG|1^^^EAST^MR")
+    found = same_everywhere(gateways, [BASE, RENUMBERED, merge, adt("A08", 11, "3", visit="V2"), adt("A03", 13, "3", visit="V2")])
+    [visit] = of_type(found, "Encounter")
+    assert visit["period"]["start"].startswith("2026-03-01T08")
+    assert visit["period"]["end"].startswith("2026-03-01T13")
+
+
+def test_a_message_under_the_old_number_and_another_patient_takes_nothing_away(gateways: Any) -> None:
+    discharge = adt("A03", 11, "1", visit="V2")
+    found = same_everywhere(gateways, [BASE, RENUMBERED, discharge, adt("A08", 12, "3", visit="V1")])
+    [visit] = of_type(found, "Encounter")
+    assert visit["status"] == "finished"
+    assert {"V1", "V2"} <= numbers(visit)
+
+
+@pytest.mark.parametrize(("history", "number"), [
+    ([RENUMBERED, adt("A45", 12, "3", visits("", "V2", "1"), visit="V2")], "3"),
+    ([MOVED, adt("A45", 12, "2", visits("", "V1", "3"), visit="V1")], "2"),
+    ([MOVED, adt("A45", 12, "1", visits("", "V1", "3"), visit="V1")], "1"),
+    ([adt("A40", 10, "2", "MRG|1^^^EAST^MR"), adt("A45", 12, "3", visits("", "V1", "2"), visit="V1")], "3")])
+def test_a_visit_goes_with_its_diagnoses_through_every_move(gateways: Any, history: list[bytes], number: str) -> None:
+    found = same_everywhere(gateways, [adt("A28", 7, number), BASE, *history])
+    assert subjects(found, "Encounter") == subjects(found, "Condition") == {patient_of(found, number)[0]}
+
+
+def test_an_account_that_was_renumbered_moves_with_its_visits(gateways: Any) -> None:
+    history = [adt("A01", 8, "1", visit="V1", account="K1"), adt("A41", 10, "1", "MRG|1^^^EAST^MR||K1^^^EAST^AN", account="K2"),
+               adt("A44", 12, "3", "MRG|1^^^EAST^MR||K2^^^EAST^AN", account="K2")]
+    found = same_everywhere(gateways, history)
+    [account] = of_type(found, "Account")
+    assert subjects(found, "Encounter") == {account["subject"][0]["reference"]} == {patient_of(found, "3")[0]}
+
+
+def test_a_visit_that_had_left_the_account_stays(gateways: Any) -> None:
+    left = adt("A08", 9, "1", visit="V1", account="K2")
+    moved = adt("A44", 12, "3", "MRG|1^^^EAST^MR||K1^^^EAST^AN", account="K1")
+    found = same_everywhere(gateways, [then(adt("A01", 8, "1", visit="V1", account="K1"), DIAGNOSIS), left, moved])
+    assert subjects(found, "Encounter") == subjects(found, "Condition") == {patient_of(found, "1")[0]}
+
+
+def test_lists_and_deletions_reach_what_was_said_under_an_old_number(gateways: Any) -> None:
+    told, change = adt("A28", 8, "1", PENICILLIN), adt("A47", 10, "2", "MRG|1^^^EAST^MR")
+    assert allergies(same_everywhere(gateways, [told, change, adt("A31", 11, "2", NUTS)])) == {"NUT"}
+    assert allergies(same_everywhere(gateways, [told, change, adt("A29", 13, "2")])) == set()
+    merge = adt("A40", 10, "2", "MRG|1^^^EAST^MR")
+    assert allergies(same_everywhere(gateways, [told, adt("A28", 8, "2", NUTS), merge, adt("A29", 13, "2")])) == set()
+
+
+@pytest.mark.parametrize("history", [[RENUMBERED], [MOVED]])
+def test_what_a_visit_lists_and_its_deletion_follow_its_number_and_patient(gateways: Any, history: list[bytes]) -> None:
+    number, visit = ("1", "V2") if history == [RENUMBERED] else ("3", "V1")
+    found = same_everywhere(gateways, [BASE, *history, then(adt("A08", 11, number, visit=visit), PNEUMONIA)])
+    assert [c["code"]["coding"][0]["code"] for c in of_type(found, "Condition")] == ["J18.9"]
+    assert of_type(same_everywhere(gateways, [BASE, *history, adt("A23", 12, number, visit=visit)]), "Condition") == []
+
+
+def test_a_deletion_by_one_source_leaves_active_what_another_states(gateways: Any) -> None:
+    def known(message: bytes) -> bytes:
+        return message.replace(b"^^^EAST^MR", b"^^^EAST&1.2.840.99&ISO^MR")
+
+    west = known(adt("A31", 13, "1", NUTS)).replace(b"|EXAMPLE|EAST|", b"|EXAMPLE|WEST|")
+    found = same_everywhere(gateways, [known(adt("A28", 8, "1", PENICILLIN)), known(adt("A29", 12, "1")), west])
+    assert all("active" not in p for p in of_type(found, "Patient"))
+    assert allergies(found) == {"NUT"}
+
+
+def test_a_record_that_was_renumbered_and_then_merged_gives_its_numbers_only(gateways: Any) -> None:
+    found = same_everywhere(gateways, [
+        adt("A28", 8, "1", "PD1||||1234567893^Okonjo^Mary^^^^^^NPI"), adt("A47", 10, "2", "MRG|1^^^EAST^MR"),
+        adt("A28", 10, "3"), adt("A40", 11, "3", "MRG|2^^^EAST^MR")])
+    _, kept = patient_of(found, "3")
+    assert [n["family"] for n in kept["name"]] == ["Quorley"]
+    assert {"1", "2", "3"} <= numbers(kept)
+
+
+def test_every_number_of_mrg_1_is_merged(gateways: Any) -> None:
+    found = after(gateways, [adt("A28", 8, "1"), adt("A28", 8, "2"), adt("A28", 8, "3"),
+                             adt("A40", 10, "2", "MRG|1^^^EAST^MR~3^^^EAST^MR")])
+    assert sorted(p.get("active", True) for p in of_type(found, "Patient")) == [False, False, True]
+
+
+def test_what_a_segment_made_is_kept_by_all_that_was_said_before_it(gateways: Any) -> None:
+    def told(at: int, first: str) -> bytes:
+        return adt("A28", at, "1", first, "IN1|2|PA|C1|Acme", "IN2|1||123-45-6789")
+
+    other = told(8, "IN1|1|PA|C1|Acme||||||||||||Other^Joe|SPO^Spouse^HL70063|19600101")
+    own = told(9, "IN1|1|PA|C1|Acme||||||||||||Tarnhill^Bess|SEL^Self^HL70063|19610514")
+    results: list[dict[str, Any]] = []
+    for anew in (False, True):
+        gateway = gateways()
+        gateway.accept([(other, "test")])
+        gateway.work()
+        if anew:
+            forget(gateway.feeds)
+        gateway.accept([(own, "test")])
+        gateway.work()
+        results.append(standing(gateway))
+    assert results[0] == results[1]
