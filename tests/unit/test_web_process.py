@@ -127,7 +127,7 @@ def test_other_addresses_are_refused(http: str, mllp: str, told: str) -> None:
 @pytest.mark.parametrize(("name", "value"), [("http", "127.0.0.1:web"), ("mllp", "127.0.0.1:70000"), ("http", "127.0.0.1")])
 def test_what_is_no_address_is_refused_as_a_setting(name: str, value: str) -> None:
     with pytest.raises(ValidationError, match="not host:port") as refused:
-        Settings(**{name: value})
+        Settings.model_validate({name: value})
     assert [error["loc"] for error in refused.value.errors()] == [(name,)]
 
 
