@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from adapter.conformance.check import Conformance, place_of
 from adapter.conformance.dictionary import PROFILES
 from adapter.conformance.profile import Profile, profile_names, profile_of
 from adapter.errors import Defect
+from adapter.mapping.uris import is_oid
 from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
 from adapter.model import OrderBy
 
@@ -77,12 +80,12 @@ def load_feed(folder: Path) -> Feed:
     taken = without_lines(merged)
     try:
         zone = ZoneInfo(taken.pop("time_zone", "UTC"))
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of the data base (US, Pacific)
         raise Defect("mapping-failed", place, "time_zone is not a name of the IANA data base") from error
     return Feed(
         name=folder.name, folders=tuple(f for f, _ in chain), zone=zone,
         sender=taken.pop("sender", {}), format=taken.pop("format", "hl7v2"), order=taken.pop("order", "event"),
-        charset=taken.pop("charset", "utf-8"), authorities=taken.pop("authorities", {}),
+        charset=taken.pop("charset", "utf-8"), authorities=_authorities(taken.pop("authorities", {}), place),
         primary=tuple(taken.pop("primary", ())), strong=frozenset(taken.pop("strong", ())),
         visit=tuple(_listed(taken.pop("visit_number", ()))), codes=taken.pop("codes", {}),
         precedence=int(taken.pop("precedence", 100)), test=bool(taken.pop("test", False)),
@@ -113,6 +116,18 @@ def _profile(name: str, place: str) -> Profile:
         return profile_of(name, without_lines(load_yaml(path)))
     except ValueError as error:
         raise Defect("mapping-failed", f"hl7v2/{path.name}:1", str(error)) from error
+
+
+def _authorities(written: Mapping[str, str], place: str) -> dict[str, str]:
+    """Assigning authority -> system; a bare OID is one of `urn:oid:`. Raises Defect where a system is no absolute URI."""
+    found = {name: f"urn:oid:{system}" if is_oid(str(system)) else str(system) for name, system in written.items()}
+    for name, system in found.items():
+        if not _ABSOLUTE.match(system):
+            raise Defect("mapping-failed", place, f"authorities: the system of `{name}` is no absolute URI (urn:oid:...)")
+    return found
+
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 
 
 def _listed(value: Any) -> list[str]:

@@ -268,6 +268,9 @@ def test_a29_ends_what_this_source_said_of_a_person_and_nothing_shared(gateways:
     assert visit["subject"]["reference"] == patient_of(found, "3")[0]
     assert of_type(found, "Practitioner")
     assert of_type(found, "Location")
+    [visit] = of_type(after(gateways, [adt("A01", 8, "1", visit="V1"), adt("A29", 12, "1", visit="V1")]), "Encounter")
+    assert visit["status"] == "entered-in-error"
+    assert all("status" not in at for at in visit["location"]), "nobody lies there"
     again = after(gateways, [*before, adt("A29", 12, "1"), adt("A28", 13, "1")])
     assert "active" not in patient_of(again, "1")[1]
 

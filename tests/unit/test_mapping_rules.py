@@ -113,9 +113,10 @@ def test_a_feed_extends_another_and_says_only_what_is_special(tmp_path: Path) ->
     base.mkdir()
     (base / "feed.yaml").write_text("abstract: true\ntime_zone: UTC\nauthorities: {A: 'urn:a'}\nprimary: [MR]\n")
     (base / "pv1.map.yaml").write_text(PV1)
-    mine = feed(tmp_path, feed="extends: base\nauthorities: {B: 'urn:b'}\ntime_zone: America/Chicago\n")
+    mine = feed(tmp_path, feed="extends: base\nauthorities: {B: 2.16.840.1.113883.3.9999}\ntime_zone: America/Chicago\n")
     loaded = load_feed(mine)
-    assert (loaded.authorities, str(loaded.zone), loaded.primary) == ({"A": "urn:a", "B": "urn:b"}, "America/Chicago", ("MR",))
+    assert loaded.authorities == {"A": "urn:a", "B": "urn:oid:2.16.840.1.113883.3.9999"}
+    assert (str(loaded.zone), loaded.primary) == ("America/Chicago", ("MR",))
     assert [p.parent.name for p in loaded.files("*.map.yaml")] == ["base"]
     (mine / "pv1.map.yaml").write_text(PV1)
     assert [p.parent.name for p in loaded.files("*.map.yaml")] == ["mine"]
@@ -129,6 +130,8 @@ def test_a_feed_extends_another_and_says_only_what_is_special(tmp_path: Path) ->
         ("extends: mine\n", "extends itself"),
         ("order: random\n", "event, sequence or arrival"),
         ("time_zone: Mars/Olympus\n", "IANA"),
+        ("time_zone: US\n", "IANA"),
+        ("authorities: {A: hospital}\n", "no absolute URI"),
     ],
 )
 def test_a_mistake_in_a_feed_is_told(tmp_path: Path, written: str, told: str) -> None:

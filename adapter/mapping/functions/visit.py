@@ -22,7 +22,12 @@ def visit_identifier(segment: Any, ctx: Any) -> Json | None:
 
 @function("pv1_status", {})
 def pv1_status(segment: Any, ctx: Any) -> str:
-    """What PV1 alone says of Encounter.status: finished with a discharge time, else by the class; unknown without one."""
+    """What PV1 alone says of Encounter.status: finished with a discharge time, else by the class; unknown without one.
+
+    Of a person whose record is deleted (A29) a visit that the message still names is entered in error: nobody is there.
+    """
+    if ctx.event == "A29":
+        return "entered-in-error"
     if segment.first(45).get(1):
         return "finished"
     found = ctx.code("encounter-status", segment.first(2).get(1)) if segment.raw(2) else None
@@ -55,6 +60,8 @@ def visit_location(rep: Rep, ctx: Any, status: str) -> Json | None:
     if entry is None:
         return None
     visit = ctx.segment
+    if ctx.event == "A29":
+        return entry
     if visit.first(45).get(1):
         return {**entry, "status": "completed"} if status == "active" else entry
     return {**entry, "status": "planned" if _preadmitted(visit.first(2), ctx) else status}
