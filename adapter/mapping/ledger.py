@@ -239,7 +239,7 @@ def _part(row: Row, n: Any, c: int, s: int) -> str | None:
     return next((parts[name] for name in names if name in parts), None)
 
 
-_CONDITION = re.compile(r"(.*) (unless|with) ([0-9]+(?: or [0-9]+)*)")
+_CONDITION = re.compile(r"(.*) (unless|with) ([0-9]+(?: or [0-9]+)*)(\)*)")
 
 
 def _conditional(part: str, source: Any, n: Any, rep: int) -> str:
@@ -247,7 +247,8 @@ def _conditional(part: str, source: Any, n: Any, rep: int) -> str:
     found = _CONDITION.fullmatch(part)
     if found is None:
         return part
-    target, how, those = found.groups()
+    target, how, those, closing = found.groups()  # `organization(Organization.identifier.system with 10 or 3)`
+    target += closing
     valued = any(source.reps(n)[rep - 1].get(int(number)) for number in those.split(" or "))
     if how == "unless":
         return f"drop: component {those} says it in the newer form" if valued else target

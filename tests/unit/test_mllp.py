@@ -88,7 +88,8 @@ class Sender:
             self.read += [event.raw for event in self.decoder.feed(chunk) if isinstance(event, Frame)]
         taken, self.read = self.read[:count], self.read[count:]
         self.last = taken[-1] if taken else b""
-        return [tuple(read(raw).split("\rMSA|")[1].split("\r")[0].split("|")[:2]) for raw in taken]  # type: ignore[misc]  # two
+        fields = [read(raw).split("\rMSA|")[1].split("\r")[0].split("|") for raw in taken]
+        return [(code, control_id) for code, control_id, *_ in fields]
 
     def closed(self) -> bool:
         try:

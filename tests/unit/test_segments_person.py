@@ -462,3 +462,11 @@ def test_a_message_is_about_a_visit_only_where_it_states_one() -> None:
     assert [f["reference"].partition("/")[0] for f in focus] == ["Patient"]
     (header,) = made(adt("PV1|1|I", pid=account, msh={3: "LOUD", 4: "WEST"}), "MessageHeader")
     assert [f["reference"].partition("/")[0] for f in header["focus"]] == ["Patient", "Encounter"]
+
+
+@pytest.mark.parametrize(("number", "status"), [("", "dropped"), ("^^^ORG7", "mapped")])
+def test_what_is_about_a_number_that_is_not_there_is_told_as_dropped(number: str, status: str) -> None:
+    """ROL-14.6 and .7 are about ROL-14.10 or .3; without them nothing of them stands."""
+    role = f"ROL|R1|AD|AT^Attending^HL70443|1234567893^Okonjo^Mary{'|' * 10}East Clinic^^^^^EAST^XX{number}"
+    told = {leaf["place"]: leaf["status"] for leaf in converted(adt(role)).loss["leaves"]}
+    assert {told["ROL-14.6"], told["ROL-14.7"]} == {status}

@@ -10,6 +10,7 @@ Source: v2-to-FHIR datatype maps CWE[CodeableConcept], CWE[Coding], CWE[code], C
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.mapping.functions.systems import TABLE_SOURCES, V2, coding_system, is_standard
@@ -274,3 +275,14 @@ def spd_codeable_concept(rep: Rep, _ctx: Context) -> Json | None:
     """The specialty of an SPD as CodeableConcept with text."""
     text = rep.get(1)
     return {"text": text} if text else None
+
+
+def status_of(segment: Any, ctx: Any, field: int, action: int, table: str) -> str:
+    """A resource's status by a coded field, unknown without one; entered-in-error where the action code deletes it (D)."""
+    if segment.first(action).get(1) == "D":
+        return "entered-in-error"
+    code = segment.first(field).get(1)
+    found = ctx.code(table, code) if code else None
+    if code and not found:
+        ctx.issue("unknown-code", table)
+    return found["code"] if found else "unknown"

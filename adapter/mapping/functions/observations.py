@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapter.mapping.functions.codes import cwe_codeable_concept
+from adapter.mapping.functions.codes import cwe_codeable_concept, status_of
 from adapter.mapping.functions.contacts import xad_address
 from adapter.mapping.functions.identifiers import ei_identifier
 from adapter.mapping.functions.insurance import at_work
@@ -181,13 +181,7 @@ def _number(text: str) -> bool:
 @function("obx_status", {"11": "", "31": ""})
 def obx_status(segment: Any, ctx: Any) -> str:
     """Observation.status by OBX-11; unknown without it, entered-in-error where OBX-31 (2.9) deletes it."""
-    if segment.first(31).get(1) == "D":
-        return "entered-in-error"
-    code = segment.first(11).get(1)
-    found = ctx.code("observation-status", code) if code else None
-    if code and not found:
-        ctx.issue("unknown-code", "observation-status")
-    return found["code"] if found else "unknown"
+    return status_of(segment, ctx, 11, 31, "observation-status")
 
 
 @function("obx_absent", {"11": "", "32": "coding", **{f"32.{n}": "coding" for n in range(1, 10)}})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapter.mapping.functions.codes import cwe_codeable_concept
+from adapter.mapping.functions.codes import cwe_codeable_concept, status_of
 from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.registry import function
 from adapter.model import Json
@@ -14,13 +14,7 @@ from adapter.model import Json
     f"1.{n}": "drop: a status is a code of FHIR's own; the sender's stands in request-statusReason" for n in range(2, 23)}})
 def rf1_status(segment: Any, ctx: Any) -> str:
     """ServiceRequest.status by RF1-1 (accepted and pending are active); entered in error where RF1-25 deletes the referral."""
-    if segment.first(25).get(1) == "D":
-        return "entered-in-error"
-    code = segment.first(1).get(1)
-    found = ctx.code("referral-status", code) if code else None
-    if code and not found:
-        ctx.issue("unknown-code", "referral-status")
-    return found["code"] if found else "unknown"
+    return status_of(segment, ctx, 1, 25, "referral-status")
 
 
 @function("rf1_period", {"7": "start", "8": "end"})
