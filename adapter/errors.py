@@ -115,6 +115,8 @@ ISSUES: dict[str, IssueKind] = {
                         err3="102", fhir="value"),
     "cancel-unmatched": _kind("a cancel found nothing to cancel; it is kept and pairs later", "none, if the event is on its way",
                               "information", fhir="business-rule"),
+    "event-after-end": _kind("an event of a visit was told for a time after its discharge; it moves nobody and opens nothing",
+                             "cancel the discharge (A13), or correct EVN-6", "warning", fhir="business-rule"),
     "identity-conflict": _kind("inferred links would join two persons; they were dropped", "review the identifiers", "warning",
                                err3="204", fhir="conflict"),
     "merge-loop": _kind("merges run in a circle; the latest statement stands", "review the merges", "warning", err3="204",

@@ -24,18 +24,19 @@ CHANGING = frozenset({"A06", "A07"})
 LEAVING = frozenset({"A21", "A22"})
 
 
-def follow(slots: dict[str, Said], live: Sequence[Contribution], cancels: Sequence[Contribution]) -> None:
-    """Put into the slots what the live effects, in order, and the cancels make of a visit.
+def follow(slots: dict[str, Said], live: Sequence[Contribution], cancels: Sequence[Contribution]) -> list[Contribution]:
+    """Put into the slots what the live effects, in order, and the cancels make of a visit; returns events told after its end.
 
-    slots: by snapshots and effects one by one; what the course decides is replaced.
+    slots: by snapshots and effects one by one; what the course decides is replaced. After a discharge nobody comes, goes or is
+    awaited in this visit: such an event moves nobody; its class alone counts, since classes are corrected afterwards.
     """
-    status = _status(live, cancels)
+    status, late = _status(live, cancels)
     if status.now is not None:
         slots["status"] = status.now
         if status.now.value != "finished":
             for slot in ENDING:
                 slots.pop(slot, None)
-    classes = _classes(live)
+    classes = _classes(live, late)
     if classes.now is not None:
         slots["class"] = classes.now
     for slot, past in (("statusHistory#events", status.past), ("classHistory#events", classes.past)):
@@ -43,8 +44,10 @@ def follow(slots: dict[str, Said], live: Sequence[Contribution], cancels: Sequen
             slots[slot] = Said(past, live[-1].order.of_effect(), live[-1], True)
     trail = Trail()
     for one in live:
-        trail.follow(one)
+        if one not in late:
+            trail.follow(one)
     located(slots, trail, status.now.value if status.now else "")
+    return late
 
 
 @dataclass(slots=True)
@@ -65,9 +68,13 @@ class _Line:
         self.now = said
 
 
-def _status(live: Sequence[Contribution], cancels: Sequence[Contribution]) -> _Line:
-    """The status. What a cancel leaves shows where no event tells one; an admission that was cancelled is where others begin."""
+def _status(live: Sequence[Contribution], cancels: Sequence[Contribution]) -> tuple[_Line, list[Contribution]]:
+    """The status, and the events that do not hold since the visit was over.
+
+    What a cancel leaves shows where no event tells one; an admission that was cancelled is where others begin.
+    """
     line = _Line("status")
+    late: list[Contribution] = []
     left = revoked = None
     for cancel in cancels:
         if cancel.body.get("status"):
@@ -80,8 +87,10 @@ def _status(live: Sequence[Contribution], cancels: Sequence[Contribution]) -> _L
             again = revoked is not None and one.order.of_snapshot() > revoked.order
             if _holds(one, line.now.value if line.now else "", again=again):
                 line.turn(Said(one.body["status"], one.order.of_effect(), one, True), one.order.occurred)
+            elif line.now and line.now.value == "finished":
+                late.append(one)
     line.now = line.now or left
-    return line
+    return line, late
 
 
 def _holds(one: Contribution, state: str, *, again: bool) -> bool:
@@ -97,15 +106,18 @@ def _holds(one: Contribution, state: str, *, again: bool) -> bool:
     return True
 
 
-def _classes(live: Sequence[Contribution]) -> _Line:
-    """The class: one that is only planned takes no other's place."""
+def _classes(live: Sequence[Contribution], late: Sequence[Contribution]) -> _Line:
+    """The class: one that is only planned takes no other's place; one told after the end corrects the last, without a past."""
     line = _Line("class")
     planned = True
     for one in live:
         if "class" in one.body:
+            said = Said(one.body["class"], one.order.of_effect(), one, True)
             coming = one.body.get("status") == "planned"
-            if planned or not coming:
-                line.turn(Said(one.body["class"], one.order.of_effect(), one, True), one.order.occurred)
+            if one in late:
+                line.now = line.now if coming else said
+            elif planned or not coming:
+                line.turn(said, one.order.occurred)
                 planned = coming
     return line
 

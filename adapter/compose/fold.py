@@ -50,7 +50,8 @@ def _take(statement: Statement, effects: Sequence[Contribution], cancels: Sequen
     for c in live:
         _overlay(statement, c, c.order.of_effect(), ties, effect=True)
     if (*effects, *cancels)[0].resource_type == "Encounter":
-        follow(slots, _once(live), cancels)
+        late = follow(slots, _once(live), cancels)
+        statement.issues.extend(Issue(code="event-after-end", place="MSH-9.2", detail=c.event) for c in late)
         staff(slots, live, stated)
 
 

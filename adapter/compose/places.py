@@ -82,7 +82,8 @@ class Trail:
         at = one.order.occurred
         before = self.bed
         self._remember(one, told, at)
-        self._arrive(one, told.get(_BED), at)
+        again = one.event == "A22" and not self.moved  # back at a bed that nobody told the beginning of
+        self._arrive(one, told.get(_BED), None if again else at)
         if _WHILE in told:
             self._visit(one, told[_WHILE], at)
         elif self.visiting and (self.bed is not before or one.event == "A10"):

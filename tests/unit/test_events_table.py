@@ -176,6 +176,27 @@ def test_nothing_but_an_admission_opens_what_was_ended() -> None:
         assert code == "A04" or all(status in ("completed", "") for _, status in places(body)), code
 
 
+def test_an_event_told_for_after_the_discharge_moves_nobody_and_is_named() -> None:
+    ended = [ADMITTED, Told(event="A03", hour=20, fields={3: "3W^1"})]
+    was = encounter(*ended)
+    for code in ("A02", "A05", "A06", "A07", "A09", "A10", "A14", "A15", "A17", "A21", "A22"):
+        late = Told(event=code, hour=30, cls="O", fields={3: "ICU^9", 6: "3W^1", 42: "OR^4"})
+        for told in ([*ended, late], [late, *ended]):
+            found = next(c for c in composed(told) if c.resource_type == "Encounter" and c.key.endswith("|V1"))
+            assert {n: found.body.get(n) for n in ("location", "status", "statusHistory", "classHistory", "period")} == \
+                {n: was.get(n) for n in ("location", "status", "statusHistory", "classHistory", "period")}, code
+            assert [i.detail for i in found.issues if i.code == "event-after-end"] == [code]
+    corrected = encounter(*ended, Told(event="A07", hour=30, cls="O"))
+    assert (corrected["class"]["code"], "classHistory" in corrected) == ("AMB", False)
+
+
+def test_a_return_alone_tells_no_beginning_of_the_stay() -> None:
+    stay = [ADMITTED, Told(event="A21", hour=10), Told(event="A22", hour=12, fields={3: "3W^1"})]
+    assert encounter(*stay)["location"][0]["period"] == {"start": "2026-03-01T08:00:00+00:00"}
+    for told in ([*stay, Told(event="A11", hour=14, of=8)], stay[1:]):
+        assert "period" not in encounter(*told)["location"][0]
+
+
 def test_what_followed_on_a_cancelled_admission_does_not_bring_it_back() -> None:
     for code in ("A02", "A09", "A15", "A16", "A21", "A54"):
         assert encounter(ADMITTED, AFTER_ADMISSION[code][0], Told(event="A11", hour=12, of=8))["status"] == "cancelled"
