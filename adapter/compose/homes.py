@@ -18,6 +18,7 @@ from adapter.model import Contribution
 
 LEVELS = {"account": "Account", "visit": "Encounter"}
 """Level of a link -> the resource type whose number it is about."""
+_ACCOUNT = "account#account"
 _OF_THE_MESSAGE = frozenset(("Provenance", "MessageHeader"))
 
 
@@ -97,7 +98,7 @@ def _accounts(statements: Sequence[Contribution], homes: Homes) -> dict[str, lis
     """`Encounter?key` -> the accounts that the visit had, in time."""
     held: dict[str, list[tuple[tuple[int, ...], str]]] = {}
     for c in statements:
-        account = c.body.get("account#account") if c.resource_type == "Encounter" and c.kind == "snapshot" else None
+        account = c.body.get(_ACCOUNT) if c.resource_type == "Encounter" and c.kind == "snapshot" else None
         if account:
             number = account[0]["reference"].partition("?")[2]
             held.setdefault(f"Encounter?{homes.key('Encounter', c.key)}", []).append(
@@ -118,6 +119,8 @@ def at_home(c: Contribution, homes: Homes) -> Contribution:
         name = f"Encounter?{visit}"
     if c.resource_type not in _OF_THE_MESSAGE:
         patient = homes.patient(c.patient, name, c.order.of_snapshot())
+    if c.resource_type == "Encounter":
+        c = _without_anothers_account(c, patient, homes)
     if (key, patient, visit) == (c.key, c.patient, c.visit) and not any(
             f'"{old}"'.encode() in text for old in homes.became):
         return c
@@ -144,6 +147,18 @@ def at_home(c: Contribution, homes: Homes) -> Contribution:
     if key != c.key and c.resource_type in LEVELS.values():
         body = dict(_old_number(slot, value, c.key) for slot, value in body.items())
     return replace(c, key=key, patient=patient, visit=visit, body=body)
+
+
+def _without_anothers_account(c: Contribution, patient: str, homes: Homes) -> Contribution:
+    """A statement about a visit that moved to a person, without the account that stayed with the person before."""
+    account = c.body.get(_ACCOUNT)
+    if not account:
+        return c
+    number = homes.key("Account", account[0]["reference"].partition("?")[2])
+    holder = homes.patient(c.patient, f"Account?{number}", c.order.of_snapshot())
+    if homes.person(holder) == homes.person(patient):
+        return c
+    return replace(c, body={slot: value for slot, value in c.body.items() if slot != _ACCOUNT})
 
 
 def _old_number(slot: str, value: Any, number: str) -> tuple[str, Any]:

@@ -254,6 +254,26 @@ def test_several_visits_moved_by_one_message(gateways: Any) -> None:
     assert {e["subject"]["reference"] for e in of_type(found, "Encounter")} == {name}
 
 
+@pytest.mark.parametrize(("account", "expected"), [("", None), ("K3", "K3")])
+def test_a_moved_visit_leaves_the_account_of_the_person_before(gateways: Any, account: str, expected: str | None) -> None:
+    found = after(gateways, [adt("A01", 8, "1", visit="V1", account="K1"), adt("A28", 9, "3"),
+                             adt("A45", 12, "3", "MRG|1^^^EAST^MR||||V1^^^EAST^VN", visit="V1", account=account)])
+    [visit] = of_type(found, "Encounter")
+    held = [found[one["reference"]] for one in visit.get("account", [])]
+    assert [numbers(one) for one in held] == ([{expected}] if expected else [])
+    stayed = next(one for one in of_type(found, "Account") if "K1" in numbers(one))
+    assert stayed["subject"] == [{"reference": patient_of(found, "1")[0]}]
+
+
+def test_a_moved_visit_keeps_an_account_that_moves_after_it(gateways: Any) -> None:
+    found = after(gateways, [adt("A01", 8, "1", visit="V1", account="K1"),
+                             adt("A45", 10, "3", "MRG|1^^^EAST^MR||||V1^^^EAST^VN", visit="V1"),
+                             adt("A44", 12, "3", "MRG|1^^^EAST^MR||K1^^^EAST^AN", account="K1")])
+    [visit], [account] = of_type(found, "Encounter"), of_type(found, "Account")
+    assert visit["account"] == [{"reference": f"Account/{account['id']}"}]
+    assert account["subject"] == [{"reference": patient_of(found, "3")[0]}]
+
+
 # --- deletions
 
 
