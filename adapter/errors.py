@@ -106,6 +106,8 @@ ISSUES: dict[str, IssueKind] = {
                                   "follow the changelog", "warning", err3="201", fhir="not-supported"),
     "mapping-failed": _kind("a mapping, or a rule of it, cannot be used", "correct it; careloop check tells each mistake",
                             err3="207", fhir="exception", http=500),
+    "mappings-changed": _kind("files of the mappings differ from those that the gateway runs with",
+                              "run careloop check, then restart careloop serve", "warning", err3="207", fhir="informational"),
     # --- order and identity
     "order-tied": _kind("two statements have equal order keys and differ; arrival decided", "give EVN-6, EVN-2 or MSH-13",
                         "warning", fhir="business-rule"),

@@ -33,6 +33,7 @@ from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import map_end
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
+from adapter.mapping.watch import Watched
 from adapter.model import Contribution, Issue, Mapped, Received
 from adapter.pipeline import Feeds, map_received, microseconds, open_feeds
 from adapter.settings import Settings
@@ -66,6 +67,7 @@ class Gateway:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.engine: Engine = open_engine(settings.database())
         migrate(self.engine)
+        self.files = Watched(settings.mappings)
         self.feeds: Feeds = open_feeds(settings.mappings)
         self.key = settings.installation_key()
         self.embedded = EmbeddedServer(self.engine, self._accept_writes)

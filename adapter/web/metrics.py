@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Connection, Engine
 
@@ -24,11 +24,16 @@ _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 class Meters:
     """All figures of one gateway. Counters of messages and findings are counted on from the journal at each reading."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Register everything in a registry of its own, so that several applications can live in one process."""
+    def __init__(self, engine: Engine, changed: Callable[[], int]) -> None:
+        """Register everything in a registry of its own, so that several applications can live in one process.
+
+        changed: how many files of the mappings differ from those that the gateway runs with.
+        """
         self.registry = CollectorRegistry()
         self.requests = Histogram("careloop_request_seconds", "Duration of web requests", ("route", "method", "status"),
                                   buckets=_SECONDS, registry=self.registry)
+        Gauge("careloop_mappings_changed", "Files of the mappings changed since the start",
+              registry=self.registry).set_function(changed)
         self.registry.register(_Journalled(engine))
 
     def text(self) -> bytes:

@@ -6,7 +6,7 @@ import orjson
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from adapter.web.readiness import unready
+from adapter.web.readiness import notes, unready
 from adapter.web.services import services
 
 BLUEPRINT = Blueprint("operations", __name__)
@@ -20,9 +20,10 @@ def healthz() -> Response:
 
 @BLUEPRINT.get("/readyz")
 def readyz() -> Response:
-    """200 when messages can be taken; else 503 with the reasons: code and next step."""
-    reasons = unready(services().gateway)
-    body = {"status": "unready" if reasons else "ready", "reasons": reasons}
+    """200 when messages can be taken; else 503 with the reasons: code and next step. notes: what hinders no message."""
+    gateway = services().gateway
+    reasons = unready(gateway)
+    body = {"status": "unready" if reasons else "ready", "reasons": reasons, "notes": notes(gateway)}
     return Response(orjson.dumps(body), 503 if reasons else 200, content_type="application/json")
 
 

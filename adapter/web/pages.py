@@ -17,6 +17,7 @@ from adapter.store import queries
 from adapter.store.engine import reading
 from adapter.store.resources import read_resources
 from adapter.web import people, worklist
+from adapter.web.readiness import notes
 from adapter.web.services import services
 
 BLUEPRINT = Blueprint("pages", __name__)
@@ -54,6 +55,7 @@ def home() -> str:
     target = "" if gateway.server is gateway.embedded else gateway.server.name
     codes = sorted({code for one in messages for code in one.codes})
     return render_template("home.html", messages=messages, backlog=backlog, target=target, stages=STAGES,
+                           notes=notes(gateway),
                            kinds={code: ISSUES[code] for code in codes if code in ISSUES})
 
 

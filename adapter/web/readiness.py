@@ -32,6 +32,12 @@ def unready(gateway: Gateway) -> list[Json]:
     return [told(issue) for issue in found]
 
 
+def notes(gateway: Gateway) -> list[Json]:
+    """What hinders no message and yet wants somebody to act: mappings that were changed since they were read."""
+    changed = gateway.files.changed()
+    return [told(Issue(code="mappings-changed", place=", ".join(changed)))] if changed else []
+
+
 def writable(engine: Engine) -> bool:
     """Whether the database commits a write (a full disk shows only then). That another one is writing is no fault."""
     lock_wait = engine.dialect.name == "sqlite"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LOG = log("worker")
 _IDLE = 1.0
 _READ_BACK = 5.0
+_LOOK = 10.0
 _LONGEST_PAUSE = 30.0
 
 
@@ -30,7 +31,8 @@ class Worker:
         self._woken = Event()
         self._stopping = False
         self._steps = [_Step("work", gateway.work), _Step("deliver", gateway.deliver),
-                       _Step("read-back", gateway.read_back, every=_READ_BACK)]
+                       _Step("read-back", gateway.read_back, every=_READ_BACK),
+                       _Step("mappings", self._look, every=_LOOK)]
         self._thread = Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
@@ -46,6 +48,13 @@ class Worker:
         self._stopping = True
         self._woken.set()
         self._thread.join(60)
+
+    def _look(self) -> int:
+        """Tell once of mappings that were changed since they were read."""
+        if changed := self._gateway.files.news():
+            _LOG.warning("mappings changed: run careloop check, then restart", code="mappings-changed", count=len(changed),
+                         place=", ".join(changed))
+        return 0
 
     def _run(self) -> None:
         while not self._stopping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -76,6 +77,7 @@ class _Scripted:
         self.done = threading.Event()
         self.read_back = self._step("read-back")
         self.deliver = self._step("deliver")
+        self.files = SimpleNamespace(news=lambda: ())
 
     def work(self) -> int:
         self.worked.append("work")
