@@ -19,7 +19,7 @@ from adapter.deliver.push import push
 from adapter.deliver.read_back import map_written, read_written
 from adapter.engine.local import apply
 from adapter.engine.remap import Remapped, remap
-from adapter.engine.snapshots import end_left_out
+from adapter.engine.snapshots import end_left_out, withdraw_feed
 from adapter.errors import Defect, Rejected, Unavailable
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.http import new_session
@@ -27,7 +27,7 @@ from adapter.fhirserver.port import FhirServer, Write
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
-from adapter.intake.decisions import Decision, entry_of_decision, map_decision
+from adapter.intake.decisions import Decision, Withdrawal, entry_of_decision, map_decision
 from adapter.intake.load import LoadReport, Progress, load, write_failed
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import map_end
@@ -265,6 +265,15 @@ class Gateway:
             entry = entry_of_decision(decision, microseconds(self._arrivals(1)[0]))
             journal.append(connection, [entry])
             self._apply(connection, map_decision(entry.raw, entry.identity, entry.arrival).contributions)
+
+    def withdraw(self, withdrawal: Withdrawal) -> int:
+        """End all that a feed has said until now, in one transaction; how many statements. Raises Rejected (unknown-feed)."""
+        self.feeds.named(withdrawal.feed)
+        with self._composing, writing(self.engine) as connection:
+            entry = entry_of_decision(withdrawal, microseconds(self._arrivals(1)[0]))
+            journal.append(connection, [entry])
+            return withdraw_feed(connection, withdrawal.feed, entry.arrival, self.feeds, self.key, self.now_us(),
+                                 self.upstream.name if self.upstream else "")
 
     # --- FHIR servers
 

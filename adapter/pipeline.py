@@ -18,7 +18,7 @@ import orjson
 
 from adapter.compose.compose import Network, Target, compose, hashed, target_of
 from adapter.compose.review import reviews
-from adapter.compose.settled import settled
+from adapter.compose.settled import records_of, settled
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
 from adapter.identity.links import Link, link_of
@@ -198,7 +198,7 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
         else:
             statements.append(c)
     statements = settled(statements, own) if own else statements
-    records = {c.key for c in statements if c.resource_type == "Patient"}
+    records = records_of(statements)
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
     network = Network(key=key, persons=persons, precedence=feeds.precedence, lean=lean)
     statements += reviews(persons.values())

@@ -1,13 +1,15 @@
-"""`feed new`: a partner's feed begun from a sample of its file."""
+"""`feed`: a partner's feed begun from a sample of its file, and a feed whose word counts no more."""
 
 from __future__ import annotations
 
+import getpass
 import re
 from pathlib import Path
 
 import click
 
-from adapter.commands.installation import settings
+from adapter.commands.installation import opened, settings
+from adapter.intake.decisions import Withdrawal
 from adapter.mapping.draft import draft
 from adapter.mapping.feed import load_feeds
 from adapter.parse.rows_contract import load_contract
@@ -18,7 +20,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 @click.group()
 def feed() -> None:
-    """A partner's feed: `new` begins one from a sample of the partner's file."""
+    """A partner's feed: `new` begins one from a sample of the partner's file, `withdraw` ends what one has said."""
 
 
 @feed.command()
@@ -48,3 +50,22 @@ def new(name: str, file: Path, contract: str) -> None:
     click.echo(f"{name}/feed.yaml: {begun.bound} of {len(sample.header)} headers bound, {len(begun.decisions)} decisions left")
     for decision in begun.decisions:
         click.echo(f"decide: {decision}")
+
+
+@feed.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; kept with the decision.")
+@click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+def withdraw(name: str, reason: str, by: str) -> None:
+    """Take back all that feed NAME has said until now: everything stands as if it had never spoken. Others' words stay.
+
+    What it sends afterwards counts; nothing is deleted from the journal.
+    """
+    with opened(settings()) as gateway:
+        if name not in gateway.feeds.compiled:
+            raise click.BadParameter(f"no feed {name!r}; there are {', '.join(sorted(gateway.feeds.compiled))}",
+                                     param_hint="NAME")
+        count = gateway.withdraw(Withdrawal(feed=name, by=by, reason=reason))
+        while gateway.deliver():
+            pass
+    click.echo(f"{count} statements of {name} are over")

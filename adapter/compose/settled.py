@@ -97,3 +97,13 @@ def _inactive(c: Contribution, said: Sequence[Contribution], ends: Sequence[Link
                     o.source != c.source or tuple(o.order.of_snapshot()) > tuple(n.order)) for o in said):
             return replace(c, body={**c.body, "active": False})
     return c
+
+
+def records_of(statements: Sequence[Contribution]) -> set[str]:
+    """The numbers that have a Patient record: stated by some source, and not taken back by it since."""
+    patients = [c for c in statements if c.resource_type == "Patient"]
+    back: dict[tuple[str, str], int] = {}
+    for c in patients:
+        if c.kind == "withdraw":
+            back[c.key, c.source] = max(c.order.stated, back.get((c.key, c.source), c.order.stated))
+    return {c.key for c in patients if c.kind != "withdraw" and (not back or c.order.stated > back.get((c.key, c.source), -1))}

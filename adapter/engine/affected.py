@@ -128,7 +128,8 @@ def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapp
             own.add((c.resource_type, c.key))
     own.update((c.resource_type, c.key) for c in touched if c.scope == "reference")
     found = [*stored.by_patients(connection, whole)] if whole else []
-    own.update((c.resource_type, c.key) for c in found if c.scope == "own")  # a visit or account may be others' too
+    own.update((c.resource_type, c.key) for c in (*found, *touched)  # a visit or account may be others' too
+               if c.scope == "own" and c.patient in whole and c.resource_type != "Link")
     found.extend(stored.by_keys(connection, own, besides=whole))
     found.extend(c for c in stored.by_person_keys(connection, shared) if c.patient not in whole)
     return found

@@ -1,4 +1,7 @@
-"""What an operator decides about identity, as a journal entry: two records are, or are not, of one person. COMPOSE, identity."""
+"""What an operator decides, as a journal entry: two records are, or are not, of one person; a feed's word counts no more.
+
+Source: COMPOSE, identity.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,21 @@ class Decision:
     reason: str
 
 
-def entry_of_decision(decision: Decision, now_us: int) -> Entry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """All that a feed has said until now is over, by whose word and why; what it says afterwards counts. Kept for ever."""
+
+    feed: str
+    by: str
+    reason: str
+
+
+def entry_of_decision(decision: Decision | Withdrawal, now_us: int) -> Entry:
     """The decision as it is journalled; now_us: when it was made, microseconds since 1970 UTC."""
     raw = orjson.dumps(asdict(decision), option=orjson.OPT_SORT_KEYS)
     return Entry(identity=f"{SOURCE}|{now_us}|{hashlib.sha256(raw).hexdigest()}", kind="operator", feed=SOURCE, source=SOURCE,
-                 event=decision.does, arrival=now_us, raw=raw, state="done", origin=SOURCE)
+                 event=decision.does if isinstance(decision, Decision) else "withdraw", arrival=now_us, raw=raw, state="done",
+                 origin=SOURCE)
 
 
 def map_decision(raw: bytes, identity: str, arrival_us: int) -> Mapped:

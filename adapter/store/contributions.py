@@ -203,14 +203,17 @@ def keys_beginning(connection: Connection, patients: Collection[str], resource_t
 
 
 def records(connection: Connection, patients: Collection[str]) -> set[str]:
-    """Of these identifiers, those that have a Patient record."""
+    """Of these identifiers, those that have a Patient record: stated by some source, and not taken back by it since."""
     found: set[str] = set()
     for chunk in chunks(patients, _CHUNK):
-        query = select(T.c.key, T.c.source, func.max(T.c.seen).label("seen")).where(
-            T.c.resource_type == "Patient", T.c.key.in_(chunk)).group_by(T.c.key, T.c.source)
+        latest = (func.max(T.c.seen).label("seen"), func.max(T.c.stated).label("stated"))
+        query = select(T.c.key, T.c.source, T.c.kind, *latest).where(
+            T.c.resource_type == "Patient", T.c.key.in_(chunk)).group_by(T.c.key, T.c.source, T.c.kind)
         rows = connection.execute(query).all()
         ends = ends_of(connection, {row.source for row in rows})
-        found.update(row.key for row in rows if row.seen >= ends.get(row.source, 0))
+        back = {(row.key, row.source): row.stated for row in rows if row.kind == "withdraw"}
+        found.update(row.key for row in rows if row.kind != "withdraw" and row.seen >= ends.get(row.source, 0)
+                     and ((row.key, row.source) not in back or row.stated > back[row.key, row.source]))
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from adapter.model import Contribution
 from adapter.store.contributions import chunks, contribution_of, ends_of
@@ -27,6 +27,12 @@ def advance(connection: Connection, sources: Iterable[str], arrival: int) -> dic
     for chunk in chunks([name for name in newer if name in before], 400):
         connection.execute(update(SNAPSHOT).where(SNAPSHOT.c.source.in_(chunk)).values(arrival=arrival))
     return newer
+
+
+def said_until(connection: Connection, feed: str) -> dict[str, int]:
+    """The sources of a feed, each with the arrival of the last message or row that said something (microseconds, UTC)."""
+    query = select(T.c.source, func.max(T.c.seen).label("seen")).where(or_(T.c.source == feed, T.c.source.like(f"{feed}/%")))
+    return {row.source: row.seen for row in connection.execute(query.group_by(T.c.source))}
 
 
 def left_out(connection: Connection, feed: str, since: Mapping[str, int], arrival: int,

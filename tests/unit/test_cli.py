@@ -165,6 +165,17 @@ def test_load_then_gaps(run: Run, tmp_path: Path) -> None:
     assert "G01" in table.stdout
 
 
+def test_feed_withdraw_takes_back_what_a_feed_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "members.csv").write_text(MEMBERS)
+    assert run("load", "members", "members.csv").exit_code == 0
+    result = run("feed", "withdraw", "members", "--reason", "left the network")
+    assert result.exit_code == 0
+    assert result.output.endswith(" statements of members are over\n")
+    assert CANARY not in result.output
+    assert run("feed", "withdraw", "members").exit_code == 2
+    assert "no feed 'membres'" in run("feed", "withdraw", "membres", "--reason", "x").output
+
+
 def test_gaps_wrong_usage(run: Run) -> None:
     assert run("gaps", "--all", "--member", "M1").exit_code == 2
     assert run("gaps", "--as-of", "yesterday").exit_code == 2
