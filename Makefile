@@ -49,7 +49,7 @@ check: $(DEVSTAMP) ## lint, types, import directions, mappings
 	@$(BIN)/careloop check
 
 bench: $(DEVSTAMP) ## measure: conversion on one pinned core
-	@$(BIN)/python bench/conversion.py
+	@$(BIN)/python -m bench.conversion
 
 bench-rows: $(DEVSTAMP) ## measure: CSV rows, in memory and into the store, on one pinned core (ROWS: how many, 100000 without)
 	@$(BIN)/python -m bench.rows --rows $${ROWS:-100000}
