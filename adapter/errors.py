@@ -186,6 +186,8 @@ ISSUES: dict[str, IssueKind] = {
     "view-failed": _kind("a view gives more than one value where one belongs", "correct the view's path, or the resource",
                          fhir="exception", http=500),
     "rule-invalid": _kind("a rule file cannot be used", "correct it; docs/rules.md says how", fhir="exception", http=500),
+    "outside-calendar": _kind("the day lies outside the calendar that rules reckon with",
+                              "ask about another day, or widen profiles/calendar.yaml", fhir="not-found", http=400),
     "unknown-rule": _kind("no such rule", "use the id of a file in profiles/rules", fhir="not-found", http=404),
     "unknown-member": _kind("no such member", "use a Patient id or a member id of the network", fhir="not-found", http=404),
     "unknown-organization": _kind("no such organization", "use an Organization id or its id in the network", fhir="not-found",

@@ -19,7 +19,7 @@ from adapter.gaps.present import as_bundle, as_csv, as_json, as_rows
 from adapter.store.engine import reading
 
 _STATES = ("open", "prospective", "missed", "closed", "not-applicable", "withheld")
-_SHOWN = ("rule", "member", "state", "finding", "due", "responsible_org")
+_SHOWN = ("rule", "member", "organization", "state", "finding", "due", "responsible_org")
 
 
 @click.command()

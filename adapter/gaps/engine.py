@@ -1,4 +1,4 @@
-"""Gaps out of our own store, of one member or of all: every rule is one SELECT over the view tables (tables.py).
+"""Gaps out of our own store, of one member or of all, and of organizations: every rule is one SELECT over the view tables.
 
 The as-of instant is a valid time: what was so then, by what is known now. Nothing is written.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from adapter.errors import Defect, Rejected
 from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.instants import EPOCH_DAY
 from adapter.gaps.rules import Reason, Rule, Rules, State, open_rules
 from adapter.gaps.statement import Dialect, Target, compile_rule
 from adapter.gaps.tables import PREFIX
@@ -25,15 +27,17 @@ _DIALECTS: dict[str, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """One rule's answer about one member, and one item where the rule is about several.
+    """One rule's answer about one member or one organization, and one item where the rule is about several.
 
-    item: what it is about (`Type/id`, or a pair of organization ids), '' for the member as such. verdict: code of the
+    member_id: '' where the rule is about organizations; organization_id: '' where it is about members.
+    item: what it is about (`Type/id`, or a pair of organization ids), '' for the subject as such. verdict: code of the
     rule's file; reason: None unless open or missed. due: UTC. evidence: references found, `Type/id`.
     responsible_org: Organization id or ''; responsible_party: a reference or ''.
     """
 
     rule: str
-    member_id: str
+    member_id: str = ""
+    organization_id: str = ""
     item: str = ""
     state: State
     reason: Reason | None = None
@@ -47,26 +51,48 @@ class Gap:
 def evaluate(connection: Connection, *, now: datetime, member: str | None = None, organization: str | None = None,
              rule: str | None = None, states: Collection[State] | None = None, denied: Collection[str] = (),
              rules: Rules | None = None, catalog: Catalog | None = None) -> list[Gap]:
-    """The gaps as of `now` (with a zone), ordered by member, rule and item.
+    """The gaps as of `now` (with a zone), ordered by subject (organizations first), rule and item.
 
-    member: a Patient id; organization: Organization id that must be responsible; rule: its id; states: only these.
-    denied: classes of data that the asker may not see; a rule that reads one answers `withheld` for every member alike.
-    Raises Rejected (unknown-rule).
+    member: a Patient id, and then no gaps of organizations; organization: Organization id that must be responsible;
+    rule: its id; states: only these. denied: classes of data that the asker may not see; a rule that reads one answers
+    `withheld` for every subject alike. Raises Rejected (unknown-rule, outside-calendar).
     """
     rules, catalog = rules or open_rules(), catalog or open_catalog()
     chosen = [rules.named(rule)] if rule else list(rules.rules.values())
-    binds: dict[str, Any] = {"now": _seconds(now), "member": member, "organization": organization}
+    binds: dict[str, Any] = {**instants(catalog, now), "member": member, "organization": organization}
     wanted = None if states is None else frozenset(states)
     target = Target(dialect=_DIALECTS[connection.dialect.name], one_member=member is not None, states=wanted,
                     one_organization=organization is not None)
     gaps: list[Gap] = []
     with _planned(connection, everybody=member is None):
         for one in chosen:
-            if not set(denied) & set(one.data_classes):
-                gaps += _gaps(one, connection.exec_driver_sql(compile_rule(rules, catalog, one, target), binds))
-            elif wanted is None or "withheld" in wanted:
-                gaps += _withheld(connection, one, member)
-    return sorted(gaps, key=lambda gap: (gap.member_id, gap.rule, gap.item))
+            if member is not None and one.subject != "member":
+                continue
+            if set(denied) & set(one.data_classes):
+                gaps += _withheld(connection, one, member) if wanted is None or "withheld" in wanted else []
+                continue
+            for statement in statements(rules, catalog, one, target):
+                gaps += gaps_of(one, connection.exec_driver_sql(statement, binds))
+    return in_order(gaps)
+
+
+def statements(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> list[str]:
+    """The SQL of a rule: one statement, and one more for each program that sets parameters of it."""
+    return [compile_rule(rules, catalog, rule, replace(target, program=number))
+            for number in range(len(rules.programs_of(rule)) + 1)]
+
+
+def instants(catalog: Catalog, now: datetime) -> dict[str, int]:
+    """What `:now` and `:today` stand for. Raises Rejected (outside-calendar)."""
+    today = now.astimezone(ZoneInfo(catalog.zone)).date()
+    if not catalog.calendar.first <= today <= catalog.calendar.last:
+        raise Rejected("outside-calendar", str(today))
+    return {"now": int((now - _EPOCH) // timedelta(seconds=1)), "today": today.toordinal() - EPOCH_DAY}
+
+
+def in_order(gaps: list[Gap]) -> list[Gap]:
+    """The gaps by subject, rule and item."""
+    return sorted(gaps, key=lambda gap: (gap.member_id, gap.organization_id, gap.rule, gap.item))
 
 
 @contextmanager
@@ -120,22 +146,24 @@ def _ids(connection: Connection, statement: str, **binds: str) -> list[str]:
 
 
 def _withheld(connection: Connection, rule: Rule, member: str | None) -> list[Gap]:
+    if rule.subject != "member":
+        return [Gap(rule=rule.id, organization_id=one, state="withheld")
+                for one in _ids(connection, "SELECT resource_id FROM {}organization")]
     members = [member] if member is not None else _ids(connection, "SELECT resource_id FROM {}member")
     return [Gap(rule=rule.id, member_id=one, state="withheld") for one in members]
 
 
-def _gaps(rule: Rule, rows: Iterable[Any]) -> list[Gap]:
+def gaps_of(rule: Rule, rows: Iterable[Any]) -> list[Gap]:
+    """The gaps that a rule's rows tell of. Raises Defect (rule-invalid): a verdict that its file does not declare."""
     gaps: list[Gap] = []
-    for member_id, item, code, due, evidence, organization, party in rows:
+    about_member = rule.subject == "member"
+    for subject, item, code, due, evidence, organization, party in rows:
         if code not in rule.verdicts:
             raise Defect("rule-invalid", f"{rule.id}.yaml, verdicts", f"verdict `{code}` is not declared")
         verdict = rule.verdicts[code]
         gaps.append(Gap(
-            rule=rule.id, member_id=member_id, item=item, state=verdict.state, reason=verdict.reason, verdict=code,
+            rule=rule.id, member_id=subject if about_member else "", organization_id="" if about_member else subject,
+            item=item, state=verdict.state, reason=verdict.reason, verdict=code,
             due=None if due is None else _EPOCH + timedelta(seconds=due), evidence=tuple(sorted(set(evidence.split()))),
             responsible_org=organization or "", responsible_party=party or ""))
     return gaps
-
-
-def _seconds(moment: datetime) -> int:
-    return int((moment - _EPOCH) // timedelta(seconds=1))

@@ -117,8 +117,9 @@ class _Compiler:
             raise Defect("view-invalid", self.place, f"`{node.value}()` takes {most} arguments")
         if not node.parts:
             return self._after(node, lambda items: function(items, []))
-        base, argument = self._base(node), self.compile(node.parts[0])
-        return lambda items, scope: function(items if base is None else base(items, scope), argument(items, scope))
+        base, arguments = self._base(node), [self.compile(part) for part in node.parts]
+        return lambda items, scope: function(items if base is None else base(items, scope),
+                                             [value for argument in arguments for value in argument(items, scope)])
 
     # --- functions that read their argument as an expression of each item, or as a type
     def _criterion(self, node: Node) -> Callable[[Any, Scope], bool]:

@@ -143,6 +143,13 @@ def _join(items: Items, arguments: Items) -> Items:
     return [(arguments[0] if arguments else "").join(str(item) for item in items)]
 
 
+def _substring(items: Items, arguments: Items) -> Items:
+    if not items or not arguments or not isinstance(items[0], str):
+        return []
+    start, *length = arguments
+    return [items[0][start:start + length[0] if length else None]] if 0 <= start < len(items[0]) else []
+
+
 def _distinct(items: Items, _: Items) -> Items:
     found: Items = []
     for item in items:
@@ -166,6 +173,7 @@ FUNCTIONS: dict[str, tuple[int, Callable[[Items, Items], Items]]] = {
     "startsWith": (1, _text_test(str.startswith)),
     "endsWith": (1, _text_test(str.endswith)),
     "contains": (1, _text_test(lambda text, part: part in text)),
+    "substring": (2, _substring),
     "getResourceKey": (0, _resource_key),
     "lowBoundary": (0, lambda items, _: _boundaries(items, "low", "")),
     "highBoundary": (0, lambda items, _: _boundaries(items, "high", "")),

@@ -13,17 +13,19 @@ from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-Reading = Literal["first", "last", "day"]
-"""What a column makes of a time: its first or last second since 1970 UTC, or days since 1970 in the zone."""
+Reading = Literal["first", "last", "day", "ymd"]
+"""What a column makes of a time: its first or last second since 1970 UTC, days since 1970 in the zone, or the zone's date
+as a number (20260301), whose differences count years: of two such numbers 180000 apart, 18 years have passed."""
 
 FHIR_TIME = re.compile(
     r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?(Z|[+-]\d{2}:\d{2})?)?)?)?")
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+"""Days since 1970 are ordinals of Python dates less this."""
 
 
 def reader(reading: Reading, zone: str) -> Callable[[object], int | None]:
     """A function from a FHIR date, dateTime or instant to the number that `reading` names; None from anything else."""
-    read = {"first": _first, "last": _last, "day": _day}[reading]
+    read = {"first": _first, "last": _last, "day": _day, "ymd": _ymd}[reading]
     local = ZoneInfo(zone)
     return lambda value: read(value, local) if isinstance(value, str) else None
 
@@ -43,7 +45,16 @@ def _last(text: str, zone: ZoneInfo) -> int | None:
 @lru_cache(maxsize=65536)
 def _day(text: str, zone: ZoneInfo) -> int | None:
     bounds = _bounds(text, zone)
-    return None if bounds is None else bounds[0].astimezone(zone).toordinal() - _EPOCH_DAY
+    return None if bounds is None else bounds[0].astimezone(zone).toordinal() - EPOCH_DAY
+
+
+@lru_cache(maxsize=65536)
+def _ymd(text: str, zone: ZoneInfo) -> int | None:
+    bounds = _bounds(text, zone)
+    if bounds is None:
+        return None
+    local = bounds[0].astimezone(zone)
+    return local.year * 10000 + local.month * 100 + local.day
 
 
 def _bounds(text: str, zone: ZoneInfo) -> tuple[datetime, datetime] | None:

@@ -17,8 +17,16 @@ from sqlglot.optimizer.qualify import qualify
 
 from adapter.errors import Defect
 from adapter.gaps.catalog import Catalog, open_catalog
-from adapter.gaps.rules import RULES, Parameter, Rule, Rules, open_rules, schema_issues
-from adapter.gaps.statement import COLUMNS, WRITTEN_IN, parameters_of, parse_statement, tables_read, with_shared
+from adapter.gaps.rules import PROGRAMS, RULES, Parameter, Program, Rule, Rules, open_rules, schema_issues
+from adapter.gaps.statement import (
+    MEMBER_PROGRAM,
+    WRITTEN_IN,
+    columns_of,
+    parameters_of,
+    parse_statement,
+    tables_read,
+    with_shared,
+)
 from adapter.model import Issue
 
 _ALLOWED: tuple[type[exp.Expr], ...] = (
@@ -30,7 +38,7 @@ _ALLOWED: tuple[type[exp.Expr], ...] = (
 )
 _CASTS = (exp.DataType.Type.BIGINT, exp.DataType.Type.TEXT)
 _JOINS = (("", ""), ("", "INNER"), ("LEFT", ""), ("LEFT", "OUTER"))
-_NOW = "now"
+_BINDS = ("now", "today", "zone")
 
 
 def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Issue]:
@@ -39,7 +47,7 @@ def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Is
     if issues:
         return issues
     catalog, rules = catalog or open_catalog(), open_rules(folder)
-    known = set(catalog.views)
+    known = set(catalog.tables)
     for name, table in rules.tables.items():
         place = f"shared.yaml, tables.{name}.statement"
         issues += _Linter(rules, catalog, known, rules.parameters).issues(table.statement, place)
@@ -48,6 +56,8 @@ def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Is
         place = f"{rule.id}.yaml, statement"
         issues += _Linter(rules, catalog, known, parameters_of(rules, rule)).issues(rule.statement, place)
         issues += _rule_issues(rule, place)
+    for number, program in enumerate(rules.programs):
+        issues += _program_issues(rules, program, f"{PROGRAMS}, programs.{number}")
     return issues
 
 
@@ -74,9 +84,9 @@ class _Linter:
         for table in sorted(tables_read(tree) - self.known):
             yield f"`{table}` is neither a view nor a shared table above"
         for bind in tree.find_all(exp.Placeholder):
-            if bind.name != _NOW and bind.name not in self.parameters:
+            if bind.name not in _BINDS and bind.name not in self.parameters:
                 yield f"`:{bind.name}` is not declared in parameters"
-            elif bind.name != _NOW and self._is_list(bind.name) and not isinstance(bind.parent, exp.In):
+            elif bind.name not in _BINDS and self._is_list(bind.name) and not isinstance(bind.parent, exp.In):
                 yield f"`:{bind.name}` is a list and belongs into IN (...)"
 
     def _is_list(self, parameter: str) -> bool:
@@ -84,7 +94,7 @@ class _Linter:
 
     def columns(self, tree: exp.Query, place: str) -> Iterator[str]:
         schema: dict[str, object] = {
-            view.name: {column.name: "text" for column in view.columns} for view in self.catalog.views.values()}
+            name: {column.name: "text" for column in columns} for name, columns in self.catalog.tables.items()}
         try:
             whole = with_shared(self.rules, tree.copy(), place)
             qualify(whole, schema=schema, dialect=WRITTEN_IN, quote_identifiers=False)
@@ -93,6 +103,7 @@ class _Linter:
         except Defect as defect:  # a shared table that is wrong is told at its own place
             if defect.issue.place == place:
                 yield defect.issue.detail
+
 
 def _outside(tree: exp.Query) -> Iterator[str]:
     for node in tree.walk():
@@ -118,8 +129,9 @@ def _rule_issues(rule: Rule, place: str) -> Iterator[Issue]:
         tree = parse_statement(rule.statement, place)
     except Defect:
         return
-    if tuple(tree.named_selects) != COLUMNS:
-        yield Issue(code="rule-invalid", place=place, detail=f"the columns are {', '.join(COLUMNS)}")
+    columns = columns_of(rule.subject)
+    if tuple(tree.named_selects) != columns:
+        yield Issue(code="rule-invalid", place=place, detail=f"the columns are {', '.join(columns)}")
     given = _verdicts(tree)
     for code in sorted(given ^ set(rule.verdicts)):
         where = "is not given by the statement" if code in rule.verdicts else "is not declared"
@@ -127,6 +139,22 @@ def _rule_issues(rule: Rule, place: str) -> Iterator[Issue]:
     binds = {bind.name for bind in tree.find_all(exp.Placeholder)}
     for name in sorted(set(rule.parameters) - binds):
         yield Issue(code="rule-invalid", place=f"{rule.id}.yaml, parameters.{name}", detail="it is not read")
+
+
+def _program_issues(rules: Rules, program: Program, place: str) -> Iterator[Issue]:
+    for name, values in program.parameters.items():
+        rule = rules.rules.get(name)
+        problem = ("no such rule" if rule is None else "only rules about members" if rule.subject != "member"
+                   else "" if MEMBER_PROGRAM in rules.tables else f"the shared table {MEMBER_PROGRAM} is missing")
+        if rule is None or problem:
+            yield Issue(code="rule-invalid", place=f"{place}.parameters.{name}", detail=problem)
+            continue
+        for parameter, value in values.items():
+            known = rule.parameters.get(parameter)
+            detail = ("the rule has no such parameter" if known is None else
+                      "" if type(value) is type(known.default) else "its value is of another type than the default")
+            if detail:
+                yield Issue(code="rule-invalid", place=f"{place}.parameters.{name}.{parameter}", detail=detail)
 
 
 def _verdicts(tree: exp.Query) -> set[str]:

@@ -14,7 +14,7 @@ from adapter.gaps.engine import Gap
 from adapter.gaps.rules import Rule, Rules, Verdict, open_rules
 from adapter.model import Json
 
-COLUMNS = ("rule", "title", "member", "item", "state", "reason", "finding", "closes", "due", "responsible_org",
+COLUMNS = ("rule", "title", "member", "organization", "item", "state", "reason", "finding", "closes", "due", "responsible_org",
            "responsible_party", "evidence")
 """Columns of rows, CSV and JSON, in this order."""
 
@@ -31,7 +31,8 @@ _WITHHELD = Verdict(state="withheld", text="withheld: it reads a class of data t
 
 def as_rows(gaps: Sequence[Gap], organizations: Mapping[str, str] | None = None,
             rules: Rules | None = None) -> list[dict[str, str]]:
-    """One row a gap, every cell text. organizations: id to name, shown for the responsible organization."""
+    """One row a gap, every cell text. organizations: id to name, shown for the organization that a gap is about, and for
+    the responsible one."""
     rules, names = rules or open_rules(), organizations or {}
     return [_row(gap, rules.rules[gap.rule], names) for gap in gaps]
 
@@ -73,7 +74,8 @@ def _verdict(gap: Gap, rule: Rule) -> Verdict:
 
 def _row(gap: Gap, rule: Rule, names: Mapping[str, str]) -> dict[str, str]:
     verdict = _verdict(gap, rule)
-    cells = (gap.rule, rule.title, gap.member_id, gap.item, gap.state, gap.reason or "", verdict.text, verdict.closes,
+    about = names.get(gap.organization_id, gap.organization_id)
+    cells = (gap.rule, rule.title, gap.member_id, about, gap.item, gap.state, gap.reason or "", verdict.text, verdict.closes,
              _instant(gap.due) if gap.due else "", names.get(gap.responsible_org, gap.responsible_org),
              gap.responsible_party, " ".join(gap.evidence))
     return dict(zip(COLUMNS, cells, strict=True))
@@ -88,7 +90,7 @@ def _instant(moment: datetime) -> str:
 
 
 def _entry(gap: Gap, rule: Rule, now: datetime) -> Json:
-    name = f"{gap.rule}|{gap.member_id}|{gap.item}"
+    name = f"{gap.rule}|{gap.member_id or gap.organization_id}|{gap.item}"
     return {"fullUrl": f"urn:uuid:{uuid.uuid5(_IDS, name)}", "resource": _detected_issue(gap, rule, now, name)}
 
 
@@ -103,13 +105,20 @@ def _detected_issue(gap: Gap, rule: Rule, now: datetime, name: str) -> Json:
         "code": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "CAREGAP"}],
                  "text": f"{rule.id} {rule.title}"},
         "severity": _SEVERITY[rule.urgency],
-        "patient": {"reference": f"Patient/{gap.member_id}"},
+        **_subject(gap),
         "identifiedDateTime": _instant(now),
         "detail": f"{verdict.text}; closed by: {verdict.closes}" if verdict.closes else verdict.text,
     }
     extensions = _extensions(gap)
     evidence = _evidence(gap)
     return issue | ({"extension": extensions} if extensions else {}) | ({"evidence": [evidence]} if evidence else {})
+
+
+def _subject(gap: Gap) -> Json:
+    """The member, or the organization: R4 has no other element for it than what the issue is about."""
+    if gap.member_id:
+        return {"patient": {"reference": f"Patient/{gap.member_id}"}}
+    return {"implicated": [{"reference": f"Organization/{gap.organization_id}"}]}
 
 
 def _gap_status(gap: Gap) -> Json:

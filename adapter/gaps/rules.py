@@ -22,11 +22,16 @@ from adapter.model import Issue, Json
 
 RULES = PROFILES / "rules"
 SHARED = "shared.yaml"
+PROGRAMS = "programs.yaml"
+
+_NO_RULES = {SHARED: "shared", PROGRAMS: "programs"}  # files beside the rules, and what of the schema holds for them
 
 State = Literal["withheld", "not-applicable", "closed", "prospective", "open", "missed"]
 Reason = Literal["not-found", "missing-element", "date-out-of-range", "count-out-of-range", "not-computable"]
 Urgency = Literal["urgent", "soon", "routine"]
 Value = int | str | list[int | str]
+Subject = Literal["member", "organization", "pair"]
+"""Whom a rule is about; a pair of organizations is told by its item, `id>id`, and belongs to the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,7 @@ class Rule:
     responsible: str
     verdicts: dict[str, Verdict]
     statement: str
+    subject: Subject = "member"
     item: str = ""
     parameters: dict[str, Parameter]
 
@@ -78,19 +84,39 @@ class SharedTable:
     statement: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Members to whom other parameters apply (programs.yaml). members: a code of the shared table `member_program`.
+
+    parameters: rule id to name and value.
+    """
+
+    members: str
+    text: str
+    parameters: dict[str, dict[str, Value]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rules:
-    """All rules by id, and the shared tables in the order of their file, with their parameters."""
+    """All rules by id, the shared tables in the order of their file, with their parameters, and the programs.
+
+    Of several programs of one member the first of the list counts.
+    """
 
     rules: dict[str, Rule]
     tables: dict[str, SharedTable]
     parameters: dict[str, Parameter]
+    programs: list[Program]
 
     def named(self, rule: str) -> Rule:
         """The rule of that id. Raises Rejected (unknown-rule)."""
         if rule not in self.rules:
             raise Rejected("unknown-rule", rule)
         return self.rules[rule]
+
+    def programs_of(self, rule: Rule) -> list[Program]:
+        """The programs that set parameters of that rule."""
+        return [program for program in self.programs if rule.id in program.parameters]
 
 
 @cache
@@ -99,20 +125,22 @@ def open_rules(folder: Path = RULES) -> Rules:
     for issue in schema_issues(folder):
         raise Defect(issue.code, issue.place, issue.detail)
     shared: dict[str, Any] = _read(folder / SHARED)
+    programs: list[Any] = _read(folder / PROGRAMS)["programs"] if (folder / PROGRAMS).exists() else []
     rules = [_rule(_read(path)) for path in rule_files(folder)]
     return Rules(rules={rule.id: rule for rule in rules},
                  tables={name: SharedTable(**table) for name, table in shared["tables"].items()},
-                 parameters=_parameters(shared))
+                 parameters=_parameters(shared), programs=[Program(**program) for program in programs])
 
 
 def rule_files(folder: Path) -> list[Path]:
-    """The rule files of a folder, the shared tables apart."""
-    return [path for path in sorted(folder.glob("*.yaml")) if path.name != SHARED]
+    """The rule files of a folder, the shared tables and the programs apart."""
+    return [path for path in sorted(folder.glob("*.yaml")) if path.name not in _NO_RULES]
 
 
 def schema_issues(folder: Path) -> Iterator[Issue]:
     """What is wrong with the form of the files of a folder, each mistake by itself."""
-    for path in [folder / SHARED, *rule_files(folder)]:
+    programs = [folder / PROGRAMS] if (folder / PROGRAMS).exists() else []
+    for path in [folder / SHARED, *programs, *rule_files(folder)]:
         try:
             content = _read(path)
         except (yaml.YAMLError, OSError) as error:
@@ -121,18 +149,19 @@ def schema_issues(folder: Path) -> Iterator[Issue]:
             problem = str(getattr(error, "problem", None) or error)
             yield Issue(code="rule-invalid", place=f"{path.name}{line}", detail=problem)
             continue
-        for error in _validator(path.name == SHARED).iter_errors(content):
+        for error in _validator(_NO_RULES.get(path.name, "")).iter_errors(content):
             key = ".".join(str(part) for part in error.absolute_path)
             yield Issue(code="rule-invalid", place=f"{path.name}, {key}" if key else path.name, detail=error.message)
-        if path.name != SHARED and isinstance(content, dict) and cast("Json", content).get("id") != path.stem:
+        if path.name not in _NO_RULES and isinstance(content, dict) and cast("Json", content).get("id") != path.stem:
             yield Issue(code="rule-invalid", place=f"{path.name}, id", detail="a rule is named as its file")
 
 
 @cache
-def _validator(shared: bool) -> Validator:
+def _validator(part: str) -> Validator:
+    """The schema of a rule, or of that part of it."""
     schema = orjson.loads((PROFILES / "rules.schema.json").read_bytes())
-    if shared:
-        schema = {"$defs": schema["$defs"], "$ref": "#/$defs/shared"}
+    if part:
+        schema = {"$defs": schema["$defs"], "$ref": f"#/$defs/{part}"}
     return Draft202012Validator(schema)
 
 

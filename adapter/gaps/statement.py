@@ -1,8 +1,8 @@
 """A rule's statement compiled for an engine by sqlglot: shared tables as WITH, views as tables, parameters as literals.
 
 Statements are written in sqlglot's `postgres` dialect. For one member every view t that belongs to persons becomes
-(SELECT * FROM view_t WHERE member_id = :member). `:now`, `:member` and `:organization` stay as binds, in the form that
-the engine's driver wants.
+(SELECT * FROM view_t WHERE member_id = :member). `:now`, `:today`, `:member` and `:organization` stay as binds, in the form
+that the engine's driver wants. Where programs set parameters of the rule, it is compiled once for each set of them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,22 @@ from sqlglot.errors import SqlglotError
 
 from adapter.errors import Defect
 from adapter.gaps.catalog import Catalog
-from adapter.gaps.rules import Parameter, Rule, Rules, State, Value
+from adapter.gaps.rules import Parameter, Rule, Rules, State, Subject, Value
 from adapter.gaps.tables import PREFIX
 
 WRITTEN_IN = "postgres"
 Dialect = Literal["sqlite", "postgres", "duckdb", "spark"]
 
-COLUMNS = ("member_id", "item", "verdict", "due", "evidence", "responsible_org", "responsible_party")
-"""What a rule's statement yields, in this order."""
+COLUMNS = ("item", "verdict", "due", "evidence", "responsible_org", "responsible_party")
+"""What a rule's statement yields, in this order, after the subject's id."""
+
+MEMBER_PROGRAM = "member_program"
+"""The shared table that says which programs a member belongs to."""
+
+
+def columns_of(subject: Subject) -> tuple[str, ...]:
+    """The columns of a rule about such a subject: its id first."""
+    return ("member_id" if subject == "member" else "organization_id", *COLUMNS)
 
 
 def parse_statement(text: str, place: str) -> exp.Query:
@@ -40,25 +48,35 @@ def parse_statement(text: str, place: str) -> exp.Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a rule is compiled for: an engine; one member or all; gaps in these states; of one organization or all."""
+    """What a rule is compiled for: an engine; one member or all; gaps in these states; of one organization or all.
+
+    program: 0 the members of no program that sets parameters of the rule, n those of the nth that does.
+    """
 
     dialect: Dialect
     one_member: bool = False
     states: frozenset[State] | None = None
     one_organization: bool = False
+    program: int = 0
 
 
 @lru_cache(maxsize=512)
 def compile_rule(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> str:
-    """The SQL of a rule for a target, compiled once. Binds: now (seconds since 1970), member, organization.
+    """The SQL of a rule for a target, compiled once. Binds: now (seconds since 1970), today (days since 1970 in the
+    network's zone), member, organization.
 
     Raises Defect (rule-invalid).
     """
-    place = f"{rule.id}.yaml, statement"
-    tree = with_shared(rules, parse_statement(rule.statement, place), place)
-    _set_parameters(tree, {name: p.default for name, p in parameters_of(rules, rule).items()})
+    place, programs = f"{rule.id}.yaml, statement", rules.programs_of(rule)
+    tree = parse_statement(rule.statement, place)
+    if programs:
+        tree = _of_program(tree, rule, [program.members for program in programs], target.program)
+    tree = _narrowed(with_shared(rules, tree, place), rule, target)
+    own = programs[target.program - 1].parameters[rule.id] if target.program else {}
+    values = {name: own.get(name, p.default) for name, p in parameters_of(rules, rule).items()}
+    _set_parameters(tree, values | {"zone": catalog.zone})
     _set_tables(tree, catalog, target.one_member)
-    return _narrowed(tree, rule, target).sql(dialect=target.dialect)
+    return tree.sql(dialect=target.dialect)
 
 
 def with_shared(rules: Rules, tree: exp.Query, place: str) -> exp.Query:
@@ -102,8 +120,8 @@ def _set_parameters(tree: exp.Query, values: dict[str, Value]) -> None:
             value = values[name]
             literals = [_literal(v) for v in value] if isinstance(value, list) else [_literal(value)]
             _replace(bind, literals)
-        elif name == "now":
-            bind.replace(exp.cast(exp.Placeholder(this="now"), "BIGINT"))
+        elif name in ("now", "today"):
+            bind.replace(exp.cast(exp.Placeholder(this=name), "BIGINT"))
 
 
 def _replace(bind: exp.Expr, literals: list[exp.Expr]) -> None:
@@ -122,10 +140,10 @@ def _literal(value: int | str) -> exp.Expr:
 def _set_tables(tree: exp.Query, catalog: Catalog, one_member: bool) -> None:
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
     for table in list(tree.find_all(exp.Table)):
-        if table.name in own or table.name not in catalog.views:
+        if table.name in own or table.name not in catalog.tables:
             continue
         stored, alias = exp.to_table(PREFIX + table.name), table.alias_or_name
-        if one_member and any(column.name == "member_id" for column in catalog.views[table.name].columns):
+        if one_member and any(column.name == "member_id" for column in catalog.tables[table.name]):
             rows = exp.select("*").from_(stored).where(exp.column("member_id").eq(exp.Placeholder(this="member")))
             table.replace(rows.subquery(alias))
         else:
@@ -135,10 +153,32 @@ def _set_tables(tree: exp.Query, catalog: Catalog, one_member: bool) -> None:
 def _narrowed(tree: exp.Query, rule: Rule, target: Target) -> exp.Query:
     if target.states is None and not target.one_organization:
         return tree
-    query = exp.select(*COLUMNS).from_(tree.subquery("gap"))
+    query = _around(tree, rule.subject)
     if target.states is not None:
         codes = [exp.Literal.string(code) for code, verdict in rule.verdicts.items() if verdict.state in target.states]
         query = query.where(exp.column("verdict").isin(*codes) if codes else exp.false())
     if target.one_organization:
         query = query.where(exp.column("responsible_org").eq(exp.Placeholder(this="organization")))
+    return query
+
+
+def _of_program(tree: exp.Query, rule: Rule, members: list[str], program: int) -> exp.Query:
+    """The gaps of the members of the nth program, or with 0 of those in none."""
+    case = exp.Case()
+    for number, code in enumerate(members, start=1):
+        case = case.when(exp.column("program").eq(exp.Literal.string(code)), exp.Literal.number(number))
+    first = (exp.select("member_id", exp.alias_(exp.Min(this=case), "program")).from_(MEMBER_PROGRAM)
+             .where(exp.column("program").isin(*members)).group_by("member_id"))
+    own = exp.func("COALESCE", exp.column("program", "own_program"), exp.Literal.number(0))
+    return (_around(tree, rule.subject)
+            .join(first.subquery("own_program"), on="own_program.member_id = gap.member_id", join_type="LEFT")
+            .where(own.eq(exp.Literal.number(program))))
+
+
+def _around(tree: exp.Query, subject: Subject) -> exp.Select:
+    """SELECT ... FROM (the statement) gap, whose WITH tables go to the outer SELECT."""
+    tables = tree.args.get("with_")
+    tree.set("with_", None)
+    query = exp.select(*(exp.column(name, "gap") for name in columns_of(subject))).from_(tree.subquery("gap"))
+    query.set("with_", tables)
     return query

@@ -1,13 +1,13 @@
 """The flat tables that rules read: one for each view, made of our own resources, kept up to date as they are written.
 
-They hold nothing of their own: made on demand from the ViewDefinitions, and made again when these change. Times are
-BIGINT seconds since 1970 UTC or days; Booleans 0 and 1.
+They hold nothing of their own: made on demand from the ViewDefinitions and the calendar, and made again when these change.
+Times are BIGINT seconds since 1970 UTC or days; Booleans 0 and 1.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -31,9 +31,10 @@ from sqlalchemy import (
     tuple_,
 )
 
-from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.calendar import calendar_rows, local_day_rows
+from adapter.gaps.catalog import Catalog, Columns, open_catalog
 from adapter.gaps.views import Column as ViewColumn
-from adapter.gaps.views import View
+from adapter.gaps.views import Row, View
 from adapter.model import Composed, Json
 from adapter.store.schema import RESOURCE
 
@@ -42,13 +43,17 @@ PREFIX = "view_"
 
 _SQL_TYPES: dict[str, Any] = {"boolean": SmallInteger(), "integer": BigInteger(), "positiveInt": BigInteger(),
                               "unsignedInt": BigInteger(), "decimal": Float()}
+_KEYS = {"calendar": (("zone", "day"), ("zone", "business_number"), ("zone", "month")),
+         "local_day": (("zone", "network_day"),)}
+"""Indexes of the tables that are made of the calendar."""
+
+_COPY_FROM = 100
 _AT_ONCE = 500
 _REBUILD_AT_ONCE = 2000
 _REBUILD_LOCK = 0x6361_7276  # key of PostgreSQL's advisory lock around making the tables
 _MARKS = MetaData()
 _MARK = Table("view_mark", _MARKS, Column("mark", Text, primary_key=True))
 
-Rows = list[dict[str, Any]]
 
 
 def prepare(connection: Connection, catalog: Catalog | None = None) -> bool:
@@ -64,6 +69,8 @@ def prepare(connection: Connection, catalog: Catalog | None = None) -> bool:
     _drop(connection)
     _metadata(catalog).create_all(connection)
     _MARKS.create_all(connection)
+    _insert(connection, "calendar", catalog.tables["calendar"], calendar_rows(catalog.calendar, catalog.zone))
+    _insert(connection, "local_day", catalog.tables["local_day"], local_day_rows(catalog.calendar, catalog.zone))
     rebuild(connection, catalog)
     connection.execute(insert(_MARK).values(mark=catalog.mark))
     return True
@@ -119,19 +126,44 @@ def _resources(connection: Connection, types: Sequence[str]) -> Iterator[list[tu
 
 
 def _write(connection: Connection, catalog: Catalog, resources: Sequence[tuple[str, str, Json]]) -> None:
-    rows: defaultdict[str, Rows] = defaultdict(list)
-    for resource_type, resource_id, body in resources:
-        node = {**body, "resourceType": resource_type, "id": resource_id}
-        for view in catalog.by_type[resource_type]:
-            names = _names(view)
-            rows[view.name].extend(dict(zip(names, map(_stored, row), strict=True)) for row in view.rows(node))
-    for name, of_view in rows.items():
-        if of_view:
-            connection.execute(insert(_table(catalog, catalog.views[name])), of_view)
+    nodes = ({**body, "resourceType": resource_type, "id": resource_id} for resource_type, resource_id, body in resources)
+    for name, rows in flatten(catalog, nodes).items():
+        _insert(connection, name, catalog.tables[name], rows)
 
 
-def _stored(value: Any) -> Any:
-    return int(value) if value.__class__ is bool else value
+def flatten(catalog: Catalog, nodes: Iterable[Json]) -> dict[str, list[Row]]:
+    """The rows of each view that has any, of whole resources (with resourceType and id); Booleans as 0 and 1."""
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
+    for node in nodes:
+        for view in catalog.by_type.get(node["resourceType"], ()):
+            found = view.rows(node)
+            if found:
+                rows[view.name] += _as_numbers(found, truths) if (truths := _truths(view)) else found
+    return rows
+
+
+def _as_numbers(rows: list[Row], truths: tuple[int, ...]) -> list[Row]:
+    return [tuple(int(value) if at in truths and value is not None else value for at, value in enumerate(row))
+            for row in rows]
+
+
+@cache
+def _truths(view: View) -> tuple[int, ...]:
+    return tuple(at for at, column in enumerate(view.columns) if column.type == "boolean")
+
+
+def _insert(connection: Connection, name: str, columns: Columns, rows: Sequence[Row]) -> None:
+    """Insert rows of a view's table, by PostgreSQL's COPY where they are many."""
+    names = ", ".join(column.name for column in columns)
+    if connection.dialect.name == "postgresql" and len(rows) > _COPY_FROM:
+        cursor: Any = connection.connection.cursor()
+        with cursor.copy(f"COPY {PREFIX}{name} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    elif rows:
+        mark = "?" if connection.dialect.name == "sqlite" else "%s"
+        marks = ", ".join([mark] * len(columns))
+        connection.exec_driver_sql(f"INSERT INTO {PREFIX}{name} ({names}) VALUES ({marks})", list(rows))
 
 
 def _forget(connection: Connection, table: Table, ids: Sequence[str]) -> None:
@@ -150,11 +182,6 @@ def _table(catalog: Catalog, view: View) -> Table:
     return _metadata(catalog).tables[PREFIX + view.name]
 
 
-@cache
-def _names(view: View) -> tuple[str, ...]:
-    return tuple(column.name for column in view.columns)
-
-
 _METADATA: dict[str, MetaData] = {}
 
 
@@ -162,18 +189,20 @@ def _metadata(catalog: Catalog) -> MetaData:
     """The tables of a catalog, made once."""
     if catalog.mark not in _METADATA:
         metadata = MetaData()
-        for view in catalog.views.values():
-            _define(metadata, view)
+        for name, columns in catalog.tables.items():
+            _define(metadata, name, columns)
         _METADATA[catalog.mark] = metadata
     return _METADATA[catalog.mark]
 
 
-def _define(metadata: MetaData, view: View) -> None:
-    name = PREFIX + view.name
-    table = Table(name, metadata, *(Column(c.name, _sql_type(c)) for c in view.columns))
+def _define(metadata: MetaData, view: str, columns: Columns) -> None:
+    name = PREFIX + view
+    table = Table(name, metadata, *(Column(c.name, _sql_type(c)) for c in columns))
     for key in ("resource_id", "member_id"):
         if key in table.c:
             Index(f"{name}_{key}", table.c[key])
+    for keys in _KEYS.get(view, ()):
+        Index(f"{name}_{keys[-1]}", *(table.c[key] for key in keys))
 
 
 def _sql_type(column: ViewColumn) -> Any:

@@ -1,6 +1,6 @@
 """SQL on FHIR v2 ViewDefinitions compiled to Python closures: one resource in, rows out. Pure.
 
-Beyond the standard, a column tag `careloop/time` (`first`, `last` or `day`) makes a number of a FHIR time: see
+Beyond the standard, a column tag `careloop/time` (`first`, `last`, `day` or `ymd`) makes a number of a FHIR time: see
 instants.py. Boolean columns stay Boolean here; tables.py stores them as 0 and 1.
 """
 

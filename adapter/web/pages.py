@@ -66,7 +66,7 @@ def open_gaps() -> str:
     with reading(gateway.engine) as connection:
         found = worklist.ordered(evaluate(connection, now=gateway.clock(), states=("open",)), open_rules())
         shown = found[:_MOST_GAPS]
-        known = _known(connection, [*worklist.references(shown), *(f"Patient/{gap.member_id}" for gap in shown)])
+        known = _known(connection, [*worklist.references(shown), *(f"Patient/{gap.member_id}" for gap in shown if gap.member_id)])
     names = {reference: people.title(one) for reference, one in known.items()}
     counts = Counter(gap.rule for gap in found)
     return render_template("gaps.html", rows=worklist.rows(shown, open_rules(), names), total=len(found),

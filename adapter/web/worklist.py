@@ -16,7 +16,10 @@ _STATES = ("open", "prospective", "missed", "closed", "withheld", "not-applicabl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapRow:
-    """One gap as it is read. member, about: names. said: row of present.py. due: UTC. evidence: (reference, name)."""
+    """One gap as it is read. member: the name of the member, or of the organization that it is about. about: names.
+
+    said: row of present.py. due: UTC. evidence: (reference, name).
+    """
 
     member: str
     about: str
@@ -43,7 +46,8 @@ def _weight(gap: Gap, rules: Rules) -> tuple[int, int, float, str]:
 
 def _row(gap: Gap, said: Mapping[str, str], names: Mapping[str, str]) -> GapRow:
     responsible = (names.get(f"Organization/{gap.responsible_org}", ""), names.get(gap.responsible_party, ""))
-    return GapRow(member=names.get(f"Patient/{gap.member_id}", "no name"), about=_about(gap, names), said=said,
+    subject = f"Patient/{gap.member_id}" if gap.member_id else f"Organization/{gap.organization_id}"
+    return GapRow(member=names.get(subject, "no name"), about=_about(gap, names), said=said,
                   due=gap.due, responsible=tuple(name for name in responsible if name),
                   evidence=tuple((one, names.get(one) or one.partition("/")[0]) for one in gap.evidence))
 
@@ -64,6 +68,7 @@ def references(gaps: Sequence[Gap]) -> list[str]:
     """What the gaps point at, `Type/id`, each once."""
     found: dict[str, None] = {}
     for gap in gaps:
+        found[f"Organization/{gap.organization_id}"] = None
         found |= dict.fromkeys((*gap.evidence, *_items(gap), gap.responsible_party))
         found[f"Organization/{gap.responsible_org}"] = None
     return [reference for reference in found if reference.count("/") == 1 and not reference.endswith("/")]

@@ -39,7 +39,9 @@ def networks() -> st.SearchStrategy[tuple[datetime, list[Resource]]]:
 def network(random: Random) -> tuple[datetime, list[Resource]]:
     """One network out of a source of chance."""
     now = random.choice(NOWS)
-    resources: list[Resource] = [{"resourceType": "Organization", "id": o, "name": o} for o in ORGS]
+    resources: list[Resource] = [
+        {"resourceType": "Organization", "id": o, "name": o, **_zoned(random)} for o in ORGS]
+    resources += [_entry(random, number, now) for number in range(random.randint(0, 3))]
     for role, (person, organization) in ROLES.items():
         resources.append({"resourceType": "PractitionerRole", "id": role, "practitioner": _to("Practitioner", person),
                           "organization": _to("Organization", organization)})
@@ -47,6 +49,25 @@ def network(random: Random) -> tuple[datetime, list[Resource]]:
         resources += _Person(random, f"m{number}", now).resources()
     merged = [{"type": "replaced-by", "other": _to("Patient", "m0")}]
     return now, [*resources, {"resourceType": "Patient", "id": "old", "link": merged}]
+
+
+def _zoned(random: Random) -> Resource:
+    """A time zone of an organization's own: the network's, another of the calendar, one that it has not, or none."""
+    zone = random.choice(("America/New_York", "America/Chicago", "America/Chicago", "Asia/Tokyo", None))
+    return {"extension": [{"url": N + "time-zone", "valueCode": zone}]} if zone else {}
+
+
+def _entry(random: Random, number: int, now: datetime) -> Resource:
+    """An entry of the resource directory, verified about 180 days before."""
+    day = now.astimezone(ZONE).date() - timedelta(days=random.choice((0, -1, 100, 165, 166, 167, 179, 180, 181, 182)))
+    verified = [{"url": N + "last-verified", "valueDate": day.isoformat()}]
+    entry: Resource = {"resourceType": "HealthcareService", "id": f"h{number}", "extension": verified,
+                       "providedBy": _to("Organization", random.choice(ORGS)), "active": True,
+                       "type": [_coded(N + "service", random.choice(("housing", "housing", "on-call")))]}
+    for name in ("extension", "active", "type"):
+        if random.random() < 0.1:
+            del entry[name]
+    return entry | ({"active": False} if random.random() < 0.1 else {})
 
 
 def _to(kind: str, resource_id: str) -> Resource:

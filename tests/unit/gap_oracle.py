@@ -16,7 +16,7 @@ Resource = dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """What a gap must say: everything but words and evidence."""
+    """What a gap must say: everything but words and evidence. member: or the organization that it is about."""
 
     rule: str
     member: str
@@ -372,9 +372,51 @@ class Oracle:
         return "early" if start and start.first > self.now else "none"
 
 
+class Organizations:
+    """What is asked of organizations, at one instant."""
+
+    def __init__(self, resources: list[Resource], now: datetime) -> None:
+        self.resources = resources
+        self.now = now
+
+    def answers(self) -> list[Answer]:
+        return [a for o in self.resources if o["resourceType"] == "Organization" for a in self.directory(o)]
+
+    def today(self, organization: Resource) -> date:
+        named = [e["valueCode"] for e in organization.get("extension", []) if e["url"] == NETWORK + "time-zone"]
+        zone = ZoneInfo(named[0]) if named and named[0] in ("America/New_York", "America/Chicago") else ZONE
+        return self.now.astimezone(zone).date()
+
+    # --- O04
+    def directory(self, organization: Resource) -> list[Answer]:
+        entries = [h for h in self.resources if h["resourceType"] == "HealthcareService" and h.get("active", True)
+                   and key(h["providedBy"], "Organization") == organization["id"]
+                   and codes(h.get("type"), NETWORK + "service") != ["on-call"]]
+        none = Answer("O04", organization["id"], "", "not-applicable", None, None, organization["id"], "")
+        return [self.entry(organization, entry) for entry in entries] or [none]
+
+    def entry(self, organization: Resource, entry: Resource) -> Answer:
+        today = self.today(organization)
+        days = [date.fromisoformat(e["valueDate"]) for e in entry.get("extension", [])]
+        answer = Answer("O04", organization["id"], f"HealthcareService/{entry['id']}", "open", "missing-element", None,
+                        organization["id"], "")
+        if not days or days[0] > today:
+            return answer
+        last = days[0] + 180 * DAY
+        if last < today:
+            return answer._replace(reason="date-out-of-range")
+        if last >= today + 14 * DAY:
+            return answer._replace(state="closed", reason=None)
+        named = [e["valueCode"] for e in organization.get("extension", [])]
+        zone = ZoneInfo("America/Chicago") if named == ["America/Chicago"] else ZONE
+        end = datetime.combine(last + DAY, time(), zone).astimezone(UTC) - timedelta(seconds=1)
+        return answer._replace(state="prospective", reason=None, due=end)
+
+
 def expected(resources: list[Resource], now: datetime) -> list[Answer]:
-    """Every answer about every person, merged records apart."""
+    """Every answer about every organization, and then about every person, merged records apart."""
     people = [r["id"] for r in resources if r["resourceType"] == "Patient"
               and not any(link["type"] in ("replaced-by", "refer") for link in r.get("link", []))]
-    return sorted((a for person in people for a in Oracle(resources, person, now).answers()),
-                  key=lambda a: (a.member, a.rule, a.item))
+    mine = (a for person in people for a in Oracle(resources, person, now).answers())
+    ours = Organizations(resources, now).answers()
+    return [a for found in (ours, mine) for a in sorted(found, key=lambda a: (a.member, a.rule, a.item))]

@@ -30,7 +30,7 @@ def composed(resource: Resource, deleted: bool = False) -> Composed:
 
 
 def answer(gap: Gap) -> Answer:
-    return Answer(gap.rule, gap.member_id, gap.item, gap.state, gap.reason, gap.due, gap.responsible_org,
+    return Answer(gap.rule, gap.member_id or gap.organization_id, gap.item, gap.state, gap.reason, gap.due, gap.responsible_org,
                   gap.responsible_party)
 
 
@@ -68,7 +68,7 @@ def agree(engine: Engine, now: datetime, resources: list[Resource]) -> None:
         assert [answer(gap) for gap in population] == wanted
         known = {f"{r['resourceType']}/{r['id']}" for r in resources}
         assert {reference for gap in population for reference in gap.evidence} <= known
-        for member in {gap.member_id for gap in population}:
+        for member in {gap.member_id for gap in population} - {""}:
             assert evaluate(connection, now=now, member=member) == [g for g in population if g.member_id == member]
 
 

@@ -102,6 +102,20 @@ def test_a_list_belongs_into_in(folder: Path):
     assert found == ["`:ended_statuses` is a list and belongs into IN (...)"]
 
 
+@pytest.mark.parametrize(("entry", "told"), [
+    ("members: payer:P\n  text: x\n  parameters: {G99: {hours: 12}}", ("programs.0.parameters.G99", "no such rule")),
+    ("members: payer:P\n  text: x\n  parameters: {G07: {days: 12}}", ("G07.days", "has no such parameter")),
+    ("members: payer:P\n  text: x\n  parameters: {G07: {hours: twelve}}", ("G07.hours", "another type")),
+    ("members: payer:P\n  text: x\n  parameters: {O04: {days: 12}}", ("programs.0.parameters.O04", "only rules about members")),
+    ("members: P\n  text: x\n  parameters: {G07: {hours: 12}}", ("programs.0.members", "does not match")),
+])
+def test_programs_are_linted(folder: Path, entry: str, told: tuple[str, str]):
+    (folder / "programs.yaml").write_text(f"programs:\n- {entry}\n")
+    issue, = check_rules(folder)
+    assert issue.place.endswith(told[0])
+    assert told[1] in issue.detail
+
+
 def test_opening_a_wrong_folder_is_our_defect(folder: Path):
     rewrite(folder, "G01.yaml", "urgency: urgent", "urgency: high")
     with pytest.raises(Defect, match="urgency"):
@@ -113,7 +127,7 @@ def test_every_rule_compiles_for_every_engine(dialect: Dialect):
     rules, catalog = open_rules(), open_catalog()
     for rule in rules.rules.values():
         text = compile_rule(rules, catalog, rule, Target(dialect=dialect, one_member=True, states=frozenset(["open"])))
-        assert "view_member WHERE member_id" in text
+        assert "view_member WHERE member_id" in text or rule.subject != "member"
 
 
 def test_the_example_of_the_documentation_works(folder: Path, tmp_path: Path):
@@ -142,7 +156,9 @@ def test_the_example_of_the_documentation_works(folder: Path, tmp_path: Path):
 
 def test_the_documentation_names_every_key_state_and_reason():
     text = DOCS.read_text()
+    assert all(f"| `{view}` |" in text for view in open_catalog().views)
     schema = yaml.safe_load((RULES.parent / "rules.schema.json").read_text())
     verdict = schema["$defs"]["verdict"]["properties"]
-    for word in [*schema["properties"], *verdict["state"]["enum"], *verdict["reason"]["enum"]]:
+    words = [*schema["properties"], *schema["properties"]["subject"]["enum"]]
+    for word in [*words, *verdict["state"]["enum"], *verdict["reason"]["enum"]]:
         assert f"`{word}`" in text, word
