@@ -18,7 +18,7 @@ import orjson
 from adapter.errors import Rejected
 from adapter.mapping.bundle import entries
 from adapter.mapping.rows import map_row
-from adapter.mapping.yaml_lines import load_yaml
+from adapter.mapping.yaml_lines import line_of, load_yaml
 from adapter.model import Composed, Contribution, Issue, Json, Received
 from adapter.parse.batch import split_messages
 from adapter.parse.rows import RowError, open_csv
@@ -39,8 +39,23 @@ class CaseResult:
 
 
 def folders(mappings: Path, feed: str | None) -> list[Path]:
-    """The case folders of one feed, or of all."""
-    return sorted(path.parent for path in mappings.glob(f"{feed or '*'}/cases/*/case.yaml"))
+    """The case folders of one feed, or of all; complete or not."""
+    return sorted(path for path in mappings.glob(f"{feed or '*'}/cases/*") if path.is_dir())
+
+
+def _wanting(folder: Path) -> str:
+    """What a case folder lacks, '' where it can be run."""
+    if not (folder / "case.yaml").exists():
+        return "no case.yaml: write one with `why`, `clock` (as 2026-03-01T08:00:00-05:00) and `expect_issues: []`"
+    if not any(path.suffix in (".hl7", ".csv") for path in folder.glob("input.*")):
+        return "no input.hl7 or input.csv: put what is sent there"
+    case = load_yaml(folder / "case.yaml")
+    try:
+        datetime.fromisoformat(str(case.get("clock", "")))
+    except ValueError:
+        line = line_of(folder / "case.yaml", "clock")
+        return f"case.yaml:{line}: `clock` is missing or no time: say when the first message arrives, 2026-03-01T08:00:00-05:00"
+    return ""
 
 
 def run(feeds: Feeds, mappings: Path, feed: str | None = None, accept: bool = False) -> list[CaseResult]:
@@ -51,6 +66,8 @@ def run(feeds: Feeds, mappings: Path, feed: str | None = None, accept: bool = Fa
 def run_case(feeds: Feeds, folder: Path, accept: bool) -> CaseResult:
     """Run one case twice (both runs must be equal to the byte) and compare."""
     name = f"{folder.parent.parent.name}/{folder.name}"
+    if wanting := _wanting(folder):
+        return CaseResult(name=name, ok=False, diff=wanting)
     case = load_yaml(folder / "case.yaml")
     feed = str(case.get("feed", folder.parent.parent.name))
     clock = datetime.fromisoformat(str(case["clock"]))
@@ -81,7 +98,7 @@ def outcome(feeds: Feeds, folder: Path, feed: str, clock: datetime) -> tuple[lis
 
 
 def _mapped(feeds: Feeds, folder: Path, feed: str, clock: datetime) -> Iterator[tuple[Sequence[Contribution], Sequence[Issue]]]:
-    source = next(folder.glob("input.*"))
+    source = next(path for path in sorted(folder.glob("input.*")) if path.suffix in (".hl7", ".csv"))
     raw = source.read_bytes()
     if source.suffix == ".csv":
         compiled = feeds.named(feed)

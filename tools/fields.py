@@ -7,6 +7,8 @@ hl7apy's names of fields. --check: exit 1 where the page is not what the tool ma
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +16,13 @@ from pathlib import Path
 
 from adapter.mapping.feed import load_feeds
 from adapter.mapping.functions import FUNCTIONS, Function
-from adapter.mapping.lint import HL7_VERSIONS
+from adapter.mapping.lint_places import HL7_VERSIONS
 from adapter.mapping.rules import Condition, Map, Row, compile_feed
 from adapter.model import Json
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "hl7-fields.md"
+_OWN_TABLE = re.compile(r"""ctx\.code\(["']([\w-]+)["']""")
 FEED = "default"
 """The feed whose maps are told: it adds nothing to those that all senders share."""
 SEGMENTS = (
@@ -35,6 +38,8 @@ every value that it holds.
 - *element*: where the field's value goes. `Type.element`; behind an extension stands its name.
 - *by*: the function that reads it ([mappings.md](mappings.md)); its components are told [below](#components). Without one the
   value is a constant or text.
+- *codes*: the HL7 table of the field, by its number, and the concept map (`mappings/common/conceptmaps`) by which its codes
+  are translated; a feed's `codes` come before it. A number alone: the code stands as it was sent.
 - *when*: the conditions, and the events in which it takes effect; in other events it is only what the sender repeats.
 - **dropped**: left out on purpose, and why. **not mapped**: told as `unmapped` by `--loss`.
 """
@@ -48,6 +53,7 @@ class Line:
     place: str
     element: str
     by: str = ""
+    codes: str = ""
     when: str = ""
 
 
@@ -65,25 +71,26 @@ def page() -> str:
 
 
 def _segment(segment: str, maps: Iterable[Map]) -> str:
-    names = _names(segment)
+    names, tables = _names(segment), _tables(segment)
     lines: dict[int, list[Line]] = {}
     for one in maps:
         for row in _rows(one):
             for line in _told(one, row, names):
                 lines.setdefault(line.n, []).append(line)
-    rows = [f"## {segment}\n", "| field | name | element | by | when |", "|---|---|---|---|---|"]
+    rows = [f"## {segment}\n", "| field | name | element | by | codes | when |", "|---|---|---|---|---|---|"]
     for n in sorted(names.keys() | lines.keys()):
         said = _joined(f"{segment}-{n}", lines.get(n) or [Line(n=n, place=f"{segment}-{n}", element=_silent(segment, n))])
-        rows.extend(f"| {places} | {names.get(n, '') if k == 0 else ''} | {' | '.join(rest)} |"
-                    for k, (rest, places) in enumerate(said.items()))
+        for k, ((element, by, codes, when), places) in enumerate(said.items()):
+            table = " ".join(filter(None, (tables.get(n, "") if k == 0 else "", codes)))
+            rows.append(f"| {places} | {names.get(n, '') if k == 0 else ''} | {element} | {by} | {table} | {when} |")
     return "\n".join(rows) + "\n"
 
 
-def _joined(field: str, lines: Iterable[Line]) -> dict[tuple[str, str, str], str]:
-    """(element, by, when) of a field's lines, each with the parts it holds for: the field alone where it is one of them."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+def _joined(field: str, lines: Iterable[Line]) -> dict[tuple[str, str, str, str], str]:
+    """(element, by, codes, when) of a field's lines, each with the parts it holds for: the field alone where it is one."""
+    found: dict[tuple[str, str, str, str], list[str]] = {}
     for line in lines:
-        found.setdefault((line.element, line.by, line.when), []).append(line.place)
+        found.setdefault((line.element, line.by, line.codes, line.when), []).append(line.place)
     return {said: field if field in places else " ".join([places[0], *(p.removeprefix(field) for p in dict.fromkeys(places[1:]))])
             for said, places in found.items()}
 
@@ -104,6 +111,26 @@ def _names(segment: str) -> dict[int, str]:
     return found
 
 
+def _tables(segment: str) -> dict[int, str]:
+    """The numbers of the HL7 tables of a segment's coded fields, by the newest version that says one: `0001`."""
+    found: dict[int, str] = {}
+    for version in HL7_VERSIONS:
+        fields = importlib.import_module(f"hl7apy.{version}.segments").SEGMENTS.get(segment, ("", ()))
+        for field in fields[1] if len(fields) > 1 else ():
+            number, table = str(field[0]).rpartition("_")[2], str(field[1][4] or "")
+            if number.isdigit() and table.startswith("HL7"):
+                found[int(number)] = table[3:].rjust(4, "0")
+    return found
+
+
+def _codes(row: Row) -> str:
+    """The concept maps by which a row translates: the one that it names, else those that its function has by itself."""
+    table = str(row.options.get("table", ""))
+    if not table and row.function is not None and not row.whole:
+        return " ".join(f"`{name}`" for name in dict.fromkeys(_OWN_TABLE.findall(inspect.getsource(row.function.call))))
+    return f"`{table}`" if table else ""
+
+
 def _rows(one: Map) -> Iterator[Row]:
     yield from (row for rows in one.by_field.values() for row in rows)
     yield from (row for rows in one.drops.values() for row in rows)
@@ -119,7 +146,8 @@ def _told(one: Map, row: Row, names: dict[int, str]) -> Iterator[Line]:
         return
     by = f"`{row.function.name}`" if row.function else ""
     if not row.whole:
-        yield Line(n=int(row.place.field), place=str(row.place), element=f"`{_element(one, row, '')}`", by=by, when=when)
+        yield Line(n=int(row.place.field), place=str(row.place), element=f"`{_element(one, row, '')}`", by=by,
+                   codes=_codes(row), when=when)
         return
     for part, element in (row.function.parts if row.function else {}).items():
         n = part.partition(".")[0]

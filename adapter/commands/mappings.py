@@ -32,6 +32,7 @@ def cases(feed: str | None, accept: bool) -> None:
     failed = sum(not result.ok for result in results)
     click.echo(f"{len(results)} cases, {failed} differ")
     if not results:
+        click.echo(f"no case: one is a folder {folder / (feed or 'FEED')}/cases/<case> with input.hl7 (or .csv) and case.yaml")
         raise SystemExit(2)
     if failed:
         raise SystemExit(1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,8 +16,8 @@ from adapter.conformance.dictionary import PROFILES
 from adapter.conformance.profile import Profile, profile_names, profile_of
 from adapter.errors import Defect
 from adapter.mapping.uris import is_oid
-from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
-from adapter.model import OrderBy
+from adapter.mapping.yaml_lines import LINE, line_of, load_yaml, without_lines
+from adapter.model import OrderBy, is_object
 
 MERGED = ("authorities", "codes")
 """Keys of feed.yaml that add to those of the feed it extends; every other key replaces."""
@@ -74,56 +75,90 @@ def load_feed(folder: Path) -> Feed:
         for name, value in written.items():
             merged[name] = {**merged.get(name, {}), **value} if name in MERGED else value
     merged.pop("extends", None)
-    place = f"{folder.name}/feed.yaml:{chain[0][1].get(LINE, 1)}"
+    place = partial(_place, chain)
     if merged.get("order", "event") not in ("event", "sequence", "arrival"):
-        raise Defect("mapping-failed", place, "order must be event, sequence or arrival")
+        raise Defect("mapping-failed", place("order"), "order must be event, sequence or arrival")
     taken = without_lines(merged)
     try:
-        zone = ZoneInfo(taken.pop("time_zone", "UTC"))
+        zone = ZoneInfo(str(taken.pop("time_zone", "UTC")))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of the data base (US, Pacific)
-        raise Defect("mapping-failed", place, "time_zone is not a name of the IANA data base") from error
+        raise Defect("mapping-failed", place("time_zone"), "time_zone is not a name of the IANA data base") from error
     return Feed(
         name=folder.name, folders=tuple(f for f, _ in chain), zone=zone,
         sender=taken.pop("sender", {}), format=taken.pop("format", "hl7v2"), order=taken.pop("order", "event"),
         charset=taken.pop("charset", "utf-8"), authorities=_authorities(taken.pop("authorities", {}), place),
-        primary=tuple(taken.pop("primary", ())), strong=frozenset(taken.pop("strong", ())),
+        primary=tuple(_listed(taken.pop("primary", ()))), strong=frozenset(_listed(taken.pop("strong", ()))),
         visit=tuple(_listed(taken.pop("visit_number", ()))), codes=taken.pop("codes", {}),
         precedence=int(taken.pop("precedence", 100)), test=bool(taken.pop("test", False)),
         conformance=_conformance(taken.pop("strict", False), taken.pop("tolerate", []), place), options=taken,
     )
 
 
-def _conformance(strict: Any, tolerate: Any, place: str) -> Conformance:
+Where = Callable[..., str]
+"""Tells `feed/feed.yaml:line` of a key, or of one below it."""
+
+
+def _place(chain: Sequence[tuple[Path, Mapping[str, Any]]], *keys: str) -> str:
+    """Where the nearest feed of a chain says a key; the feed itself where none does."""
+    for folder, written in chain:
+        if keys[0] in written and (len(keys) == 1 or not is_object(written[keys[0]]) or keys[1] in written[keys[0]]):
+            return f"{folder.name}/feed.yaml:{line_of(folder / 'feed.yaml', *keys)}"
+    return f"{chain[0][0].name}/feed.yaml:1"
+
+
+_SHAPES: Mapping[str, tuple[type, str]] = {
+    "authorities": (dict, "keys: assigning authority, and its system"),
+    "codes": (dict, "keys: concept map or column, and below it a code of theirs with one of ours"),
+    "sender": (dict, "keys: MSH-3, MSH-4"), "precedence": (int, "a whole number"), "test": (bool, "true or false"),
+    "abstract": (bool, "true or false"),
+}
+"""What a key of feed.yaml must hold, where another kind of value could not be worked with."""
+
+
+def _check_shapes(folder: Path, written: Mapping[str, Any]) -> None:
+    """Raises Defect at the line of a key that holds something else than it must."""
+    for key, (kind, words) in _SHAPES.items():
+        if key in written and type(written[key]) is not kind:
+            raise Defect("mapping-failed", _place([(folder, written)], key), f"{key} holds {words}")
+    for table, codes in written.get("codes", {}).items():
+        if table != LINE and not is_object(codes):
+            place = _place([(folder, written)], "codes", table)
+            raise Defect("mapping-failed", place, f"codes: {table} holds codes and what they mean")
+
+
+def _conformance(strict: Any, tolerate: Any, place: Where) -> Conformance:
     """`strict: true`, or the name of a profile; `tolerate:` a list of deviations."""
     if not isinstance(strict, bool | str):
-        raise Defect("mapping-failed", place, "strict is true, false, or the name of a profile in profiles/hl7v2")
+        raise Defect("mapping-failed", place("strict"), "strict is true, false, or the name of a profile in profiles/hl7v2")
     named = [str(one) for one in _listed(tolerate)]
     for one in named:
         if not place_of(one):
-            raise Defect("mapping-failed", place, f"tolerate: `{one}` is not a kind (sequence, required, form, value), a place, "
-                                                  "or both (`required PV1-3`)")
+            raise Defect("mapping-failed", place("tolerate", one),
+                         f"tolerate: `{one}` is not a kind (sequence, required, form, value), a place, or both "
+                         "(`required PV1-3`)")
     return Conformance(strict=bool(strict), profile=_profile(strict, place) if isinstance(strict, str) else None,
                        tolerate=frozenset(named))
 
 
-def _profile(name: str, place: str) -> Profile:
+def _profile(name: str, place: Where) -> Profile:
     path = PROFILES / f"{name}.yaml"
     if name not in profile_names():
         close = difflib.get_close_matches(name, profile_names(), 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise Defect("mapping-failed", place, f"strict: no profile {name} in profiles/hl7v2{hint}")
+        raise Defect("mapping-failed", place("strict"), f"strict: no profile {name} in profiles/hl7v2{hint}")
     try:
         return profile_of(name, without_lines(load_yaml(path)))
     except ValueError as error:
         raise Defect("mapping-failed", f"hl7v2/{path.name}:1", str(error)) from error
 
 
-def _authorities(written: Mapping[str, str], place: str) -> dict[str, str]:
+def _authorities(written: Mapping[str, str], place: Where) -> dict[str, str]:
     """Assigning authority -> system; a bare OID is one of `urn:oid:`. Raises Defect where a system is no absolute URI."""
     found = {name: f"urn:oid:{system}" if is_oid(str(system)) else str(system) for name, system in written.items()}
     for name, system in found.items():
         if not _ABSOLUTE.match(system):
-            raise Defect("mapping-failed", place, f"authorities: the system of `{name}` is no absolute URI (urn:oid:...)")
+            raise Defect("mapping-failed", place("authorities", name),
+                         f"authorities: the system of `{name}` is no absolute URI (urn:oid:...)")
     return found
 
 
@@ -137,19 +172,22 @@ def _listed(value: Any) -> list[str]:
 def _chain(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     chain: list[tuple[Path, dict[str, Any]]] = []
     current: Path | None = folder
+    named = f"{folder.name}/feed.yaml:1"
     while current is not None:
         path = current / "feed.yaml"
         if not path.exists():
-            known = sorted(p.parent.name for p in current.parent.glob("*/feed.yaml"))
+            known = sorted(p.parent.name for p in folder.parent.glob("*/feed.yaml") if p.parent != folder)
             close = difflib.get_close_matches(current.name, known, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise Defect("mapping-failed", f"{current.name}/feed.yaml:1", f"no such feed{hint}")
+            raise Defect("mapping-failed", named, f"no such feed: {current.name}{hint}")
         if any(current == f for f, _ in chain):
-            raise Defect("mapping-failed", f"{current.name}/feed.yaml:1", "the feed extends itself")
+            raise Defect("mapping-failed", named, "the feed extends itself")
         written = load_yaml(path)
+        _check_shapes(current, written)
         chain.append((current, written))
         parent = written.get("extends")
-        current = folder.parent / parent if parent else None
+        named = _place([(current, written)], "extends")
+        current = folder.parent / str(parent) if parent else None
     return chain
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from adapter.errors import Defect, Rejected
 from adapter.mapping.feed import Feed
 from adapter.mapping.times import instant_us
-from adapter.mapping.yaml_lines import load_yaml, without_lines
+from adapter.mapping.yaml_lines import line_of, load_yaml, without_lines
 from adapter.model import Issue, Order
 from adapter.parse.er7 import Message
 
@@ -74,7 +74,8 @@ def load_events(path: Path | None) -> dict[str, Event]:
     events: dict[str, Event] = {}
     for code, row in table["events"].items():
         if row["rank"] not in ranks:
-            raise Defect("mapping-failed", path.name, f"{code}: no rank {row['rank']}")
+            raise Defect("mapping-failed", f"{path.parent.name}/{path.name}:{line_of(path, 'events', code)}",
+                         f"{code}: no rank {row['rank']}")
         events[code] = Event(code=code, rank=ranks[row["rank"]], cancels=tuple(row.get("cancels", ())),
                              alone=row.get("alone", ""),
                              identity=tuple(row.get("identity", ())), patient=row.get("patient", True),

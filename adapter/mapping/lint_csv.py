@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from adapter.errors import Defect
 from adapter.mapping.feed import Feed
+from adapter.mapping.rows import error_rate
 from adapter.model import is_object
 from adapter.parse.rows_contract import Contract, load_contract
 from adapter.parse.rows_options import CsvOptions, csv_options
@@ -42,12 +43,32 @@ def csv_faults(feed: Feed, abstract: bool) -> Iterator[Fault]:
         place = error.issue.place if isinstance(error, Defect) else "csv"
         yield place.partition(",")[0], f"{place}: {error.issue.detail if isinstance(error, Defect) else 'a number is none'}"
         return
+    yield from _files(feed, contract)
     yield from _named(feed, options, contract)
     yield from _dates(options, contract)
     yield from _values(feed, options, contract)
     for column in sorted(options.units.keys() & contract.columns.keys()):
         if contract.columns[column] != "number":
             yield column, f"csv: units: `{column}` of {contract.feed} is no number"
+
+
+def _files(feed: Feed, contract: Contract) -> Iterator[Fault]:
+    """What is wrong with what a feed says of whole files."""
+    try:
+        error_rate(feed)
+    except Defect as error:
+        yield "error_rate", error.issue.detail
+    written = feed.options.get("snapshot", False)
+    if not isinstance(written, bool) and not is_object(written):
+        yield "snapshot", "snapshot is true, or has `per` and `dated`"
+    for key, value in written.items() if is_object(written) else ():
+        if key == "per":
+            yield from _columns("snapshot: per", (str(value),), contract)
+        elif key == "dated":
+            if not _date_form(str(value)) or value == "excel":
+                yield "dated", f"snapshot: dated: `{value}` is no form of a file name with a day in it, as members_%Y%m%d.csv"
+        else:
+            yield key, f"snapshot: no key `{key}`{close(key, ('per', 'dated'))}"
 
 
 def _named(feed: Feed, options: CsvOptions, contract: Contract) -> Iterator[Fault]:

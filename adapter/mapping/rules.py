@@ -138,8 +138,9 @@ def compile_file(path: Path) -> list[Map]:
     where = f"{path.parent.name}/{path.name}"
     errors = sorted(_schema().iter_errors(without_lines(written)), key=lambda e: list(e.absolute_path))  # pyright: ignore[reportUnknownMemberType]  # jsonschema is untyped here
     if errors:
-        line = _line_of(written, list(errors[0].absolute_path))
-        raise Defect("mapping-failed", f"{where}:{line}", errors[0].message)
+        at = list(errors[0].absolute_path)
+        key = next((f"{step}: " for step in reversed(at) if isinstance(step, str) and step not in ("maps", "rows")), "")
+        raise Defect("mapping-failed", f"{where}:{_line_of(written, at)}", key + errors[0].message)
     shared = {k: v for k, v in written.items() if k in ("segment", "csv")}
     return [_map({**shared, **one}, where) for one in written.get("maps", [written])]
 

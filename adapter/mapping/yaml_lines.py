@@ -46,6 +46,30 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return loaded  # pyright: ignore[reportUnknownVariableType]  # YAML is untyped
 
 
+def line_of(path: Path, *keys: str) -> int:
+    """The 1-based line at which a YAML file states a key, key by key from the top (a list's member by its text).
+
+    The line of the last key that is there; 1 without any.
+    """
+    node: Any = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    line = 1
+    for key in keys:
+        found = _below(node, key)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _below(node: Any, key: str) -> tuple[int, Any] | None:
+    """(line, node) of a mapping's key, or of a list's member."""
+    if isinstance(node, yaml.MappingNode):
+        return next(((name.start_mark.line + 1, value) for name, value in node.value if name.value == key), None)
+    if isinstance(node, yaml.SequenceNode):
+        return next(((one.start_mark.line + 1, one) for one in node.value if one.value == key), None)
+    return None
+
+
 def without_lines(value: Any) -> Any:
     """A copy without the line notes."""
     if isinstance(value, dict):

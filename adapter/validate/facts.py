@@ -71,6 +71,11 @@ def known_type(name: str) -> bool:
     return name in _file()["types"]
 
 
+def type_names() -> frozenset[str]:
+    """Every type that is known: primitives, datatypes, BackboneElement paths, resources."""
+    return frozenset((*_file()["types"], *primitives()))
+
+
 def codes(value_set: str) -> dict[str, list[str]]:
     """System -> codes of a value set that some element may not leave. Raises KeyError for any other."""
     return _file()["codes"][value_set]

@@ -200,6 +200,33 @@ def errors(resource: Json) -> list[tuple[list[str | int], str]]:
     return found
 
 
+def value_faults(type_name: str, path: str, value: Any) -> list[str]:
+    """What does not fit in one value (one member of a list) of an element: its form, and codes of a required binding.
+
+    Raises KeyError for an element that does not exist.
+    """
+    root, validator = _of_element(type_name, path)
+    return list(dict.fromkeys(_words(root, error) for error in validator.iter_errors(value)))
+
+
+def codes_of(type_name: str, path: str) -> list[str]:
+    """The codes that a bound element may hold, sorted; [] where none is asked for."""
+    found = facts.field(type_name, path)
+    return sorted({code for listed in facts.codes(found.codes).values() for code in listed}) if found and found.codes else []
+
+
+@cache
+def _of_element(type_name: str, path: str) -> tuple[Json, jsonschema_rs.Draft202012Validator]:
+    above, _, name = path.rpartition(".")
+    holder = facts.field(type_name, above) if above else None
+    owner = holder.type if holder is not None else type_name
+    definitions = {reached: _definition(reached) for reached in _reached(owner)}
+    many = facts.fields(owner)[name].many
+    root: Json = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions,
+                  "$ref": f"#/$defs/{owner}/properties/{name}" + ("/items" if many else "")}
+    return root, jsonschema_rs.Draft202012Validator(root, pattern_options=_REGEX)
+
+
 def _stood_for(resource: Json, error: jsonschema_rs.ValidationError) -> bool:
     """Whether the error is only a null in a list of primitives whose `_name` sibling says something at that index."""
     path = error.instance_path

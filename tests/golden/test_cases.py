@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from adapter.cases import folders, run_case
+from adapter.cases import folders, run, run_case
 from adapter.mapping.yaml_lines import load_yaml
 from adapter.pipeline import Feeds, open_feeds
 from adapter.settings import HOME
@@ -74,6 +74,23 @@ def test_accept_writes_what_came_out(tmp_path: Path) -> None:
     assert (folder / "expected.json").read_bytes() == (
         MAPPINGS / "common" / "cases" / "resend" / "expected.json"
     ).read_bytes()
+
+
+@pytest.mark.parametrize(("name", "text", "told"), [
+    ("case.yaml", None, "no case.yaml: write one with `why`, `clock`"),
+    ("input.hl7", None, "no input.hl7 or input.csv"),
+    ("case.yaml", "why: x\nexpect_issues: []\n", "case.yaml:1: `clock` is missing or no time"),
+    ("case.yaml", "why: x\nclock: soon\n", "case.yaml:2: `clock` is missing or no time"),
+])
+def test_a_case_that_is_not_complete_says_what_is_missing(tmp_path: Path, name: str, text: str | None, told: str) -> None:
+    folder = _copy(tmp_path)
+    if text is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(text)
+    [result] = run(_feeds(), tmp_path)
+    assert (result.name, result.ok) == ("common/resend", False)
+    assert result.diff.startswith(told)
 
 
 def test_an_issue_that_nobody_expects_and_one_that_does_not_come_fail_a_case(tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ def test_the_page_is_what_the_mappings_say(made: str) -> None:
 
 
 @pytest.mark.parametrize("line", [
-    "| PID-8 | Administrative sex | `Patient.gender` | `cwe_code` |  |",
-    "| PV1-1 | Set id pv1 | **dropped**: set id |  |  |",
-], ids=["mapped", "dropped"])
+    "| PID-8 | Administrative sex | `Patient.gender` | `cwe_code` | 0001 `administrative-sex` |  |",
+    "| PID-8 |  | `Patient._gender` | `cwe_alternate_codes` | `administrative-sex` |  |",
+    "| PV1-1 | Set id pv1 | **dropped**: set id |  |  |  |",
+    "| PID-7 | Date time of birth | `Patient.birthDate` | `dtm_date` |  |  |",
+], ids=["coded", "concept map", "dropped", "not coded"])
 def test_a_field_is_told_with_element_and_function_or_reason(made: str, line: str) -> None:
     assert line in made
 

@@ -126,20 +126,28 @@ def test_a_feed_extends_another_and_says_only_what_is_special(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        ("extends: commen\n", "did you mean mine?"),
+        ("extends: commen\n", "no such feed: commen; did you mean common?"),
         ("extends: mine\n", "extends itself"),
         ("order: random\n", "event, sequence or arrival"),
         ("time_zone: Mars/Olympus\n", "IANA"),
         ("time_zone: US\n", "IANA"),
         ("authorities: {A: hospital}\n", "no absolute URI"),
+        ("codes: [A]\n", "codes holds keys"),
+        ("codes: {race: B}\n", "codes: race holds codes"),
+        ("precedence: high\n", "precedence holds a whole number"),
+        ("test: yes\n", "test holds true or false"),
+        ("strict: network-atd\n", "did you mean network-adt?"),
+        ("tolerate: [sequense]\n", "`sequense` is not a kind"),
     ],
 )
 def test_a_mistake_in_a_feed_is_told(tmp_path: Path, written: str, told: str) -> None:
-    folder = feed(tmp_path, feed=written.replace("commen", "mime"))
+    folder = feed(tmp_path, feed=f"sender: {{MSH-3: A}}\n\n{written}")
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "feed.yaml").write_text("abstract: true\n")
     with pytest.raises(Defect) as error:
         load_feed(folder)
     assert told in str(error.value)
-    assert "/feed.yaml:1" in error.value.issue.place
+    assert error.value.issue.place == "mine/feed.yaml:3"
 
 
 def test_the_version_of_a_mapping_follows_everything_that_decides_the_result(tmp_path: Path) -> None:
@@ -176,7 +184,28 @@ def test_the_mappings_that_come_with_the_gateway_are_clean() -> None:
         ("to: class", "to: clas", "Encounter has no element clas"),
         ("to: class", "to: period.strat", "Encounter has no element period.strat"),
         ("table: patient-class", "table: patient-clas", "no concept map `patient-clas`; did you mean `patient-class`?"),
+        ("table: patient-class", "table: '0004'", "no concept map `0004`; did you mean `patient-class`?"),
         ("as: cwe_coding", "as: cwe_codin", "no function `cwe_codin`; did you mean `cwe_coding`?"),
+        ("from: PV1-2,", "from: PID-2,", "PID-2 is of another segment: this map reads PV1; write the row in a map of PID"),
+        ("to: class,", "to: class, when: {PID-8: F},", "PID-8 is of another segment"),
+        ("effect: [A01]", "effect: [A99]", "effect: A99 is no ADT event"),
+        ("to: class,", "to: class, when: {event: [A01, A19]},", "when: A19 is no ADT event"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: status, const: done", "const: no code of encounter-status"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: status, const: finishd",
+         "const: no code of encounter-status; did you mean `finished`?"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: period.start, const: today", "const: not a dateTime"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: period.start, as: dtm_datetime, default: today",
+         "default: not a dateTime"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: partOf, ref: Encountr",
+         "ref: no resource type Encountr; did you mean `Encounter`?"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: partOf, ref: patient",
+         "ref: Encounter.partOf points at Encounter, not at Patient"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: extension, as: st_string",
+         "an extension without `url`: add `url: ...` and `value: valueString`"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: extension, url: 'urn:x', as: st_string",
+         "`url` without `value`: say which value the extension has"),
+        ("to: class, as: cwe_coding, table: patient-class", "to: extension, value: valueString, as: st_string",
+         "`value` without `url`: say which extension it is"),
     ],
 )
 def test_lint_finds_what_does_not_exist_and_says_where(tmp_path: Path, right: str, wrong: str, told: str) -> None:
@@ -184,7 +213,9 @@ def test_lint_finds_what_does_not_exist_and_says_where(tmp_path: Path, right: st
     maps = folder / "conceptmaps"
     maps.mkdir()
     (maps / "patient-class.json").write_bytes((HOME / "mappings/common/conceptmaps/patient-class.json").read_bytes())
+    (folder / "events.yaml").write_bytes((HOME / "mappings/common/events.yaml").read_bytes())
     assert lint(tmp_path) == []
+    assert right in PV1
     (folder / "pv1.map.yaml").write_text(PV1.replace(right, wrong, 1))
     [finding] = lint(tmp_path)
     assert told in finding
@@ -197,6 +228,27 @@ def test_lint_goes_on_after_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "feed.yaml").write_text("extends: nobody\n")
     assert len(lint(tmp_path)) == 3
+
+
+def test_a_mistake_in_feed_yaml_hides_none_in_its_maps(tmp_path: Path) -> None:
+    folder = feed(tmp_path, PV1.replace("to: class", "to: clas").replace(", table: patient-class", ""),
+                  feed="sender: {MSH-3: A}\nsendr: {}\ntime_zone: Mars\n")
+    assert lint(tmp_path) == ["mine/feed.yaml:2: no key `sendr`; did you mean `sender`?",
+                              "mine/feed.yaml:3: time_zone is not a name of the IANA data base",
+                              "mine/pv1.map.yaml:7: Encounter has no element clas"]
+    (folder / "feed.yaml").write_text("sender: {MSH-3: [\n")
+    assert [told.partition(":")[0] for told in lint(tmp_path)] == ["mine/feed.yaml", "mine/pv1.map.yaml"]
+
+
+def test_a_mistake_in_the_table_of_events_is_told_at_its_line(tmp_path: Path) -> None:
+    (feed(tmp_path) / "events.yaml").write_text("ranks: {admit: 20}\nevents:\n  A01: {rank: admit}\n  A02: {rank: transfr}\n")
+    assert lint(tmp_path) == ["mine/events.yaml:4: A02: no rank transfr"]
+
+
+def test_a_map_of_a_z_segment_reads_no_other(tmp_path: Path) -> None:
+    feed(tmp_path, "segment: ZPK\nresource: Patient\nrows:\n- {from: PID-2, drop: elsewhere}\n- {from: ZPK-1, to: gender}\n")
+    assert lint(tmp_path) == [
+        "mine/pv1.map.yaml:4: PID-2 is of another segment: this map reads ZPK; write the row in a map of PID"]
 
 
 def test_a_z_segment_may_have_any_field(tmp_path: Path) -> None:

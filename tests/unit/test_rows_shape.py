@@ -170,6 +170,12 @@ LINTED = [
     ("csv: {colums: {}}", "csv: no key `colums`; did you mean `columns`?"),
     ("codes: {contact_type: {T: phone}}", "codes: contact_type: contacts does not take `phone`"),
     ("codes: {started_at: {T: x}}", "codes: `started_at` of contacts has no codes"),
+    ("error_rate: 2", "error_rate is a share from 0 to 1, as 0.02"),
+    ("error_rate: 2 %", "error_rate is a share from 0 to 1, as 0.02"),
+    ("snapshot: daily", "snapshot is true, or has `per` and `dated`"),
+    ("snapshot: {by: organization_id}", "snapshot: no key `by`"),
+    ("snapshot: {per: organisation_id}", "snapshot: per: contacts has no column `organisation_id`; did you mean `organization"),
+    ("snapshot: {dated: contacts.csv}", "snapshot: dated: `contacts.csv` is no form of a file name with a day in it"),
     ("defaults: {setting: hme}", "defaults: setting: contacts does not take `hme`; did you mean `home`?"),
 ]
 
