@@ -36,6 +36,8 @@ def assessment_rows(seed: int, teams: list[Team], referrals: list[Referral], sta
         case = levels.get(team.member.id, "none")
         if case != "none":
             yield _level(rng, team.member, case, staff, calendar)
+        if case != "none":
+            yield _mood(team.member, staff, calendar)
         if screened != "none":
             yield from _screening(rng, team.member, screened, asked, staff, calendar)
 
@@ -51,6 +53,15 @@ def _level(rng: random.Random, member: Member, case: str, staff: Staff, calendar
     shown = [_ASAM[max(n, 0)] if use else str(n) for n in (found, offered)]
     return _row(f"AS-{member.number:05d}-1", member, tool, moment, staff.pick(rng, place, "mental-health")) | {
         "score": "" if use else str(7 + found * 4 + rng.randint(0, 2)), "level": shown[0], "offered_level": shown[1]}
+
+
+def _mood(member: Member, staff: Staff, calendar: Calendar) -> dict[str, str]:
+    """A screening for depression, of one in five of the ability to care for oneself; a score of ten is positive."""
+    score = member.number * 7 % 22
+    tool = "functional-status" if member.number % 5 == 0 else "phq-9"
+    who = staff.of(member.practice, "primary-care")[0]
+    return _row(f"AS-{member.number:05d}-3", member, tool, calendar.at(member.number % 80, 10), who) | {
+        "score": str(score), "result": "positive" if score >= 10 else "negative"}
 
 
 def _screening(rng: random.Random, member: Member, case: str, asked: dict[tuple[str, str], str], staff: Staff,

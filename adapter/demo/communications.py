@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapter.demo.chance import Calendar, deal, iso, stream
-from adapter.demo.organizations import ORGANIZATIONS
+from adapter.demo.organizations import MANAGING_ENTITY, ORGANIZATIONS
+from adapter.demo.people import MRN_SYSTEM
 from adapter.demo.referrals import Referral
 from adapter.demo.requests import Request
+from adapter.demo.sites import SITE_OF
 from adapter.demo.stays import Stay
 from adapter.demo.teams import Team
 
@@ -33,6 +35,7 @@ class Message:
     reason: str = ""
     referral: str = ""
     request: str = ""
+    stay: Stay | None = None
 
 
 def communication_rows(seed: int, calendar: Calendar, *, teams: list[Team], stays: list[Stay], referrals: list[Referral],
@@ -45,7 +48,9 @@ def communication_rows(seed: int, calendar: Calendar, *, teams: list[Team], stay
         team = by_member.get(stay.member.id)
         if team and team.lead and stay.end and rng.random() < 0.7:
             found.append(Message(team=team, sender=stay.hospital, recipient=team.lead, topic="discharge-summary",
-                                 medium=_medium(rng), sent=stay.end + timedelta(hours=rng.uniform(1, 90))))
+                                 medium=_medium(rng), sent=stay.end + timedelta(hours=rng.uniform(1, 90)), stay=stay))
+        if team and team.lead:
+            found += _notices(stay, team)
     for r in referrals:
         if rng.random() < 0.6:
             found.append(Message(team=r.team, sender=r.source, recipient=r.target, topic="referral", medium="e-referral",
@@ -64,6 +69,19 @@ def communication_rows(seed: int, calendar: Calendar, *, teams: list[Team], stay
         if not m.reason and m.recipient:
             heard[member, m.recipient, m.sender] = row["communication_id"]
         yield row | {"in_response_to": answered}
+
+
+def _notices(stay: Stay, team: Team) -> Iterator[Message]:
+    """Two admissions in three are told to the lead, one of those late; of some discharges that no appointment was to be had."""
+    if stay.inpatient and stay.number % 3:
+        wait = 80 if stay.number % 3 == 1 and stay.number % 2 else 6
+        yield Message(team=team, sender=stay.hospital, recipient=team.lead, topic="admission-notice", medium="secure-message",
+                      sent=stay.begin + timedelta(hours=wait), stay=stay)
+    if stay.inpatient and stay.end and "mental-health" in team.member.needs and stay.number % 4 == 0:
+        yield Message(team=team, sender=team.lead, recipient=MANAGING_ENTITY, topic="no-appointment", medium="secure-message",
+                      sent=stay.end + timedelta(hours=30), stay=stay)
+        yield Message(team=team, sender=team.lead, recipient=MANAGING_ENTITY, topic="service-gap", medium="email",
+                      sent=stay.end + timedelta(hours=54))
 
 
 def _talk(rng: random.Random, team: Team, talk: str, calendar: Calendar) -> Iterator[Message]:
@@ -112,6 +130,8 @@ def _row(rng: random.Random, m: Message, number: int) -> dict[str, str]:
         "topic": m.topic, "medium": m.medium, "sent_at": iso(m.sent, sender.zone),
         "received_at": "" if m.reason else iso(received, sender.zone), "in_response_to": "",
         "referral_id": m.referral, "service_request_id": m.request,
+        "visit_number": SITE_OF[m.stay.hospital].visit(m.stay.number).partition("^")[0] if m.stay else "",
+        "visit_system": MRN_SYSTEM[m.stay.hospital] if m.stay else "",
         "language": (member.language if helped or member.interpreter != "Y" else "en") if own else "",
         "interpreter_used": ("Y" if helped else "N") if own else "", "updated_at": iso(received, sender.zone),
     }

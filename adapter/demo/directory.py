@@ -15,6 +15,10 @@ _SERVICES = {"primary-care": ("primary-care", "care-coordination"), "mental-heal
              "csu": ("crisis",), "substance-use": ("behavioral-health", "peer-support"), "specialist": ("specialty",),
              "social-services": ("food", "transport"), "housing": ("housing",), "payer": ("care-coordination",)}
 _TARGETS = {"G01": "90", "G02": "75", "G07": "80", "G09": "70", "G13": "95"}
+_EXPECTED = {"hospital": (("hl7v2", "day"),), "primary-care": (("contacts", "week"), ("care_plans", "month")),
+             "mental-health": (("contacts", "week"), ("assessments", "month")),
+             "payer": (("members", "month"), ("utilization", "month"))}
+"""Kind of organization -> the feeds that it sends, and how often."""
 _ROUTES = ("shared-ehr", "e-referral", "e-referral", "direct-message", "exchange", "interface")
 _COORDINATING = ("lead-coordinator", "care-coordinator")
 
@@ -29,6 +33,9 @@ def organization_rows(seed: int, staff: Staff, calendar: Calendar) -> Iterator[d
             yield from (_row("target", one, calendar, {
                 "measure": measure, "target_value": value, "target_unit": "%", "start_date": calendar.day(0).isoformat(),
                 "end_date": calendar.day(364).isoformat()}) for measure, value in _TARGETS.items())
+        yield from (_row("expected-feed", one, calendar, {
+            "feed": feed, "due_every": every, "target_value": "98", "target_unit": "%",
+            "start_date": calendar.day(0).isoformat()}) for feed, every in _EXPECTED.get(one.kind, ()))
     yield from _agreements(rng, calendar)
 
 
@@ -45,7 +52,8 @@ def _itself(rng: random.Random, number: int, one: Organization, calendar: Calend
         "active": "Y", "npi": npi(5_000 + number), "type": one.kind, "phone": one.phone,
         "email": f"desk@{one.id.removeprefix('ORG-').lower()}.example.org",
         "address_line": f"{rng.randint(1, 240)} {rng.choice(STREETS)}", "city": city, "state": state, "postal_code": postal_code,
-        "health_service_area": area, "on_call_phone": f"{one.phone[:-2]}{(number + 30) % 100:02d}" if answers else "",
+        "part2_program": "Y" if one.kind == "substance-use" else "N", "health_service_area": area,
+        "time_zone": one.zone.key, "on_call_phone": f"{one.phone[:-2]}{(number + 30) % 100:02d}" if answers else "",
         "culture_assessed": calendar.day(rng.choice([-300, -40, 20, 50])).isoformat() if assessed else ""})
     for place, service in enumerate(_SERVICES.get(one.kind, ()), 1):
         yield _row("service", one, calendar, {

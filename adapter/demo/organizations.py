@@ -51,7 +51,10 @@ _LISTED = (
     ("ORG-TABLE", "Common Table Community Services", "social-services", ""),
     ("ORG-DOOR", "Open Door Housing Partnership", "housing", ""),
     ("ORG-EVERGREEN", "Evergreen Health Plan", "payer", ""),
+    ("ORG-COMMONS", "Commons Managing Entity", "managing-entity", ""),
 )
+MANAGING_ENTITY = "ORG-COMMONS"
+"""Who answers for the public behavioural-health system, and hears of what it lacks."""
 
 ORGANIZATIONS: dict[str, Organization] = {
     key: Organization(id=key, name=name, kind=kind, region=region, zone=WEST if region == "west" else EAST,
@@ -69,6 +72,7 @@ _STAFF = {
     "social-services": ("social-services", "social-services", "lead-coordinator"),
     "housing": ("social-services",),
     "payer": ("care-coordinator", "lead-coordinator"),
+    "managing-entity": (),
 }
 
 

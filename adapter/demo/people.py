@@ -74,18 +74,36 @@ def member_rows(members: list[Member], calendar: Calendar) -> Iterator[dict[str,
         yield {
             "member_id": m.id, "first_name": m.first, "middle_name": m.middle, "last_name": m.last,
             "birth_date": m.born.isoformat(), "gender": m.gender, "mrn": m.record,
-            "mrn_system": MRN_SYSTEM[home] if m.record else "", "phone": m.phone, "email": m.email,
+            "mrn_system": MRN_SYSTEM[home] if m.record else "",
+            "deceased_date": m.ended.isoformat() if m.ended and _end_reason(m) == "died" else "",
+            "phone": m.phone, "email": m.email,
             "address_line": m.street, "city": m.town[0], "state": m.town[1], "postal_code": m.town[2],
             "language": m.language, "interpreter_needed": m.interpreter, "race": m.race, "ethnicity": m.ethnicity,
             "payer_id": payer_id, "payer_name": payer_name, "coverage_id": m.coverage,
+            "coverage_type": _coverage_type(m, calendar) if m.coverage else "",
             "coverage_start": m.covered.isoformat() if m.coverage else "", "coverage_end": "",
             "program": "care-coordination", "enrollment_status": m.status,
             "enrollment_date": m.enrolled.isoformat() if m.enrolled else "",
-            "end_date": m.ended.isoformat() if m.ended else "", "attributed_org": m.practice,
+            "end_date": m.ended.isoformat() if m.ended else "", "end_reason": _end_reason(m), "attributed_org": m.practice,
             "attributed_org_name": ORGANIZATIONS[m.practice].name,
             "attribution_start": max(m.covered, m.born).isoformat(), "attribution_end": "", "risk_level": _risk(m.burden),
             "risk_assessed_on": calendar.day(m.number * 7 % 60).isoformat(), "updated_at": iso(calendar.at(89, 6)),
         }
+
+
+def _end_reason(m: Member) -> str:
+    """Why a member left the program, or did not enter it; one in eight of those who left died."""
+    if m.status == "refused":
+        return "refused"
+    reasons = ("goals-met", "moved", "goals-met", "refused", "lost-to-contact", "goals-met", "died", "moved")
+    return reasons[m.number * 3 % 8] if m.ended else ""
+
+
+def _coverage_type(m: Member, calendar: Calendar) -> str:
+    """Medicare from 65 on, and for some Medicaid beside it; of younger ones half have Medicaid."""
+    if (calendar.start - m.born).days >= 65 * 365.25:
+        return "dual" if m.number % 4 == 0 else "medicare"
+    return "medicaid" if m.number % 2 else "commercial"
 
 
 def _risk(burden: float) -> str:

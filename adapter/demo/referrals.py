@@ -61,18 +61,32 @@ def make_referrals(seed: int, teams: list[Team], stays: list[Stay], calendar: Ca
 def referral_rows(seed: int, referrals: list[Referral], calendar: Calendar) -> Iterator[dict[str, str]]:
     """The referrals feed."""
     rng = stream(seed, "referral rows")
-    for r in referrals:
+    for number, r in enumerate(referrals):
         accepted, completed, status = _course(rng, r, calendar)
         stated = completed or accepted or r.requested
         yield {
             "referral_id": r.id, "member_id": r.team.member.id, "from_org": r.source,
             "from_org_name": ORGANIZATIONS[r.source].name, "to_org": r.target,
             "to_org_name": ORGANIZATIONS[r.target].name, "service": r.service, "urgency": r.urgency,
+            "to_npi": _receiver(r) if number % 3 else "", "member_setting": r.setting,
             "requested_at": iso(r.requested, ORGANIZATIONS[r.source].zone),
             "accepted_at": iso(accepted, ORGANIZATIONS[r.target].zone) if accepted else "",
-            "completed_at": iso(completed, ORGANIZATIONS[r.target].zone) if completed else "", "status": status,
+            "completed_at": iso(completed, ORGANIZATIONS[r.target].zone) if completed else "",
+            "handed_off_at": _handed_off(r, calendar), "status": status,
             "status_reason": _REASON.get(status, ""), "updated_at": iso(stated),
         }
+
+
+def _receiver(r: Referral) -> str:
+    """Who is to take it, where somebody of the receiving organization sits on the team."""
+    return next((p.who.npi for p in r.team.parts if p.who and p.organization == r.target and p.end is None), "")
+
+
+def _handed_off(r: Referral, calendar: Calendar) -> str:
+    """When sender and receiver met the member together, of those who were met before they left."""
+    moment = r.requested + timedelta(hours=6)
+    met = r.case == "before-discharge" and r.leaves is not None and moment < min(r.leaves, calendar.as_of)
+    return iso(moment, ORGANIZATIONS[r.target].zone) if met else ""
 
 
 def _leaving(rng: random.Random, teams: list[Team], stays: list[Stay], calendar: Calendar) -> Iterator[Referral]:

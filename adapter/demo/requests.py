@@ -20,6 +20,8 @@ _SERVICES = (("authorization", "home-health", "Home health aide"), ("authorizati
              ("authorization", "intensive-outpatient", "Intensive outpatient care"),
              ("flexible-service", "home-modification", "Grab bars in the bathroom"),
              ("service-purchase", "peer-support", "Peer support not offered in the county"))
+_NEED = {"home-modification": "housing", "peer-support": "social-connection"}
+"""Service -> the need that it meets, where that is not health."""
 _DENIED = ("not-necessary", "not-covered", "information-missing", "out-of-network")
 _CLOCK = {"standard": 7 * 24.0, "expedited": 72.0}
 HEARING = "ORG-HEARING"
@@ -82,7 +84,8 @@ def _row(rng: random.Random, r: Request, calendar: Calendar) -> dict[str, str]:
     words: dict[str, str] = {
         "service_request_id": r.id, "member_id": member.id, "kind": r.kind, "service": r.service, "service_text": r.words,
         "priority": r.priority, "status": status, "requester_org": asker, "requester_org_name": ORGANIZATIONS[asker].name,
-        "performer_org": "", "performer_org_name": "", "payer_id": payer_id, "payer_name": payer_name,
+        "need": _NEED.get(r.service, "health"), **_server(r),
+        "payer_id": payer_id, "payer_name": payer_name,
         "coverage_id": member.coverage, "pend_reason": "clinical notes" if "pended_at" in course else "",
         "denial_reason": rng.choice(_DENIED) if status == "denied" else "",
         "authorization_number": f"PA-{770_000 + member.number * 3}" if approved else "",
@@ -93,12 +96,14 @@ def _row(rng: random.Random, r: Request, calendar: Calendar) -> dict[str, str]:
     }
     told = {name: iso(moment) for name, moment in course.items() if name == "decide_by" or moment <= calendar.as_of}
     last = max(m for n, m in course.items() if n != "decide_by" and m <= calendar.as_of)
+    if "appeal2_decided_at" not in told:
+        words.pop("appeal2_outcome", None)
     return {column: words.get(column) or told.get(column, "") for column in _COLUMNS} | {"updated_at": iso(last)}
 
 
 _APPEAL = ("filed_at", "priority", "body", "decided_at", "outcome")
 _COLUMNS = (
-    "service_request_id", "member_id", "kind", "service", "service_text", "priority", "status", "requester_org",
+    "service_request_id", "member_id", "kind", "service", "service_text", "need", "priority", "status", "requester_org",
     "requester_org_name", "performer_org", "performer_org_name", "payer_id", "payer_name", "coverage_id", "requested_at",
     "pended_at", "pend_reason", "extended_at", "decide_by", "decided_at", "denial_reason", "authorization_number",
     "authorized_from", "authorized_to", "service_started_on", "told_submitted_at", "told_pended_at", "told_decided_at",
@@ -122,10 +127,21 @@ def _course(rng: random.Random, r: Request) -> dict[str, datetime]:
         found["appeal1_decided_at"] = found["appeal1_filed_at"] + timedelta(days=rng.uniform(2, 20))
     if r.case == "denied-external":
         found["appeal2_filed_at"] = found["appeal1_decided_at"] + timedelta(days=rng.uniform(1, 3))
+        if r.team.member.number % 2:
+            found["appeal2_decided_at"] = found["appeal2_filed_at"] + timedelta(days=9)
     for told, of in (("submitted", "requested_at"), ("pended", "pended_at"), ("decided", "decided_at"), ("rights", "decided_at")):
         if of in found and (told != "rights" or r.case.startswith("denied")) and rng.random() < r.told:
             found[f"told_{told}_at"] = found[of] + timedelta(hours=rng.uniform(1, 30))
     return found
+
+
+_SERVER = {"peer-support": "ORG-HARBOR", "intensive-outpatient": "ORG-GREENWAY", "personal-care": "ORG-TABLE"}
+"""Service -> who would serve, where it is known."""
+
+
+def _server(r: Request) -> dict[str, str]:
+    server = _SERVER.get(r.service, "")
+    return {"performer_org": server, "performer_org_name": ORGANIZATIONS[server].name if server else ""}
 
 
 def _started(rng: random.Random, decided: datetime, calendar: Calendar) -> str:
@@ -139,5 +155,6 @@ def _appealed(r: Request, status: str, course: dict[str, datetime]) -> dict[str,
     if "appeal1_filed_at" in course:
         found = {"appeal1_priority": r.priority, "appeal1_outcome": "overturned" if status == "approved" else "upheld"}
     if "appeal2_filed_at" in course:
-        found |= {"appeal2_priority": "standard", "appeal2_body": HEARING}
+        found |= {"appeal2_priority": "standard", "appeal2_body": HEARING,
+                  "appeal2_outcome": "upheld" if "appeal2_decided_at" in course else ""}
     return found

@@ -100,3 +100,5 @@ STANNE = Site(organization="ORG-STANNE", application="STANNE", facility="MAIN", 
 LAKESIDE = Site(organization="ORG-LAKESIDE", application="LAKESIDE", facility="LKS", authority="LKS", version="2.3.1",
                 zone=WEST, charset=("utf-8", "UNICODE UTF-8"), prefix="LKS", new=False)
 SITES = (STANNE, LAKESIDE)
+SITE_OF = {site.organization: site for site in SITES}
+"""Organization id -> its hospital's messages."""

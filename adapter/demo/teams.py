@@ -76,8 +76,20 @@ def team_rows(teams: list[Team], calendar: Calendar) -> Iterator[dict[str, str]]
                 "role": part.role, "phone": organization.phone if who else team.member.phone,
                 "relationship": part.relationship, "start_date": part.begin.isoformat(),
                 "end_date": part.end.isoformat() if part.end else "", "seat_id": "",
+                **_review(team, part, calendar),
                 "updated_at": iso(calendar.at(89, 18)),
             }
+
+
+def _review(team: Team, part: Part, calendar: Calendar) -> dict[str, str]:
+    """Whether a coordinator read the member's record at assignment: most did, some late, some in part, some never."""
+    case = team.member.number % 8
+    if part.role not in ("lead-coordinator", "care-coordinator") or case > 5:
+        return {"record_reviewed_at": "", "record_parts": ""}
+    moment = calendar.at((part.begin - calendar.start).days + (20 if case == 5 else 0), 8.5)
+    if moment > calendar.as_of:
+        return {"record_reviewed_at": "", "record_parts": ""}
+    return {"record_reviewed_at": iso(moment), "record_parts": "history" if case == 4 else "history;medications;authorizations"}
 
 
 def _settled(member: Member, calendar: Calendar) -> bool:

@@ -32,7 +32,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
 def test_directory(tables: dict[str, Table]) -> None:
     rows = tables["organizations"]
     kinds = Counter(r["record"] for r in rows)
-    assert kinds.keys() == {"organization", "service", "staffing", "agreement", "target"}
+    assert kinds.keys() == {"organization", "service", "staffing", "agreement", "target", "expected-feed"}
     organizations = [r for r in rows if r["record"] == "organization"]
     assert {"on_call_phone" in r for r in organizations} == {"culture_assessed" in r for r in organizations} == {True, False}
     assert {r["agreement"] for r in rows if "agreement" in r} == {

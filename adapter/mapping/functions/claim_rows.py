@@ -15,6 +15,9 @@ from adapter.validate.needs import absent
 
 PAYER_VISIT = "urn:x-careloop:payer-visit"
 _ICD10CM = "http://hl7.org/fhir/sid/icd-10-cm"
+_DIAGNOSIS_TYPE = "http://terminology.hl7.org/CodeSystem/ex-diagnosistype"
+_CPT = "http://www.ama-assn.org/go/cpt"
+_HCPCS = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 _PLACES = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
 _STAYS = frozenset({"inpatient", "psychiatric-inpatient", "detox", "crisis-stabilization", "skilled-nursing", "observation"})
 
@@ -105,10 +108,35 @@ def icd10cm_concept(rep: Rep, ctx: Any) -> Json:
     return {"coding": [{"system": _ICD10CM, "code": rep.plain()}]}
 
 
-@function("payer_claim_diagnosis", {"*": "diagnosisCodeableConcept"})
-def payer_claim_diagnosis(rep: Rep, ctx: Any) -> Json:
-    """The principal diagnosis of a claim."""
-    return {"sequence": 1, "diagnosisCodeableConcept": icd10cm_concept(rep, ctx)}
+@function("icd10cm_concepts", {"*": "coding"})
+def icd10cm_concepts(rep: Rep, ctx: Any) -> list[Json]:
+    """Several diagnoses of ICD-10-CM in one cell, separated by semicolons, each as CodeableConcept."""
+    del ctx
+    return [{"coding": [{"system": _ICD10CM, "code": code}]} for code in _several(rep.plain())]
+
+
+@function("payer_claim_diagnoses", {"diagnosis": "diagnosisCodeableConcept", "other_diagnoses": "diagnosisCodeableConcept"})
+def payer_claim_diagnoses(row: Any, ctx: Any) -> list[Json]:
+    """The diagnoses of a claim in order, the principal one first and named so."""
+    del ctx
+    principal = row.first("diagnosis").plain()
+    codes = dict.fromkeys((*_several(principal), *_several(row.first("other_diagnoses").plain())))
+    kind = {"type": [{"coding": [{"system": _DIAGNOSIS_TYPE, "code": "principal"}]}]}
+    return [{"sequence": n, "diagnosisCodeableConcept": {"coding": [{"system": _ICD10CM, "code": code}]},
+             **(kind if code == principal else {})} for n, code in enumerate(codes, 1)]
+
+
+@function("payer_claim_procedures", {"*": "procedureCodeableConcept"})
+def payer_claim_procedures(rep: Rep, ctx: Any) -> list[Json]:
+    """What a claim says was done, CPT or HCPCS codes by their form, separated by semicolons, as Claim.procedure."""
+    del ctx
+    return [{"sequence": n, "procedureCodeableConcept": {
+        "coding": [{"system": _HCPCS if code[:1].isalpha() else _CPT, "code": code}]}}
+        for n, code in enumerate(_several(rep.plain()), 1)]
+
+
+def _several(text: str) -> list[str]:
+    return list(dict.fromkeys(one.strip() for one in text.split(";") if one.strip()))
 
 
 @function("amount")

@@ -60,12 +60,26 @@ def organization_target(row: Any, ctx: Any) -> Json:
     value, due = row.first("target_value").plain(), row.first("end_date").plain()
     found: Json = {"measure": {"coding": [{"system": "urn:x-careloop:measure", "code": row.first("measure").plain()}]}}
     if value:
-        unit = row.first("target_unit").plain() or "%"
-        ucum = {"system": _UCUM, "code": unit} if unit == "%" else {}
-        found["detailQuantity"] = {"value": number(value), "unit": unit, **ucum}
+        found["detailQuantity"] = {"value": number(value), **_unit(row)}
     else:
         doubt(ctx, "target_value", "required-missing", "a target without how much is to be reached")
     return {**found, **({"dueDate": due} if due else {})}
+
+
+@function("expected_share", {"target_value": "detailQuantity.value", "target_unit": "detailQuantity.unit", "end_date": "dueDate"})
+def expected_share(row: Any, ctx: Any) -> Json:
+    """That a feed arrives when it is due, and which share of its rows is to be accepted, as Goal.target; in per cent."""
+    del ctx
+    value, due = row.first("target_value").plain(), row.first("end_date").plain()
+    found: Json = {"measure": {"coding": [{"system": "urn:x-careloop:measure", "code": "O06"}]}}
+    if value:
+        found["detailQuantity"] = {"value": number(value), **_unit(row)}
+    return {**found, **({"dueDate": due} if due else {})}
+
+
+def _unit(row: Any) -> Json:
+    unit = row.first("target_unit").plain() or "%"
+    return {"unit": unit, **({"system": _UCUM, "code": unit} if unit == "%" else {})}
 
 
 @function("whole_number")

@@ -12,6 +12,8 @@ ASSESSMENT = "urn:x-careloop:assessment"
 LEVEL = "urn:x-careloop:level-of-care"
 PART = "urn:x-careloop:assessment-part"
 STAGE = "urn:x-careloop:benefit-stage"
+SCREENS = frozenset(("phq-2", "phq-9", "gad-7", "audit-c", "dast-10", "functional-status"))
+"""Tools whose total score is what was found; the others find a level, or whether a need is there."""
 _CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 _SYSTEMS = {"icd10cm": "http://hl7.org/fhir/sid/icd-10-cm", "snomed": "http://snomed.info/sct"}
 _OVER = frozenset(("inactive", "remission", "resolved"))
@@ -37,7 +39,23 @@ def assessment_value(row: Any, ctx: Any, table: str) -> Json | None:
     if row.first("domain").plain():
         found = ctx.code(table, result) if result else None
         return {"coding": [found]} if found else None
-    return _level(level, row.first("tool").plain()) if level else None
+    tool = row.first("tool").plain()
+    return _level(level, tool) if level and tool not in SCREENS else None
+
+
+@function("screening_score", {"score": "value"})
+def screening_score(row: Any, _ctx: Any) -> Json | None:
+    """The total score of a screening as Observation.valueQuantity; None for tools that find a level, or needs by domain."""
+    score = row.first("score")
+    if row.first("tool").plain() not in SCREENS or row.first("domain").plain() or not score.plain():
+        return None
+    return _points(score.plain())
+
+
+def _points(text: str) -> Json:
+    number = float(text)
+    return {"value": int(number) if number.is_integer() else number, "unit": "points",
+            "system": "http://unitsofmeasure.org", "code": "{score}"}
 
 
 @function("assessment_absence", {"result": ""})
@@ -45,7 +63,8 @@ def assessment_absence(row: Any, ctx: Any, table: str) -> Json | None:
     """Why there is no result: declined, or unknown; an issue where nothing is said at all."""
     result = row.first("result").plain()
     domain, level = row.first("domain").plain(), row.first("level").plain()
-    if result in ("declined", "unknown") and (domain or not level):
+    score = row.first("score").plain() if row.first("tool").plain() in SCREENS else ""
+    if result in ("declined", "unknown") and (domain or not (level or score)):
         return {"coding": [ctx.code(table, result)]}
     if domain and not result:
         doubt(ctx, "result", "required-missing")
@@ -57,10 +76,7 @@ def assessment_absence(row: Any, ctx: Any, table: str) -> Json | None:
 @function("score_component", {"*": "valueQuantity.value"})
 def score_component(rep: Rep, _ctx: Any) -> Json:
     """A total score as Observation.component."""
-    number = float(rep.plain())
-    return {"code": {"coding": [{"system": PART, "code": "score"}]},
-            "valueQuantity": {"value": int(number) if number.is_integer() else number, "unit": "points",
-                              "system": "http://unitsofmeasure.org", "code": "{score}"}}
+    return {"code": {"coding": [{"system": PART, "code": "score"}]}, "valueQuantity": _points(rep.plain())}
 
 
 @function("level_component", {"*": "valueCodeableConcept"})
