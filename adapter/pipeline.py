@@ -180,7 +180,7 @@ def finish(mapped: Mapped, feeds: Feeds, key: bytes, ledger: Ledger | None) -> C
         raise Rejected("nothing-mapped")
     issues = (*mapped.issues, *(i for c in composed for i in c.issues))
     return Conversion(bundle=transaction(standing, mapped), mapped=mapped, composed=tuple(composed), issues=issues,
-                      loss=ledger.loss(mapped) if ledger else {},
+                      loss=ledger.loss(mapped, standing) if ledger else {},
                       explain=ledger.explain(composed) if ledger else {})
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapter.mapping.account import element_of
 from adapter.mapping.feed import load_feeds
 from adapter.mapping.functions import FUNCTIONS, Function
 from adapter.mapping.lint_places import HL7_VERSIONS
@@ -146,7 +147,7 @@ def _told(one: Map, row: Row, names: dict[int, str]) -> Iterator[Line]:
         return
     by = f"`{row.function.name}`" if row.function else ""
     if not row.whole:
-        yield Line(n=int(row.place.field), place=str(row.place), element=f"`{_element(one, row, '')}`", by=by,
+        yield Line(n=int(row.place.field), place=str(row.place), element=f"`{element_of(one, row, '')}`", by=by,
                    codes=_codes(row), when=when)
         return
     for part, element in (row.function.parts if row.function else {}).items():
@@ -154,14 +155,7 @@ def _told(one: Map, row: Row, names: dict[int, str]) -> Iterator[Line]:
         if n.isdigit() and int(n) in names:
             dropped = element.startswith("drop: ")
             yield Line(n=int(n), place=f"{row.place}-{part}", by=by, when=when,
-                       element=f"**dropped**: {_cell(element[6:])}" if dropped else f"`{_element(one, row, element)}`")
-
-
-def _element(one: Map, row: Row, part: str) -> str:
-    if part[:1].isupper():
-        return part
-    name = f"({row.url.rpartition('/')[2].rpartition(':')[2]})" if row.url else ""
-    return f"{one.resource}.{row.target}{name}" + (f".{part}" if part else "")
+                       element=f"**dropped**: {_cell(element[6:])}" if dropped else f"`{element_of(one, row, element)}`")
 
 
 def _when(conditions: Iterable[Condition], effect: Iterable[str]) -> str:

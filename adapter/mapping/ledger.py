@@ -8,12 +8,15 @@ from functools import cache
 from typing import Any
 
 from adapter.conformance.dictionary import versions
+from adapter.mapping.account import Leaf, conditional, element_of, leaves_of, part_of
+from adapter.mapping.functions.registry import OTHER_WORDS
 from adapter.mapping.rules import Map, Row
 from adapter.mapping.run import Step, holds
+from adapter.mapping.standing import Output
 from adapter.model import Composed, Json, Mapped
 from adapter.parse.er7 import NULL
 
-_RANK = {"mapped": 0, "dropped": 1, "unmapped": 2}
+_STATUSES = ("mapped", "dropped", "unmapped")
 
 
 OWN_SEGMENT = "a sender's own segment without a map: its feed says nothing of it (issue segment-unknown)"
@@ -24,6 +27,9 @@ NO_FIELD = "the standard has no such field (issue tolerated-form or refused-form
 
 NOT_STATED = "nothing was stated of it here: who or what it describes is described elsewhere, or not named"
 """Why a leaf whose function could state something has led to nothing, in any resource of the type it could go to."""
+
+NOT_HERE = "nothing of it stands in what came out: another value took its place, or its place takes no such value"
+"""Why a leaf is told as dropped whose account has a place for it, and whose value does not stand there or near it."""
 
 
 @cache
@@ -56,10 +62,11 @@ class Ledger:
     def __init__(self) -> None:
         self._seen: list[tuple[Any, tuple[Map, ...], Any, str]] = []
         self._steps: dict[tuple[int, int, int], Step] = {}
-        self._order: list[Step] = []
         self._told: Json = {}
         self._built: dict[int, tuple[Any, set[str]]] = {}
         self._ctx: Any = None
+        self._touched: dict[tuple[int, int], set[str]] = {}
+        self._output: Output | None = None
 
     def see(self, source: Any, maps: tuple[Map, ...], ctx: Any) -> None:
         """Note a segment (or row) and the maps that were run over it."""
@@ -71,7 +78,8 @@ class Ledger:
     def step(self, step: Step) -> None:
         """Note a row that ran."""
         self._steps[(id(step.source), id(step.row), step.rep)] = step
-        self._order.append(step)
+        touched = self._touched.setdefault((id(step.source), id(step.row)), set())
+        touched.add(step.symbol)
         if step.produced:
             self._tell(step.symbol, step.slot, _at(step.row, step.source, step.rep), step.row.rule)
         for builder in self._ctx.builders.values():
@@ -79,12 +87,14 @@ class Ledger:
             _, known = self._built.setdefault(id(builder), (builder, set()))
             if builder.symbol != step.symbol:  # a function of this row has built it, or gone on with it
                 for slot in sorted(slots - known):
+                    touched.add(builder.symbol)
                     self._tell(builder.symbol, slot, _at(step.row, step.source, step.rep), step.row.rule)
             known |= slots
 
     def said(self, ctx: Any, resource_type: str, key: str, body: Json) -> None:
         """Note a shared resource (Organization, Practitioner, Location) that the row under way has stated."""
         if ctx.row is not None and ctx.segment is not None:
+            self._touched.setdefault((id(ctx.segment), id(ctx.row)), set()).add(f"{resource_type}?{key}")
             for slot in body:
                 self._tell(f"{resource_type}?{key}", slot, _at(ctx.row, ctx.segment, ctx.rep), ctx.row.rule)
 
@@ -94,14 +104,17 @@ class Ledger:
         if entry not in said:
             said.append(entry)
 
-    def loss(self, mapped: Mapped) -> Json:
-        """Every valued leaf with its place (HL7 path or `row N, column`), status and element or reason; never its value."""
-        leaves = [self._entry(source, maps, ctx, place, n, rep, c, s)
-                  for source, maps, ctx in self._again() for place, n, rep, c, s in _leaves(source)]
+    def loss(self, mapped: Mapped, composed: Sequence[Composed] = ()) -> Json:
+        """Every valued leaf with its place (HL7 path or `row N, column`), status and element or reason; never its value.
+
+        composed: what came of the message; of HL7 leaves the element is then where the value was found in it.
+        """
+        self._output = Output(composed) if composed else None
+        leaves = [self._entry(source, maps, ctx, leaf) for source, maps, ctx in self._again() for leaf in leaves_of(source)]
         stated = _stated(mapped)
         leaves = [leaf if leaf["status"] != "mapped" or _stands(leaf["element"], stated) else
                   {"place": leaf["place"], **_dropped(NOT_STATED)} for leaf in leaves]
-        counts = {status: sum(1 for leaf in leaves if leaf["status"] == status) for status in _RANK}
+        counts = {status: sum(1 for leaf in leaves if leaf["status"] == status) for status in _STATUSES}
         return {"event": mapped.event, "feed": mapped.feed, "counts": counts, "leaves": leaves}
 
     def _again(self) -> Iterator[tuple[Any, tuple[Map, ...], Any]]:
@@ -128,41 +141,55 @@ class Ledger:
                 _rest(c, found.setdefault(f"{c.resource_type}/{c.id}", {}))
         return found
 
-    def _entry(self, source: Any, maps: tuple[Map, ...], ctx: Any, place: str, n: Any, rep: int, c: int, s: int) -> Json:
-        best: Json = {"place": place, "status": "unmapped"}
+    def _entry(self, source: Any, maps: tuple[Map, ...], ctx: Any, leaf: Leaf) -> Json:
+        n = leaf.n
         if not maps and source.name[0] == "Z":
-            return {"place": place, **_dropped(OWN_SEGMENT)}
-        for one in maps:
-            for row in (*one.by_field.get(n, ()), *one.drops.get(n, ()), *(r for r in one.always if r.whole)):
-                entry = self._by_row(source, one, row, ctx, n, rep, c, s)
-                if entry and _RANK[entry["status"]] < _RANK[best["status"]]:
-                    best = {"place": place, **entry}
-        if best["status"] == "unmapped" and source.raw(n) == NULL and (taken := _withdrawn(maps, n)):
-            return {"place": place, **_dropped(f"takes back the {taken} that the field made")}
-        if best["status"] == "unmapped" and isinstance(n, int) and 0 < _last(source.name) < n:
-            return {"place": place, **_dropped(NO_FIELD)}
-        return best
+            return {"place": leaf.place, **_dropped(OWN_SEGMENT)}
+        rows = [(one, row) for one in maps
+                for row in (*one.by_field.get(n, ()), *one.drops.get(n, ()), *(r for r in one.always if r.whole))]
+        said = [entry for one, row in rows if (entry := self._by_row(source, one, row, ctx, leaf))]
+        if said:
+            return {"place": leaf.place, **min(said, key=lambda one: one[0])[1]}
+        if source.raw(n) == NULL and (taken := _withdrawn(maps, n)):
+            return {"place": leaf.place, **_dropped(f"takes back the {taken} that the field made")}
+        if isinstance(n, int) and 0 < _last(source.name) < n:
+            return {"place": leaf.place, **_dropped(NO_FIELD)}
+        return {"place": leaf.place, "status": "unmapped"}
 
-    def _by_row(self, source: Any, one: Map, row: Row, ctx: Any, n: Any, rep: int, c: int, s: int) -> Json | None:
-        """What one row did with a leaf; None where it has nothing to do with it."""
+    def _by_row(self, source: Any, one: Map, row: Row, ctx: Any, leaf: Leaf) -> tuple[int, Json] | None:
+        """What one row did with a leaf, and how much that says of it (0 most); None where it has nothing to do with it.
+
+        An element comes first, then what a row that made something says, then why the mapping drops it, then why nothing came.
+        """
         place = row.place
         assert place is not None
-        if (place.component and place.component != c) or (place.sub and place.sub != (s or 1)):
+        if (place.component and place.component != leaf.component) or (place.sub and place.sub != (leaf.sub or 1)):
             return None
         if row.drop:
-            return _dropped(row.drop) if holds(row.when, source, ctx) else None
-        part = _part(row, n, c, s)
-        step = self._steps.get((id(source), id(row), 1 if row.whole or row.every else rep))
-        if part is None or (step is None and (rep == 1 or (id(source), id(row), 1) not in self._steps)):
+            return (3, _dropped(row.drop)) if holds(row.when, source, ctx) else None
+        part = part_of(row, leaf)
+        step = self._steps.get((id(source), id(row), 1 if row.whole or row.every else leaf.rep))
+        if part is None or (step is None and (leaf.rep == 1 or (id(source), id(row), 1) not in self._steps)):
             return None
-        part = _conditional(part, source, n, rep)
+        made = step is not None and step.produced
+        part = conditional(part, source, leaf)
         if part.startswith("drop: "):
-            return _dropped(part[6:])
-        if step is None or not step.produced:
-            return _dropped("nothing usable; see the issues of this place" if step else
-                            f"{one.resource}.{row.target} holds one value; the first repetition was taken")
-        target = f"{one.resource}.{row.target}" + (f".{part}" if part else "")
-        return {"status": "mapped", "element": part if part[:1].isupper() else target, "rule": row.rule}
+            return 2 if made else 4, _dropped(part[6:])
+        if not made:
+            return (4, _dropped(f"{one.resource}.{row.target} holds one value; the first repetition was taken")) if step is None \
+                else (5, _dropped("nothing usable; see the issues of this place"))
+        found = self._found(source, row, leaf, element_of(one, row, part), ctx)
+        return int(found["status"] != "mapped"), found
+
+    def _found(self, source: Any, row: Row, leaf: Leaf, account: str, ctx: Any) -> Json:
+        """A leaf as mapped to where its account has it; of HL7 to where it was found, or as dropped where it stands nowhere.
+
+        A null is mapped to what it takes back.
+        """
+        element = account.removesuffix(OTHER_WORDS)
+        if self._output is not None and source.name != "ROW" and leaf.text != NULL:
+            element = self._output.find(leaf.text, account, self._touched.get((id(source), id(row)), ()), ctx.terminology)
+        return {"status": "mapped", "element": element, "rule": row.rule} if element else _dropped(NOT_HERE)
 
 
 _ELSEWHERE = {"Encounter": {"place": "(event)", "rule": "events.yaml"}, "Patient": {"place": "(identity)", "rule": "links"}}
@@ -221,53 +248,3 @@ def _stands(account: str, stated: dict[str, set[str]]) -> bool:
 
 def _dropped(reason: str) -> Json:
     return {"status": "dropped", "reason": reason}
-
-
-def _part(row: Row, n: Any, c: int, s: int) -> str | None:
-    """Where the row's function puts a part; None where it does not account for it; '' for the whole."""
-    if row.function is None:
-        return ""
-    parts = row.function.parts
-    place = row.place
-    assert place is not None
-    if row.whole:
-        names = [f"{n}.{c}.{s}", f"{n}.{c}", f"{n}"]
-    elif place.component:
-        names = [f"{s or 1}", "*"]
-    else:
-        names = [f"{c}.{s or 1}", f"{c}", "*"]
-    return next((parts[name] for name in names if name in parts), None)
-
-
-_CONDITION = re.compile(r"(.*) (unless|with) ([0-9]+(?: or [0-9]+)*)(\)*)")
-
-
-def _conditional(part: str, source: Any, n: Any, rep: int) -> str:
-    """Where a part goes whose account names others: `period.start unless 12`, `system with 10 or 3`; or why it does not."""
-    found = _CONDITION.fullmatch(part)
-    if found is None:
-        return part
-    target, how, those, closing = found.groups()  # `organization(Organization.identifier.system with 10 or 3)`
-    target += closing
-    valued = any(source.reps(n)[rep - 1].get(int(number)) for number in those.split(" or "))
-    if how == "unless":
-        return f"drop: component {those} says it in the newer form" if valued else target
-    return target if valued else f"drop: it is about component {those}, which is empty"
-
-
-def _leaves(source: Any) -> Iterator[tuple[str, Any, int, int, int]]:
-    """(place, field, repetition, component, subcomponent) of every valued leaf of a segment or row; a field of `""` is one."""
-    if source.name == "ROW":
-        for column in source.valued():
-            yield f"row {source.number}, {column}", column, 1, 1, 0
-        return
-    name = source.name if source.number == 1 else f"{source.name}[{source.number}]"
-    for n in range(1, len(source.fields)):
-        if source.name == "MSH" and n in (1, 2):
-            continue
-        if source.raw(n) == NULL:
-            yield f"{name}-{n}.1", n, 1, 1, 0
-        for number, rep in enumerate(source.reps(n), 1):
-            for c, s, _ in rep.leaves():
-                again = f"[{number}]" if number > 1 else ""
-                yield f"{name}-{n}{again}.{c}" + (f".{s}" if s else ""), n, number, c, s

@@ -7,7 +7,7 @@ from typing import Any
 from adapter.mapping.functions.clinical import current
 from adapter.mapping.functions.codes import CWE_PARTS, alternates, cwe_alternate_codes, cwe_codeable_concept
 from adapter.mapping.functions.names import shown, xpn_human_name
-from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.registry import Rep, below, function
 from adapter.mapping.functions.related import described, is_patient, related_person
 from adapter.model import Json
 
@@ -56,7 +56,7 @@ def iar_reaction(segment: Any, ctx: Any) -> Json | None:
             **({"description": management} if management else {})}
 
 
-@function("iam_code", {**{f"3.{n}": "coding" for n in range(1, 23)}, **{f"27.{n}": "coding" for n in range(1, 23)}})
+@function("iam_code", below(CWE_PARTS, 3) | below(CWE_PARTS, 27))
 def iam_code(segment: Any, ctx: Any) -> Json | None:
     """The allergen: IAM-3, and beside it the code that the clinician chose (IAM-27)."""
     sent: list[Json] = [cwe_codeable_concept(segment.first(n), ctx) or {} for n in (3, 27) if segment.raw(n)]
@@ -67,8 +67,9 @@ def iam_code(segment: Any, ctx: Any) -> Json | None:
     return {**({"coding": codings} if codings else {}), **({"text": text} if text else {})} or None
 
 
-@function("iam_verification", {"6": "coding", "17": "coding", **{f"6.{n}": "coding" for n in range(1, 10)},
-                               **{f"17.{n}": "coding" for n in range(1, 23)}})
+@function("iam_verification", {"6": "drop: what was done: decides whether the allergy stands",
+                               "17.1": "coding.code", "17.2": "text", "17.9": "text",
+                               "17": "drop: the status is one of FHIR's own codes, with the sender's words"})
 def iam_verification(segment: Any, ctx: Any) -> Json | None:
     """verificationStatus: entered in error where IAM-6 deletes the allergy (R4 ait-2: no clinicalStatus then), else by IAM-17."""
     deleted = segment.first(6).get(1) == "D"

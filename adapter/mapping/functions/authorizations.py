@@ -51,7 +51,7 @@ def coverage_insurance(segment: Any, ctx: Any) -> Json | None:
     return {"sequence": 1, "focal": True, "coverage": {"reference": coverage.symbol}} if coverage is not None else None
 
 
-@function("aui_created", {"1": "preAuthRef", "2": "", "3": "drop: where the authorization came from; the insurer gives it"})
+@function("aui_created", {"2": "", "3": "drop: where the authorization came from; the insurer gives it"})
 def aui_created(rep: Rep, ctx: Any) -> str | None:
     """The day of an authorization (AUI.2)."""
     return ctx.day(rep.get(2)) if rep.get(2) else None

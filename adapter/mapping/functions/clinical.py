@@ -7,7 +7,7 @@ from typing import Any
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.identifiers import ei_identifier
 from adapter.mapping.functions.primitives import nm_positive_int
-from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.registry import OTHER_WORDS, Rep, function
 from adapter.model import Json
 
 _IN_ERROR = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status", "code": "entered-in-error"}]}
@@ -74,7 +74,7 @@ def ei_condition(rep: Rep, ctx: Any) -> Json | None:
     return {"type": "Condition", "identifier": identifier} if identifier else None
 
 
-@function("confidential_label", {"1": ""})
+@function("confidential_label", {"1": f"code{OTHER_WORDS}"})
 def confidential_label(rep: Rep, _ctx: Any) -> Json | None:
     """A confidential indicator (table 0136) of Y as the security label `restricted`."""
     return _RESTRICTED if rep.get(1) == "Y" else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapter.mapping.functions.codes import CWE_PARTS
 from adapter.mapping.functions.names import shown
-from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
+from adapter.mapping.functions.registry import FUNCTIONS, OTHER_WORDS, Rep, below, function
 from adapter.model import Json
 
 SCOPES = "http://terminology.hl7.org/CodeSystem/consentscope"
@@ -45,7 +45,7 @@ def con_policy(segment: Any, _ctx: Any) -> Json:
     return {"text": form} if form else _CHOSEN
 
 
-@function("con_source", {str(n): "data" for n in (5, 6, 7, 8)} | {f"{n}.1": "data" for n in (5, 6, 7, 8)})
+@function("con_source", {str(n): f"data{OTHER_WORDS}" for n in (5, 6, 7, 8)})
 def con_source(segment: Any, _ctx: Any) -> Json | None:
     """The words of the consent and its background (CON-5 to CON-8) as attached text."""
     texts = [rep.plain() for n in (5, 6, 7, 8) for rep in segment.reps(n) if rep.plain()]
@@ -61,9 +61,8 @@ def limitation(rep: Rep, _ctx: Any) -> Json | None:
 
 
 @function("con_performers", {
-    **{f"24.{n}": "RelatedPerson.name" for n in range(1, 16)}, **{f"24.1.{n}": "RelatedPerson.name.family" for n in range(1, 6)},
-    **{f"25.{n}": "RelatedPerson.relationship" for n in CWE_PARTS}, "24": "RelatedPerson.name",
-    "25": "RelatedPerson.relationship"})
+    **below(FUNCTIONS["xpn_human_name"].parts, 24, "RelatedPerson.name.{}"),
+    **below(CWE_PARTS, 25, "RelatedPerson.relationship.{}")})
 def con_performers(segment: Any, ctx: Any) -> list[Json]:
     """Who consented (CON-24) in what relationship (CON-25): the person, a practitioner by name, or a RelatedPerson."""
     relations: list[Rep] = segment.reps(25)
@@ -100,7 +99,7 @@ def arv_type(rep: Rep, _ctx: Any) -> str:
     return "permit" if rep.get(1) in _PERMITTING else "deny"
 
 
-@function("arv_status", {"2": "", "2.1": "", **{f"2.{n}": "drop: words for the action code" for n in range(2, 23)}})
+@function("arv_status", {"2": "drop: what was done: decides whether the restriction is in force"})
 def arv_status(segment: Any, _ctx: Any) -> str:
     """Consent.status of an ARV: a restriction that is deleted (ARV-2) is inactive, any other in force."""
     return "inactive" if segment.first(2).get(1) == "D" else "active"

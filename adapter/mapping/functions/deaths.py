@@ -9,7 +9,7 @@ from typing import Any
 
 from adapter.mapping.functions.codes import cwe_codeable_concept
 from adapter.mapping.functions.primitives import dr_period, yes_no_boolean
-from adapter.mapping.functions.registry import function
+from adapter.mapping.functions.registry import OTHER_WORDS, function
 from adapter.model import Json
 
 _LOINC = "http://loinc.org"
@@ -43,7 +43,7 @@ def pda_components(segment: Any, ctx: Any) -> list[Json]:
     return found
 
 
-@function("pda_autopsy_status", {"6": ""})
+@function("pda_autopsy_status", {"6": OTHER_WORDS})
 def pda_autopsy_status(segment: Any, ctx: Any) -> str:
     """Completed; not done where PDA-6 says that there was no autopsy; in progress where its period (PDA-7) has no end."""
     if segment.first(6).get(1) == "N":

@@ -15,7 +15,7 @@ from adapter.mapping.functions.insurance import made, organization_body
 from adapter.mapping.functions.names import xpn_human_name
 from adapter.mapping.functions.organizations import xon_organization
 from adapter.mapping.functions.primitives import yes_no_boolean
-from adapter.mapping.functions.registry import function
+from adapter.mapping.functions.registry import FUNCTIONS, below, function
 from adapter.mapping.functions.related import described, is_patient, parts_of, related_person
 from adapter.model import Json
 
@@ -107,9 +107,12 @@ def _asked(segment: Any, ctx: Any) -> Json:
     return {**({"name": names[0]} if names else {}), **({"telecom": ways} if ways else {})} if names or ways else {}
 
 
-_BY = {"16": "organization.name", "51": "organization", "17": "organization.address", "18": "organization.telecom",
-       "29": "organization.identifier"}
-_EMPLOYER_PARTS = {f"{n}{c}": place for n, place in _BY.items() for c in ("", *(f".{i}" for i in range(1, 24)))}
+_EMPLOYER_PARTS = {
+    "16": "organization(Organization.name or alias)",
+    **below(FUNCTIONS["xon_organization"].parts, 51, "organization({})"),
+    **below(FUNCTIONS["xad_address"].parts, 17, "organization(Organization.address.{})"),
+    **below(FUNCTIONS["xtn_contact_point"].parts, 18, "organization(Organization.telecom.{})"),
+    **below(FUNCTIONS["cx_identifier"].parts, 29, "organization(Organization.identifier.{})")}
 
 
 @function("gt1_employer", _EMPLOYER_PARTS)

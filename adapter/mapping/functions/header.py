@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from adapter.mapping.functions.identifiers import universal_identifier
-from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
+from adapter.mapping.functions.practitioners import XCN_PARTS
+from adapter.mapping.functions.registry import FUNCTIONS, Rep, below, function
 from adapter.mapping.times import fhir_instant
 from adapter.model import Json
 
@@ -134,7 +135,7 @@ def sending_organization(rep: Rep, ctx: Any) -> Json:
     return {"reference": ctx.emit("Organization", f"{system}|{value}", body)}
 
 
-@function("evn_agents", {f"5.{n}": "who(Practitioner)" for n in range(1, 24)} | {"5": "who(Practitioner)"})
+@function("evn_agents", below(XCN_PARTS, 5, "who({})"))
 def evn_agents(segment: Any, ctx: Any) -> list[Json]:
     """Provenance.agent: who entered the event (EVN-5), and the sending facility as author."""
     facility = own_organization(segment, ctx)

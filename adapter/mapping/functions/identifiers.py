@@ -127,7 +127,7 @@ _CX_NO_HOME = "drop: a code to check who may use the identifier; neither FHIR no
 
 @function("cx_identifier", {
     "1": "value", "2": "extension(identifier-checkDigit)", "3": "extension(namingsystem-checkDigit)",
-    "4": "system", "4.1": "assigner.display", "4.2": "system", "4.3": "system", "5": "type",
+    "4": "system", "4.1": "assigner.display", "4.2": "system", "4.3": "assigner.identifier.type", "5": "type",
     "6": "assigner", "6.1": "assigner.display", "6.2": "assigner.identifier.value", "6.3": "assigner.identifier.type",
     "7": "period.start", "8": "period.end", "9": "assigner.display", "10": "assigner.display", "11": _CX_NO_HOME,
     "12": _CX_NO_HOME}, kept=True)
@@ -150,7 +150,7 @@ def cx_string(rep: Rep, _ctx: Context) -> str | None:
     return rep.get(1) or None
 
 
-@function("ei_identifier", {"1": "value", "2": "assigner.display", "3": "system", "4": "system"}, kept=True)
+@function("ei_identifier", {"1": "value", "2": "assigner.display", "3": "system", "4": "assigner.identifier.type"}, kept=True)
 def ei_identifier(rep: Rep, ctx: Context, kind: str = "") -> Json | None:
     """An EI as Identifier; without EI.1 its universal id is the value. kind: type code (table 0203)."""
     value, namespace, universal, scheme = rep.get(1), rep.get(2), rep.get(3), rep.get(4)

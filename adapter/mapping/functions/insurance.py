@@ -8,7 +8,7 @@ from adapter.mapping.functions.contacts import xad_address, xtn_contact_point
 from adapter.mapping.functions.identifiers import cx_identifier
 from adapter.mapping.functions.names import xpn_human_name
 from adapter.mapping.functions.quantities import cp_money, mo_money
-from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.registry import FUNCTIONS, Rep, below, function
 from adapter.model import Json
 
 COVERAGE_CLASS = "http://terminology.hl7.org/CodeSystem/coverage-class"
@@ -40,12 +40,11 @@ def organization_body(segment: Any, ctx: Any, names: int, addresses: int, teleco
 
 
 _ORGANIZATION_PARTS = {
-    "3": "Organization.identifier", **{f"3.{n}": "Organization.identifier" for n in range(1, 9)},
-    **{f"3.{n}": "drop: neither FHIR nor the guide has a place for it" for n in range(9, 13)},
-    "4": "Organization.name", "4.1": "Organization.name", "5": "Organization.address",
-    **{f"5.{n}": "Organization.address" for n in range(1, 24)}, "6": "Organization.contact.name",
-    **{f"6.{n}": "Organization.contact.name" for n in range(1, 16)},
-    "7": "Organization.telecom", **{f"7.{n}": "Organization.telecom" for n in range(1, 19)}}
+    **below(FUNCTIONS["cx_identifier"].parts, 3, "Organization.identifier.{}"),
+    "4.1": "Organization.name or alias", "4": "drop: the name alone; the insurer's numbers stand in IN1-3",
+    **below(FUNCTIONS["xad_address"].parts, 5, "Organization.address.{}"),
+    **below(FUNCTIONS["xpn_human_name"].parts, 6, "Organization.contact.name.{}"),
+    **below(FUNCTIONS["xtn_contact_point"].parts, 7, "Organization.telecom.{}")}
 
 
 @function("in1_payor", _ORGANIZATION_PARTS)
@@ -64,11 +63,11 @@ def in1_payor(segment: Any, ctx: Any) -> Json | None:
     return {"reference": ctx.emit("Organization", key, body)}
 
 
-_PLAN_PARTS = {"2": "plan", "2.1": "plan.value", "2.2": "plan.name", **{f"2.{n}": _NAME_ONLY for n in range(3, 23)},
-               "8": "group.value", "9": "group.name", "9.1": "group.name", **{f"9.{n}": _NAME_ONLY for n in range(2, 11)},
-               "35": "subplan.value", "35.1": "subplan.value", "35.2": "subplan.name",
+_PLAN_PARTS = {"2.1": "value", "2.2": "name", **{f"2.{n}": _NAME_ONLY for n in range(3, 23)},
+               "8": "value", "9.1": "name", **{f"9.{n}": _NAME_ONLY for n in range(2, 11)},
+               "35.1": "value", "35.2": "name",
                **{f"35.{n}": _NAME_ONLY for n in range(3, 23)},
-               "54": "value", "54.1": "value", **{f"54.{n}": _NAME_ONLY for n in range(2, 13)}}
+               "54.1": "value", **{f"54.{n}": _NAME_ONLY for n in range(2, 13)}}
 _EXTERNAL = {"text": "external health plan identifier"}
 
 
@@ -96,10 +95,10 @@ def member_identifier(rep: Rep, ctx: Any, words: str = "") -> Json | None:
     return {**found, "type": {**({"coding": codings} if codings else {}), **({"text": text} if text else {})}}
 
 
-_CX = {**{f"49.{n}": "" for n in range(1, 9)}, **{f"10.{n}": "" for n in range(1, 9)}}
+_CX = {**below(FUNCTIONS["cx_identifier"].parts, 49), **below(FUNCTIONS["cx_identifier"].parts, 10)}
 
 
-@function("in1_member_id", {"36": "value", "49": "value", "10": "value", **_CX})
+@function("in1_member_id", {"36": "value", **_CX})
 def in1_member_id(segment: Any, ctx: Any) -> list[Json]:
     """The member's numbers with the insurer: IN1-49 (else IN1-36) as type MB, the policy (IN1-36), IN1-10 where of type SN."""
     reps = [rep for rep in segment.reps(49) if rep.get(1)]
@@ -112,16 +111,16 @@ def in1_member_id(segment: Any, ctx: Any) -> list[Json]:
     return [*found, *made(cx_identifier, [rep for rep in segment.reps(10) if rep.get(5) == "SN"], ctx)]
 
 
-@function("in1_subscriber_id", {"36": "", "49": "", "49.1": ""})
+@function("in1_subscriber_id", {"36": "", "49.1": ""})
 def in1_subscriber_id(segment: Any, ctx: Any) -> str | None:
     """Coverage.subscriberId: IN1-49, else the policy number IN1-36."""
     del ctx
     return segment.first(49).get(1) or segment.first(36).plain() or None
 
 
-_EMPLOYER = {"10": "Organization.identifier", **{f"10.{n}": "Organization.identifier" for n in range(1, 9)},
-             "11": "Organization.name", "11.1": "Organization.name", "44": "Organization.address",
-             **{f"44.{n}": "Organization.address" for n in range(1, 24)}}
+_EMPLOYER = {**below(FUNCTIONS["cx_identifier"].parts, 10, "Organization.identifier.{}"),
+             "11.1": "Organization.name or alias", "11": "drop: the name alone; the employer's numbers stand in IN1-10",
+             **below(FUNCTIONS["xad_address"].parts, 44, "Organization.address.{}")}
 
 
 @function("in1_policy_holder", _EMPLOYER)
@@ -137,8 +136,7 @@ def in1_policy_holder(segment: Any, ctx: Any) -> Json | None:
     return {"reference": ctx.emit("Organization", key, body), **({"display": body["name"]} if "name" in body else {})}
 
 
-@function("in1_relationship", {"17": "coding", "17.1": "coding", **{
-    f"17.{n}": "RelatedPerson.relationship" for n in range(2, 23)}})
+@function("in1_relationship", {"17.1": "coding"})
 def in1_relationship(segment: Any, ctx: Any) -> Json | None:
     """What the patient is to the insured, out of what the insured is to the patient (IN1-17): a mother's patient is her child.
 

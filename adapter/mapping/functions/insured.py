@@ -19,7 +19,7 @@ _IN1 = {16: "name", 17: "relationship", 18: "birth", 19: "address", 43: "gender"
 _IN2 = {1: "employee", 2: "ssn", 10: "military", 34: "language", 42: "ethnicity", 55: "start", 56: "end", 63: "home", 71: "race"}
 
 
-@function("in1_self", {"17": ""})
+@function("in1_self", {})
 def in1_self(segment: Any, ctx: Any) -> Json | None:
     """The patient as subscriber, where IN1-17 says that the insured is the patient."""
     return {"reference": f"Patient?{ctx.patient}"} if is_patient(segment.first(17).get(1), ctx) else None

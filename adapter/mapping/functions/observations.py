@@ -14,10 +14,10 @@ from adapter.mapping.functions.identifiers import ei_identifier
 from adapter.mapping.functions.insurance import at_work
 from adapter.mapping.functions.names import xpn_string
 from adapter.mapping.functions.organizations import xon_organization, xon_string
-from adapter.mapping.functions.practitioners import xcn_practitioner, xcn_string
+from adapter.mapping.functions.practitioners import XCN_PARTS, xcn_practitioner, xcn_string
 from adapter.mapping.functions.primitives import decimal, dr_period, dtm_datetime, nm_integer
 from adapter.mapping.functions.quantities import quantity
-from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.registry import FUNCTIONS, Rep, below, function
 from adapter.model import Json
 
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -129,7 +129,7 @@ _TYPES: Mapping[str, Callable[[Rep, Any, Any], tuple[str, Any]]] = {
 }
 """OBX-2 to what makes (type of value[x], value) of one repetition of OBX-5; types that are missing have no place in R4."""
 
-_VALUE_PARTS = {"2": "", "5": "", "6": "unit", "6.1": "code", "6.2": "unit", "6.3": "system",
+_VALUE_PARTS = {"5": "", "6": "unit", "6.1": "code", "6.2": "unit", "6.3": "system",
                 **{f"6.{n}": "drop: a Quantity has one unit, the primary one" for n in range(4, 23)},
                 **{f"32.{n}": "drop: why there is no value, of an observation that has one" for n in range(1, 23)}}
 
@@ -150,7 +150,8 @@ def obx_value(segment: Any, ctx: Any, kind: str = "Quantity") -> Any:
     return found[0][1] if len(found) == 1 and found[0][0] == kind else None
 
 
-@function("obx_components", _VALUE_PARTS)
+@function("obx_components", _VALUE_PARTS | {"6": "valueQuantity.unit", "6.1": "valueQuantity.code", "6.2": "valueQuantity.unit",
+                                            "6.3": "valueQuantity.system"})
 def obx_components(segment: Any, ctx: Any) -> list[Json] | None:
     """A repeating OBX-5: each value as a component of the observation's own code."""
     found = _values(segment, ctx)
@@ -178,7 +179,7 @@ def _number(text: str) -> bool:
     return text.strip().replace(".", "", 1).isdigit() and text.strip().isascii()
 
 
-@function("obx_status", {"11": "", "31": ""})
+@function("obx_status", {"11": "", "31": "drop: what was done: decides whether the observation stands"})
 def obx_status(segment: Any, ctx: Any) -> str:
     """Observation.status by OBX-11; unknown without it, entered-in-error where OBX-31 (2.9) deletes it."""
     return status_of(segment, ctx, 11, 31, "observation-status")
@@ -229,8 +230,8 @@ def cwe_organization(rep: Rep, ctx: Any) -> Json | None:
     return {"reference": ctx.emit("Organization", f"{system}|{code}", body), **({"display": name} if name else {})}
 
 
-@function("obx_laboratory", {"23": "Organization", "24": "Organization.address", **{
-    f"23.{n}": "Organization" for n in range(1, 11)}, **{f"24.{n}": "Organization.address" for n in range(1, 24)}})
+@function("obx_laboratory", {
+    **below(FUNCTIONS["xon_organization"].parts, 23), **below(FUNCTIONS["xad_address"].parts, 24, "Organization.address.{}")})
 def obx_laboratory(segment: Any, ctx: Any) -> Json | None:
     """The performing organization (OBX-23) with its address (OBX-24), stated as Organization."""
     performer: Json | None = xon_organization(segment.first(23), ctx) if segment.raw(23) else None
@@ -240,7 +241,7 @@ def obx_laboratory(segment: Any, ctx: Any) -> Json | None:
     return performer
 
 
-@function("xcn_director", {str(n): "Practitioner" for n in range(1, 26)})
+@function("xcn_director", XCN_PARTS)
 def xcn_director(rep: Rep, ctx: Any) -> Json | None:
     """The medical director of the performing organization (OBX-25) as performer in that function."""
     reference = xcn_practitioner(rep, ctx)

@@ -11,7 +11,7 @@ from adapter.model import Json
 
 _NO_HOME = "drop: neither FHIR nor the guide has a place for it"
 _ABOUT_IT = {"4": "extension(identifier-checkDigit)", "5": "extension(namingsystem-checkDigit)", "6": "system",
-             "6.1": "assigner.display", "6.2": "system", "6.3": "system", "7": "type", "8": "assigner",
+             "6.1": "assigner.display", "6.2": "system", "6.3": "assigner.identifier.type", "7": "type", "8": "assigner",
              "8.1": "assigner.display", "8.2": "assigner.identifier.value", "8.3": "assigner.identifier.type"}
 _XON_IDENTIFIER = {"3": "identifier.value", **{at: f"identifier.{to} with 10 or 3" for at, to in _ABOUT_IT.items()},
                    "10": "identifier.value"}
@@ -66,7 +66,8 @@ def xon_identifier(rep: Rep, ctx: Context) -> Json | None:
     return _identifier(rep, ctx)
 
 
-@function("xon_string", {"*": ""}, kept=True)
+@function("xon_string", {"1": "", "2": "drop: what kind of name it is; the name stands", "3": "", "10": "", **dict.fromkeys(
+    (str(n) for n in range(4, 10)), "drop: it is about the number; the element is one text")}, kept=True)
 def xon_string(rep: Rep, _ctx: Context) -> str | None:
     """The name of an XON, else its identifier."""
     return rep.get(1) or rep.get(10) or rep.get(3) or None

@@ -9,7 +9,7 @@ from typing import Any
 
 from adapter.mapping.functions.codes import CWE_PARTS, cwe_codeable_concept, named
 from adapter.mapping.functions.organizations import xon_organization
-from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
+from adapter.mapping.functions.registry import FUNCTIONS, Rep, below, function
 from adapter.model import Json
 
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
@@ -17,23 +17,23 @@ OMB = "urn:oid:2.16.840.1.113883.6.238"
 RACES = frozenset({"1002-5", "2028-9", "2054-5", "2076-8", "2106-3"})
 ETHNICITIES = frozenset({"2135-2", "2186-5"})
 BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
-CODED = {"1": "code", "2": "code.text", "3": "code.system", "4": "code", "5": "code", "6": "code", "9": "code.text"}
+CODED = below(CWE_PARTS, to="extension(code).valueCodeableConcept.{}")
 """What becomes of the parts of a CWE in an extension that holds one CodeableConcept under `code`."""
 
 
-_OMB_PARTS = {**dict.fromkeys(("1", "4", "10"), "ombCategory or detailed"),
-              **dict.fromkeys(("3", "6", "12"), "ombCategory or detailed.system"),
-              **dict.fromkeys(("2", "5", "9", "11"), "text")}
+_OMB_PARTS = {**dict.fromkeys(("1", "4", "10"), "extension(ombCategory).valueCoding.code"),
+              **dict.fromkeys(("3", "6", "12"), "extension(ombCategory).valueCoding.system"),
+              **dict.fromkeys(("2", "5", "9", "11"), "extension(text).valueString")}
 """What becomes of the parts of a CWE in US Core's extensions of race and ethnicity."""
 
 
-@function("us_core_race", _OMB_PARTS)
+@function("us_core_race", below(_OMB_PARTS, to="(us-core-race).{}"))
 def us_core_race(reps: list[Rep], ctx: Any) -> Json | None:
     """PID-10, all repetitions, as the one US Core race extension; a code that is not the CDC's is kept as text."""
     return _omb(reps, ctx, "race", RACES, "us-core-race", 5)
 
 
-@function("us_core_ethnicity", _OMB_PARTS)
+@function("us_core_ethnicity", below(_OMB_PARTS, to="(us-core-ethnicity).{}"))
 def us_core_ethnicity(reps: list[Rep], ctx: Any) -> Json | None:
     """PID-22 as the US Core ethnicity extension; a code that is not the CDC's is kept as text."""
     return _omb(reps, ctx, "ethnicity", ETHNICITIES, "us-core-ethnicity", 1)
@@ -99,13 +99,13 @@ def st_address_text(rep: Rep, ctx: Any) -> Json | None:
     return {"text": rep.plain()} if rep.plain() else None
 
 
-@function("citizenship", CODED, kept=True)
+@function("citizenship", below(CODED, to="(patient-citizenship).{}"), kept=True)
 def citizenship(rep: Rep, ctx: Any) -> Json | None:
     """PID-26 as the patient-citizenship extension."""
     return _coded_extension(rep, ctx, "patient-citizenship")
 
 
-@function("nationality", CODED, kept=True)
+@function("nationality", below(CODED, to="(patient-nationality).{}"), kept=True)
 def nationality(rep: Rep, ctx: Any) -> Json | None:
     """PID-28 as the patient-nationality extension."""
     return _coded_extension(rep, ctx, "patient-nationality")

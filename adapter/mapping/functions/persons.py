@@ -10,7 +10,7 @@ from typing import Any
 from adapter.mapping.functions.codes import CWE_PARTS
 from adapter.mapping.functions.header import AGENT_TYPES, hd_organization, own_organization
 from adapter.mapping.functions.patient import US_CORE
-from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
+from adapter.mapping.functions.registry import FUNCTIONS, OTHER_WORDS, Rep, below, function
 from adapter.mapping.functions.transport import instant_at
 from adapter.model import Json
 
@@ -20,7 +20,11 @@ PERSON_FACT = "urn:x-careloop:person-fact"
 """Code system of what ADT says of a person and FHIR has neither element nor code for."""
 
 
-@function("protection_label", {"1": "code"}, kept=True)
+_CITIZEN = "Patient.extension(patient-citizenship).extension(code).valueCodeableConcept"
+_TRIBE = "Patient.extension(us-core-tribal-affiliation).extension(tribalAffiliation).valueCodeableConcept"
+
+
+@function("protection_label", {"1": f"code{OTHER_WORDS}"}, kept=True)
 def protection_label(rep: Rep, ctx: Any) -> Json | None:
     """A protection indicator (table 0136) as security label: Y restricted, N normal."""
     protected = FUNCTIONS["yes_no_boolean"].call(rep, ctx)
@@ -28,7 +32,7 @@ def protection_label(rep: Rep, ctx: Any) -> Json | None:
 
 
 @function("driver_license", {"1": "value", "2": "assigner.display", "3": "period.end", "4": "system", "4.1": "assigner.display",
-                             "4.2": "system", "4.3": "system", "5": "type"}, kept=True)
+                             "4.2": "system", "4.3": "assigner.identifier.type", "5": "type"}, kept=True)
 def driver_license(rep: Rep, ctx: Any) -> Json | None:
     """A driver's licence: a DLN, or the CX that some senders write in its place."""
     if rep.get(4) or rep.sub(4, 2):
@@ -36,7 +40,8 @@ def driver_license(rep: Rep, ctx: Any) -> Json | None:
     return FUNCTIONS["dln_identifier"].call(rep, ctx)
 
 
-@function("tribal_citizenship", CWE_PARTS, kept=True)
+@function("tribal_citizenship", {at: text if text.startswith("drop: ") else f"{_CITIZEN}.{text} or {_TRIBE}.{text}"
+                                 for at, text in CWE_PARTS.items()}, kept=True)
 def tribal_citizenship(rep: Rep, ctx: Any) -> Json | None:
     """PID-39: a tribal entity as the US Core extension, anything else as patient-citizenship (as the guide has it)."""
     name = rep.get(3) or rep.get(14)
@@ -49,8 +54,8 @@ def tribal_citizenship(rep: Rep, ctx: Any) -> Json | None:
             "extension": [{"url": "tribalAffiliation", "valueCodeableConcept": concept}]}
 
 
-@function("patient_animal", {"35": "species", "36": "breed", **{f"35.{n}": "species" for n in CWE_PARTS},
-                             **{f"36.{n}": "breed" for n in CWE_PARTS}})
+@function("patient_animal", below(CWE_PARTS, 35, "(patient-animal).extension(species).valueCodeableConcept.{}")
+          | below(CWE_PARTS, 36, "(patient-animal).extension(breed).valueCodeableConcept.{}"))
 def patient_animal(segment: Any, ctx: Any) -> Json | None:
     """Species (PID-35) and breed (PID-36) as the patient-animal extension; a breed of no species says nothing."""
     concept = FUNCTIONS["cwe_codeable_concept"].call
@@ -75,7 +80,7 @@ def pid_updater(segment: Any, ctx: Any) -> Json:
     return {"type": {"coding": [{"system": AGENT_TYPES, "code": "performer"}]}, "who": who}
 
 
-@function("fact_component", CWE_PARTS, kept=True)
+@function("fact_component", below(CWE_PARTS, to="valueCodeableConcept.{}"), kept=True)
 def fact_component(rep: Rep, ctx: Any, fact: str, display: str, table: str = "", source: str = "") -> Json | None:
     """A coded value as Observation.component. fact, display: code of `urn:x-careloop:person-fact` and its words."""
     value = FUNCTIONS["cwe_codeable_concept"].call(rep, ctx, table=table, source=source)
@@ -91,7 +96,8 @@ def moment_component(rep: Rep, ctx: Any, fact: str, display: str) -> Json | None
         if moment else None
 
 
-@function("precautions", {"41": "coding", **{f"41.{n}": "coding" for n in CWE_PARTS}})
+@function("precautions", {
+    f"41.{n}": f"Flag.code.{to} or Flag.code.text" if to.endswith("display") else to for n, to in CWE_PARTS.items()})
 def precautions(segment: Any, ctx: Any) -> Json | None:
     """PV2-41 as one Flag.code: a single precaution with its coding, several in words, for codings beside each other mean one."""
     concepts: list[Json] = [c for rep in segment.reps(41)

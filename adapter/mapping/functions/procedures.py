@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapter.mapping.functions.codes import cwe_codeable_concept
+from adapter.mapping.functions.codes import CWE_PARTS, cwe_codeable_concept
 from adapter.mapping.functions.identifiers import ei_identifier
 from adapter.mapping.functions.practitioners import XCN_PARTS, xcn_practitioner
 from adapter.mapping.functions.primitives import nm_positive_int
-from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.registry import OTHER_WORDS, Rep, below, function
 from adapter.model import Json
 
 _FUNCTIONS = {"88189002": "Anesthesiologist", "304292004": "Surgeon"}
 _WITH_MINUTES = len("2026-03-01T08:00")
 
 
-@function("pr1_code", {f"3.{n}": "coding" for n in range(1, 23)} | {"4": "text"})
+@function("pr1_code", below(CWE_PARTS, 3) | {"4": "text"})
 def pr1_code(segment: Any, ctx: Any) -> Json | None:
     """PR1-3, in the coding system of PR1-2 where it names none; the words of PR1-4 as text where PR1-3.9 has none."""
     concept: Json = cwe_codeable_concept(segment.first(3), ctx, source=segment.first(2).get(1)) or {}
@@ -24,7 +24,7 @@ def pr1_code(segment: Any, ctx: Any) -> Json | None:
     return {**concept, "text": text} if text else concept or None
 
 
-@function("pr1_status", {"20": ""})
+@function("pr1_status", {"20": "drop: what was done: decides whether the procedure stands"})
 def pr1_status(segment: Any, ctx: Any) -> str:
     """Completed; in preparation where PR1-5 lies ahead of the message; entered in error where PR1-20 deletes it."""
     if segment.first(20).get(1) == "D":
@@ -47,7 +47,7 @@ def pr1_performed(segment: Any, ctx: Any) -> str | None:
     return ctx.moment(segment.first(5).get(1)) if segment.raw(5) else None
 
 
-@function("pr1_period", {"5": "start", "7": "end"})
+@function("pr1_period", {"5": "start", "7": f"end{OTHER_WORDS}"})
 def pr1_period(segment: Any, ctx: Any) -> Json | None:
     """PR1-5 to so many minutes later as PR1-7 says, as performedPeriod; None where the start is not told to the minute."""
     minutes = nm_positive_int(segment.first(7), ctx) if segment.raw(7) else None

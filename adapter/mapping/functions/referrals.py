@@ -10,7 +10,7 @@ from adapter.mapping.functions.registry import function
 from adapter.model import Json
 
 
-@function("rf1_status", {"1": "", "1.1": "", "25": "", **{
+@function("rf1_status", {"1": "", "1.1": "", "25": "drop: what was done: decides whether the referral stands", **{
     f"1.{n}": "drop: a status is a code of FHIR's own; the sender's stands in request-statusReason" for n in range(2, 23)}})
 def rf1_status(segment: Any, ctx: Any) -> str:
     """ServiceRequest.status by RF1-1 (accepted and pending are active); entered in error where RF1-25 deletes the referral."""

@@ -55,13 +55,27 @@ class Function:
     """A registered function: call, and its account of the parts (component or component.subcomponent) it takes.
 
     kept: what it makes of a text may be kept. parts: part -> element below the row's target that it went to, or
-    `drop: <reason>`; `*` stands for the whole text.
+    `drop: <reason>`; `*` stands for the whole text. Accounts are written by `adapter.mapping.account`'s rules.
     """
 
     name: str
     call: Mapper
     parts: Mapping[str, str]
     kept: bool = False
+
+
+OTHER_WORDS = " in other words"
+"""End of an account whose element says the value in terms of its own: a flag as a label, minutes as an end."""
+
+
+def below(parts: Mapping[str, str], field: int | str = "", to: str = "{}") -> dict[str, str]:
+    """The account of a datatype's parts as parts of a field, for a function that reads a whole segment.
+
+    to: where its elements go (`organization({})`), dropped parts stay dropped. A field's account of its whole text is its own.
+    """
+    dot = f"{field}." if field != "" else ""
+    return {f"{field}" if part == "*" else f"{dot}{part}": element if element.startswith("drop: ") else
+            to.format(element).rstrip(".").replace(".(", "(") for part, element in parts.items()}
 
 
 FUNCTIONS: dict[str, Function] = {}

@@ -14,6 +14,7 @@ from adapter.mapping.functions.identifiers import cx_identifier, ssn_identifier
 from adapter.mapping.functions.names import xpn_human_name
 from adapter.mapping.functions.patient import cwe_bcp47, us_core_ethnicity, us_core_race
 from adapter.mapping.functions.primitives import dtm_date, dtm_datetime
+from adapter.mapping.functions.registry import FUNCTIONS, below
 from adapter.model import Json
 
 SELF = "self"
@@ -82,5 +83,11 @@ _WHOLE = frozenset(("race", "ethnicity"))
 
 def parts_of(fields: dict[int, str]) -> dict[str, str]:
     """The account of fields that `described` puts into a RelatedPerson: every component goes where its field goes."""
-    return {f"{n}{c}": f"RelatedPerson.{_MAKES[kind][0]}" for n, kind in fields.items()
-            for c in ("", *(f".{i}" for i in range(1, 24)))}
+    found: dict[str, str] = {}
+    for n, kind in fields.items():
+        element, make, _ = _MAKES[kind]
+        inner = f"{element}.language" if kind == "language" else element
+        name = "cwe_bcp47" if kind == "language" else getattr(make, "func", make).__name__
+        parts = {**FUNCTIONS["cwe_alternate_codes"].parts, "1": ""} if kind == "gender" else FUNCTIONS[name].parts
+        found |= below(parts, n, f"RelatedPerson.{inner}.{{}}")
+    return found

@@ -14,7 +14,7 @@ from adapter.mapping.functions.identifiers import hd_parts, identifier, number_s
 from adapter.mapping.functions.organizations import xon_organization
 from adapter.mapping.functions.practitioners import XCN_PARTS
 from adapter.mapping.functions.reading import segment_period
-from adapter.mapping.functions.registry import FUNCTIONS, function
+from adapter.mapping.functions.registry import FUNCTIONS, OTHER_WORDS, below, function
 from adapter.model import Json
 
 ENDED = frozenset(("D", "DE", "UN"))
@@ -101,23 +101,16 @@ def general_practitioner(segment: Any, ctx: Any) -> Json | None:
     return {"reference": ctx.refs["PractitionerRole"]} if "PractitionerRole" in ctx.refs else None
 
 
-_ROL_PERSON = {f"4.{part}": f"practitioner({to})" if not to.startswith("drop") else to for part, to in XCN_PARTS.items()}
+_XAD = FUNCTIONS["xad_address"].parts
 
 
-@function("rol_practitioner", {**_ROL_PERSON, "4": "practitioner(Practitioner)", "11": "practitioner(Practitioner.address)",
-                               **{f"11.{n}": "practitioner(Practitioner.address)" for n in range(1, 24)},
-                               **{f"11.1.{n}": "practitioner(Practitioner.address)" for n in range(1, 4)}})
+@function("rol_practitioner", {**below(XCN_PARTS, 4, "({})"), **below(_XAD, 11, "(Practitioner.address.{})")})
 def rol_practitioner(segment: Any, ctx: Any) -> Json | None:
     """The person of a ROL (ROL-4; its repetitions are the same person's other numbers), and where it is found (ROL-11)."""
     return _person(segment, ctx, 4, 11)
 
 
-_PRT_PERSON = {f"5.{part}": f"practitioner({to})" if not to.startswith("drop") else to for part, to in XCN_PARTS.items()}
-
-
-@function("prt_practitioner", {**_PRT_PERSON, "5": "practitioner(Practitioner)", "14": "practitioner(Practitioner.address)",
-                               **{f"14.{n}": "practitioner(Practitioner.address)" for n in range(1, 24)},
-                               **{f"14.1.{n}": "practitioner(Practitioner.address)" for n in range(1, 4)}})
+@function("prt_practitioner", {**below(XCN_PARTS, 5, "({})"), **below(_XAD, 14, "(Practitioner.address.{})")})
 def prt_practitioner(segment: Any, ctx: Any) -> Json | None:
     """The person of a PRT (PRT-5), and where it is found (PRT-14)."""
     return _person(segment, ctx, 5, 14)
@@ -146,7 +139,7 @@ def _addresses(segment: Any, ctx: Any, field: int, *, at_organization: bool) -> 
 
 
 @function("prt_identifiers", {
-    **{f"1.{n}": "identifier" for n in range(1, 5)}, "1": "identifier", **{f"24.{n}": "identifier" for n in range(1, 5)}})
+    **below(FUNCTIONS["ei_identifier"].parts, 1), **below(FUNCTIONS["pln_identifier"].parts, 24)})
 def prt_identifiers(segment: Any, ctx: Any) -> list[Json]:
     """Numbers of the participation (PRT-1) and licences or the like of who takes part (PRT-24)."""
     found = [FUNCTIONS["ei_identifier"].call(rep, ctx) for rep in segment.reps(1)]
@@ -161,7 +154,7 @@ _PREFERRED = {"B": ("pager", ""), "C": ("phone", "mobile"), "E": ("email", ""), 
 
 @function("prt_telecom", {
     **{f"15.{part}": to for part, to in FUNCTIONS["xtn_contact_point"].parts.items()},
-    "23": "extension(iso21090-preferred)", "23.1": "extension(iso21090-preferred)",
+    "23.1": f"extension(iso21090-preferred){OTHER_WORDS}",
     **{f"23.{n}": "drop: words for the way to be reached" for n in range(2, 23)}})
 def prt_telecom(segment: Any, ctx: Any) -> list[Json]:
     """How the participant is reached (PRT-15), marked where it is the preferred way (PRT-23)."""
@@ -176,21 +169,18 @@ def prt_telecom(segment: Any, ctx: Any) -> list[Json]:
     return found
 
 
-_XON = {part: f"organization({to})" if not to.startswith("drop") else to
-        for part, to in FUNCTIONS["xon_organization"].parts.items()}
+_XON = FUNCTIONS["xon_organization"].parts
 
 
 @function("rol_organization", {
-    **{f"14.{part}": to for part, to in _XON.items()}, "14": "organization(Organization.name)",
-    **{f"10.{n}": "organization(Organization.type)" for n in CWE_PARTS}, "10": "organization(Organization.type)"})
+    **below(_XON, 14, "({})"), **below(CWE_PARTS, 10, "(Organization.type.{})"), **below(_XAD, 11, "(Organization.address.{})")})
 def rol_organization(segment: Any, ctx: Any) -> Json | None:
     """The organization of a ROL (ROL-14) of the type of ROL-10; a type of none that is named stands in words."""
     return _organization(segment, ctx, 14, 10, 11)
 
 
 @function("prt_organization", {
-    **{f"8.{part}": to for part, to in _XON.items()}, "8": "organization(Organization.name)",
-    **{f"7.{n}": "organization(Organization.type)" for n in CWE_PARTS}, "7": "organization(Organization.type)"})
+    **below(_XON, 8, "({})"), **below(CWE_PARTS, 7, "(Organization.type.{})"), **below(_XAD, 14, "(Organization.address.{})")})
 def prt_organization(segment: Any, ctx: Any) -> Json | None:
     """The organization of a PRT (PRT-8) of the type of PRT-7; a type of none that is named stands in words."""
     return _organization(segment, ctx, 8, 7, 14)

@@ -131,6 +131,12 @@ def coding_system(name: str, code: str, ctx: Context, oid: str = "") -> str:
     return ctx.system(name, "", "", "code-system")
 
 
+def known_system(name: str) -> str:
+    """The URI of a coding system that is known by this name; '' for a name of the sender's own."""
+    known = _known(name) if name else None
+    return known[0] if known is not None else ""
+
+
 def is_standard(name: str, code: str) -> bool:
     """Whether a code is a verified member of the HL7 table that its coding system names."""
     known = _known(name) if name else None

@@ -128,7 +128,7 @@ def ei_policy(rep: Rep, _ctx: Any) -> str | None:
     return text if text.startswith(("http://", "https://", "urn:")) and " " not in text else None
 
 
-@function("sft_first", {"2": "version", "3": "software"})
+@function("sft_first", {"2": "", "3": ""})
 def sft_first(segment: Any, _ctx: Any, part: int) -> str | None:
     """A field of the first SFT, the software in which the message was made; later ones only passed it on."""
     return (segment.first(part).plain() or None) if segment.number == 1 else None

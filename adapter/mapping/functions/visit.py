@@ -7,7 +7,8 @@ from typing import Any
 
 from adapter.mapping.functions.codes import CWE_PARTS, cwe_codeable_concept
 from adapter.mapping.functions.identifiers import cx_identifier
-from adapter.mapping.functions.registry import FUNCTIONS, Rep, function
+from adapter.mapping.functions.locations import PL_PARTS
+from adapter.mapping.functions.registry import FUNCTIONS, Rep, below, function
 from adapter.model import Json
 
 
@@ -40,7 +41,7 @@ def event_time(segment: Any, ctx: Any) -> str:
     return datetime.fromtimestamp(ctx.order.occurred / 1_000_000, UTC).isoformat(timespec="seconds")
 
 
-@function("pl_encounter_location", {f"{n}": "location(Location)" for n in range(1, 12)}, kept=True)
+@function("pl_encounter_location", below(PL_PARTS, to="location({})"), kept=True)
 def pl_encounter_location(rep: Rep, ctx: Any, status: str = "") -> Json | None:
     """A PL as an entry of Encounter.location."""
     place = FUNCTIONS["pl_location"].call(rep, ctx)
@@ -49,7 +50,7 @@ def pl_encounter_location(rep: Rep, ctx: Any, status: str = "") -> Json | None:
     return {"location": place, "status": status} if status else {"location": place}
 
 
-@function("visit_location", {f"{n}": "location(Location)" for n in range(1, 12)})
+@function("visit_location", below(PL_PARTS, to="location({})"))
 def visit_location(rep: Rep, ctx: Any, status: str) -> Json | None:
     """A PL of PV1 as entry of Encounter.location. status: while the visit lasts (active, planned).
 
