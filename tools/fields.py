@@ -42,6 +42,7 @@ every value that it holds.
 - *codes*: the HL7 table of the field, by its number, and the concept map (`mappings/common/conceptmaps`) by which its codes
   are translated; a feed's `codes` come before it. A number alone: the code stands as it was sent.
 - *when*: the conditions, and the events in which it takes effect; in other events it is only what the sender repeats.
+- *in other words*: the element says the value in terms of its own, a flag as a label.
 - **dropped**: left out on purpose, and why. **not mapped**: told as `unmapped` by `--loss`.
 """
 
@@ -179,7 +180,7 @@ def _account(function: Function) -> str:
 def _goes(element: str) -> str:
     if element.startswith("drop: "):
         return f"**dropped**: {_cell(element[6:])}"
-    return f"`{element}`" if element else "the element"
+    return f"`{element}`" if element.strip() == element and element else f"the element{element}"
 
 
 def _cell(text: str) -> str:
