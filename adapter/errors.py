@@ -5,7 +5,9 @@ Bad input is a value (`model.Issue`). An exception means stop, and there are thr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from adapter.model import Issue, Json, Severity
 
@@ -222,14 +224,42 @@ class Defect(Exception):
         super().__init__(message(self.issue))
 
 
+_EXACT: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "sequence": ((r" needs ", "a segment is missing", "add it"),
+                 (r" does not take it| takes \d|more often", "a segment is one too many", "leave it out"),
+                 (r"not part of", "a segment is none of the message's structure", "leave it out"),
+                 ("", "a segment is out of its place", "correct the order")),
+    "form": ((r"no field of|withdrawn|does not take it", "a field is none of its segment", "leave it empty"),
+             (r"may not repeat|repetitions", "a field repeats more often than it may", "send fewer"),
+             (r"component", "a field has components that its datatype does not have", "leave them out"),
+             (r"characters", "a value is too long", "shorten it"),
+             ("", "a value has not the form of its datatype", "correct it")),
+}
+"""Which of a code's alternatives it is, as the finding's detail says: pattern, what, what to do; the first that fits counts."""
+_HELD = {"tolerated": "it was tolerated", "refused": "the feed is strict"}
+
+
 def kind_of(issue: Issue) -> IssueKind:
-    """The table row of an issue. Raises KeyError for a code that is not in the table (a defect of ours)."""
+    """The table row of an issue; where the row names alternatives and the issue says which, that one alone.
+
+    Raises KeyError for a code that is not in the table (a defect of ours).
+    """
+    verb, _, subject = issue.code.partition("-")
+    if subject in _EXACT and verb in _HELD:
+        return _exact(issue.code, issue.detail)
     return ISSUES[issue.code]
+
+
+@lru_cache(maxsize=1024)
+def _exact(code: str, detail: str) -> IssueKind:
+    verb, _, subject = code.partition("-")
+    what, to_do = next((what, to_do) for pattern, what, to_do in _EXACT[subject] if re.search(pattern, detail))
+    return replace(ISSUES[code], what=f"{what}; {_HELD[verb]}", next_step=f"{to_do}, or name it in the feed's tolerate")
 
 
 def message(issue: Issue) -> str:
     """An issue in words: what (where): detail - next step."""
-    kind = ISSUES[issue.code]
+    kind = kind_of(issue)
     where = f" ({issue.place})" if issue.place else ""
     detail = f": {issue.detail}" if issue.detail else ""
     return f"{kind.what}{where}{detail} - {kind.next_step}"

@@ -39,6 +39,8 @@ _EVENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LINE_END = re.compile("[\r\n]")
 _CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
 _HEADER = 4096
+_MSA_3 = 80
+"""Characters of MSA-3 (versions up to 2.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +142,16 @@ def _type(header: _Header) -> str:
 
 def _msa(header: _Header, issues: Sequence[Issue], code: str) -> str:
     told = sorted(issues, key=lambda issue: kind_of(issue).severity != "error")
-    text = [_text(message(told[0])[:80], header.d)] if told else []
+    text = [_text(_short(told[0]), header.d)] if told else []
     return header.d.field.join(["MSA", code, header.get(10), *text])
+
+
+def _short(issue: Issue) -> str:
+    """An issue in the 80 characters that MSA-3 has: as much of it as is whole, cut between words where nothing is."""
+    where = f" ({issue.place})" if issue.place else ""
+    what = f"{kind_of(issue).what}{where}"
+    forms = (message(issue), f"{what} - {kind_of(issue).next_step}", what)
+    return next((form for form in forms if len(form) <= _MSA_3), what[:_MSA_3 - 3].rpartition(" ")[0] + "...")
 
 
 def _err(issue: Issue, d: Delimiters) -> str:

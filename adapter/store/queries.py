@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 from sqlalchemy import Connection, Select, and_, func, select
 
+from adapter.errors import ISSUES, kind_of
+from adapter.model import Issue
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 
 Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered"]
@@ -16,6 +18,7 @@ Stage = Literal["received", "composed", "delivered", "refused", "failed", "test"
 
 _STAGE_OF_STATE: dict[str, Stage] = {"waiting": "received", "refused": "refused", "failed": "failed", "test": "test"}
 _BACKLOG = 1000
+_WEIGHT = {"error": 0, "warning": 1, "information": 2}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,6 +43,15 @@ class MessageRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """One finding. journal: the entry it is about, 0 where it was made on composing; subject: `Type/id` of the resource then."""
+
+    journal: int
+    subject: str
+    issue: Issue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
     """One thing that waits or stopped: a journal entry, or a resource on its way to `target`. since: UTC."""
 
@@ -61,11 +73,12 @@ class Backlog:
     resources: dict[str, int]
 
 
-def messages(connection: Connection, limit: int = 50) -> list[MessageRow]:
-    """The last journalled messages, newest first, each with its stage."""
+def messages(connection: Connection, limit: int = 50, journal: int = 0) -> list[MessageRow]:
+    """The last journalled messages, newest first, each with its stage; of `journal` that one alone, where it is."""
     columns = (JOURNAL.c.id, JOURNAL.c.kind, JOURNAL.c.identity, JOURNAL.c.arrival, JOURNAL.c.feed, JOURNAL.c.event,
                JOURNAL.c.sender, JOURNAL.c.control_id, JOURNAL.c.origin, JOURNAL.c.ack_code, JOURNAL.c.state)
-    rows = connection.execute(select(*columns).order_by(JOURNAL.c.id.desc()).limit(limit)).all()
+    query = select(*columns).where(JOURNAL.c.id == journal) if journal else select(*columns).order_by(JOURNAL.c.id.desc())
+    rows = connection.execute(query.limit(limit)).all()
     codes = _codes(connection, [row.id for row in rows])
     waiting, dead = _identities(connection, "waiting"), _identities(connection, "dead")
     return [
@@ -75,6 +88,30 @@ def messages(connection: Connection, limit: int = 50) -> list[MessageRow]:
                    stage=_stage(row.state, row.identity, waiting, dead), codes=codes.get(row.id, ()))
         for row in rows
     ]
+
+
+def findings_of(connection: Connection, journal: int, limit: int = 1000) -> list[FindingRow]:
+    """What was found about one journal entry, errors first, each place in the order in which it was found."""
+    rows = _findings(connection, select(FINDING).where(FINDING.c.journal == journal).order_by(FINDING.c.id).limit(limit))
+    return sorted(rows, key=lambda row: _WEIGHT.get(kind_of(row.issue).severity, 3))
+
+
+def findings_composing(connection: Connection, limit: int = 200) -> list[FindingRow]:
+    """What was found last on composing resources, newest first; not what a resource itself says to be absent."""
+    query = select(FINDING).where(FINDING.c.journal == 0, FINDING.c.code != "must-have-absent")
+    return _findings(connection, query.order_by(FINDING.c.id.desc()).limit(limit))
+
+
+def findings_arriving(connection: Connection, limit: int = 200) -> list[FindingRow]:
+    """The last errors and warnings about messages and rows, newest first."""
+    query = select(FINDING).where(FINDING.c.journal != 0, FINDING.c.severity != "information")
+    return _findings(connection, query.order_by(FINDING.c.id.desc()).limit(limit))
+
+
+def _findings(connection: Connection, query: Select[Any]) -> list[FindingRow]:
+    """The findings that are still known by their code."""
+    return [FindingRow(journal=row.journal, subject=row.subject, issue=Issue(code=row.code, place=row.place, detail=row.detail))
+            for row in connection.execute(query) if row.code in ISSUES]
 
 
 def _stage(state: str, identity: str, waiting: set[str] | None, dead: set[str] | None) -> Stage:
@@ -100,9 +137,8 @@ def _codes(connection: Connection, journal: list[int]) -> dict[int, tuple[str, .
     found = connection.execute(
         select(FINDING.c.journal, FINDING.c.severity, FINDING.c.code).where(FINDING.c.journal.in_(journal)).distinct()
     ).all()
-    weight = {"error": 0, "warning": 1, "information": 2}
     by_entry: dict[int, dict[str, None]] = {}
-    for row in sorted(found, key=lambda row: (weight.get(row.severity, 3), row.code)):
+    for row in sorted(found, key=lambda row: (_WEIGHT.get(row.severity, 3), row.code)):
         by_entry.setdefault(row.journal, {})[row.code] = None
     return {entry: tuple(codes) for entry, codes in by_entry.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -159,6 +160,44 @@ def test_operations(client: FlaskClient, gateway: Gateway) -> None:
         assert 'careloop_resources{type="CareTeam"} 1.0' in figures
         assert 'careloop_journal_entries{state="waiting"} 0.0' in figures
     assert 'route="/readyz"' in figures
+
+
+CANCEL = ("MSH|^~\\&|STANNE|MAIN|R|F|20260228100000||ADT^A11^ADT_A09|C1|P|2.5.1\rEVN|A11|20260228100000\r"
+          "PID|1||4711^^^STANNE^MR||Secretname^Ada||19700231|X\rPV1|1|I|||||||||||||||||V1^^^STANNE\r")
+
+
+def test_one_message_is_told_with_places_and_next_steps_and_no_patient_data(client: FlaskClient, gateway: Gateway) -> None:
+    gateway.accept([(CANCEL.encode(), "http")])
+    while gateway.work():
+        pass
+    number = max(int(n) for n in re.findall(r'href="/messages/(\d+)"', client.get("/").text))
+    page = client.get(f"/messages/{number}").text
+    _accessible(page)
+    row = re.search(r"<tr>\s*<td><span class=.severity warning.>warning</span></td>\s*<td>PID-7</td>.*?</tr>", page, re.DOTALL)
+    assert row
+    assert "not a date or time" in row[0]
+    assert "use YYYY" in row[0]
+    assert "bad-date" in page
+    assert "STANNE MAIN" in page
+    assert "Secretname" not in page
+    assert "4711" not in page
+    assert client.get("/messages/999999").status_code == 404
+    assert client.get("/messages/word").status_code == 404
+
+
+def test_findings_made_on_composing_are_on_a_page(client: FlaskClient, gateway: Gateway) -> None:
+    assert "Nothing was found when resources were composed" in client.get("/findings").text
+    gateway.accept([(CANCEL.encode(), "http")])
+    while gateway.work():
+        pass
+    page = client.get("/findings").text
+    _accessible(page)
+    about = page.partition("About messages and rows")[0]
+    assert "cancel-unmatched" in about
+    [link] = re.findall(r'href="(/fhir/Encounter/[^"]+)"', about)
+    assert client.get(link).status_code == 200
+    assert "Secretname" not in page
+    assert re.search(r'href="/messages/\d+"', page.partition("About messages and rows")[2])
 
 
 def test_mappings_changed_on_disk_are_told_and_wait_for_a_restart(tmp_path: Path) -> None:
