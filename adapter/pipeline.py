@@ -9,7 +9,7 @@ import gc
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from adapter.compose.compose import Network, Target, compose, hashed, target_of
+from adapter.compose.precedence import Precedence
 from adapter.compose.review import reviews
 from adapter.compose.settled import records_of, settled
 from adapter.compose.standing import stand
@@ -29,6 +30,7 @@ from adapter.mapping.functions.registry import MEMORY
 from adapter.mapping.header import load_events, read_sender
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
+from adapter.mapping.precedence import load_precedence
 from adapter.mapping.rows import map_row
 from adapter.mapping.rules import compile_feed
 from adapter.mapping.terminology import load_terminology
@@ -49,9 +51,10 @@ MEMBER_SYSTEM = "urn:x-careloop:member"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feeds:
-    """Every feed of an installation, compiled once."""
+    """Every feed of an installation, compiled once. declared: whose word counts first, by element."""
 
     compiled: Mapping[str, Compiled]
+    declared: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     def named(self, name: str) -> Compiled:
         """The feed of that name. Raises Rejected (unknown-feed)."""
@@ -70,8 +73,13 @@ class Feeds:
             raise Rejected("unknown-feed", "MSH-3")
         return best[1]
 
-    def precedence(self, source: str) -> int:
-        """Where a source stands when sources differ: smaller first; unknown ones (servers) as the default."""
+    def precedence(self) -> Precedence:
+        """Whose word counts first when sources differ."""
+        return Precedence(number=self._number, declared=self.declared, families={
+            name: tuple(folder.name for folder in one.feed.folders) for name, one in self.compiled.items()})
+
+    def _number(self, source: str) -> int:
+        """Where a source stands for every element: smaller first; unknown ones (servers) as the default."""
         one = self.compiled.get(source.partition("/")[0])
         return one.feed.precedence if one else 100
 
@@ -92,7 +100,7 @@ def _fit(feed: Feed, application: str, facility: str) -> int:
 
 def open_feeds(mappings: Path) -> Feeds:
     """Read and compile every feed. Raises Defect (mapping-failed) with file and line."""
-    return Feeds(compiled={
+    return Feeds(declared=load_precedence(mappings), compiled={
         name: Compiled(feed=feed, rules=compile_feed(feed), terminology=load_terminology(feed.files("conceptmaps/*.json")),
                        events=load_events(feed.file("events.yaml")))
         for name, feed in load_feeds(mappings).items()})
@@ -200,7 +208,7 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     statements = settled(statements, own) if own else statements
     records = records_of(statements)
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
-    network = Network(key=key, persons=persons, precedence=feeds.precedence, lean=lean)
+    network = Network(key=key, persons=persons, precedence=feeds.precedence(), lean=lean)
     statements += reviews(persons.values())
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
@@ -264,7 +272,7 @@ def _ready(key: bytes, resource_type: str, business_key: str, patient: str, stat
     said = Contribution(source="", resource_type=resource_type, key=business_key, scope="own" if patient else "reference",
                         patient=patient, kind="snapshot", event="", order=order, body=orjson.loads(stated), message="",
                         mapping="")
-    network = Network(key=key, persons={}, precedence=lambda _: 0)
+    network = Network(key=key, persons={}, precedence=Precedence(number=lambda _: 0))
     return stand([compose((resource_type, business_key, ""), [said], network)], lambda names: names, claim, check)[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import orjson
 
 from adapter.compose.fold import Said, Statement, fold
 from adapter.compose.merge import Sources, alone_said, unite
+from adapter.compose.precedence import Precedence
 from adapter.compose.references import resolved
 from adapter.identity.ids import resource_id
 from adapter.identity.persons import Person, alone
@@ -34,7 +35,7 @@ class Network:
 
     key: bytes
     persons: Mapping[str, Person]
-    precedence: Callable[[str], int]
+    precedence: Precedence
     lean: bool = False
     literals: dict[str, str] = field(default_factory=dict[str, str])
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from adapter.compose.fold import Said, Statement
+from adapter.compose.precedence import Precedence
 from adapter.model import Contribution, Json, is_object
 
 _NUMBERS = re.compile(r"(\d+)")
@@ -83,13 +84,13 @@ def member_identity(identity: Identity | None, item: Any) -> str:
     return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> tuple[Json, Sources]:
+def unite(statements: Sequence[Statement], precedence: Precedence) -> tuple[Json, Sources]:
     """The united body (nested, references still symbolic) and who said each element. Raises nothing."""
     if len(statements) == 1 and statements[0].slots and not any(_CHOOSES.match(slot) for slot in statements[0].slots):
         slots = statements[0].slots
         return _assembled(next(iter(slots.values())).by.resource_type, [
             (slot, said.value, (said.by.source, said.by.message), said.moment) for slot, said in slots.items()])
-    ordered = sorted(statements, key=lambda s: (precedence(s.source), s.source))
+    ordered = sorted(statements, key=lambda s: (precedence.number(s.source), s.source))
     singles: dict[str, list[tuple[Said, Statement]]] = {}
     lists: dict[str, list[tuple[str, Said, Statement]]] = {}
     removed: dict[str, list[Said]] = {}
@@ -112,7 +113,7 @@ def unite(statements: Sequence[Statement], precedence: Callable[[str], int]) -> 
             _set(body, path, winner[0].value)
             sources[path] = (winner[0].by.source, winner[0].by.message)
     for path in sorted(lists):
-        members = _members(path, lists[path], removed.get(path, []), sources)
+        members = _members(path, _counting(path, lists[path], precedence), removed.get(path, []), sources)
         if members:
             _set(body, path, members)
     return body, sources
@@ -196,13 +197,24 @@ def _one_choice(path: str, singles: Mapping[str, list[tuple[Said, Statement]]]) 
             for said, statement in all_said]
 
 
-def _winner(said: list[tuple[Said, Statement, str]], precedence: Callable[[str], int]) -> tuple[Said, str] | None:
-    """By precedence of the source, then the latest; a null falls through to the next source."""
+def _winner(said: list[tuple[Said, Statement, str]], precedence: Precedence) -> tuple[Said, str] | None:
+    """By precedence of the source for this element, then the latest; a null falls through to the next source."""
     valued = [s for s in said if s[0].value is not None]
     if not valued:
         return None
-    best = min(valued, key=lambda s: (precedence(s[1].source), *(-n for n in s[0].moment), s[1].source, s[2]))
+    resource_type = valued[0][0].by.resource_type
+    best = min(valued, key=lambda s: (precedence.rank(s[1].source, resource_type, s[2]), *(-n for n in s[0].moment),
+                                      s[1].source, s[2]))
     return best[0], best[2]
+
+
+def _counting(path: str, groups: list[tuple[str, Said, Statement]], precedence: Precedence) -> list[tuple[str, Said, Statement]]:
+    """All groups of a list; where the network declared whose list it is, those of the first who states it alone."""
+    if not precedence.declared:
+        return groups
+    stating = [statement.source for _, said, statement in groups if said.value]
+    first = precedence.first(groups[0][1].by.resource_type, path, stating) if stating else None
+    return groups if first is None else [g for g in groups if g[2].source in first]
 
 
 @lru_cache(maxsize=4096)

@@ -42,7 +42,7 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
         theirs, more_links = _persons(connection, others)
         persons.update(theirs)
         links += _standing(more_links)
-    network = Network(key=key, persons=persons, precedence=feeds.precedence)
+    network = Network(key=key, persons=persons, precedence=feeds.precedence())
     by_target: dict[Target, list[Contribution]] = {}
     for c in [*settled(said, links), *reviews(anew)] if links else said:
         by_target.setdefault(target_of(c, network), []).append(c)

@@ -13,6 +13,7 @@ from adapter.mapping.header import load_events
 from adapter.mapping.lint_csv import close, csv_faults
 from adapter.mapping.lint_maps import Known, file_faults
 from adapter.mapping.lint_places import place_faults
+from adapter.mapping.precedence import precedence_faults
 from adapter.mapping.rules import parse_place
 from adapter.mapping.terminology import Terminology, load_terminology
 from adapter.mapping.yaml_lines import LINE, line_of, load_yaml, without_lines
@@ -42,7 +43,7 @@ def lint(mappings: Path) -> list[str]:
             found += dict.fromkeys([*_keys(path), f"{error.issue.place}: {error.issue.detail}"])
         for file in sorted(path.parent.glob("*.map.yaml")):
             found += file_faults(file, known)
-    return [*found, *same_senders(feeds)]
+    return [*found, *same_senders(feeds), *precedence_faults(mappings, {p.parent.name for p in mappings.glob("*/feed.yaml")})]
 
 
 def _at(path: Path, *keys: str) -> str:

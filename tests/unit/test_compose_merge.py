@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 
 from adapter.compose.fold import fold
 from adapter.compose.merge import alone_said, unite
+from adapter.compose.precedence import Precedence
 from adapter.model import Contribution, Json
 from tests.unit.statements import said
 
 PRECEDENCE = {"hospital": 10, "plan": 50, "partner": 50, "server:hapi": 100}
+RANKED = Precedence(number=lambda source: PRECEDENCE.get(source, 100))
 
 
 def united(*contributions: Contribution) -> Json:
     """The body out of all contributions, each source folded first."""
     sources = sorted({c.source for c in contributions})
-    return unite([fold([c for c in contributions if c.source == s]) for s in sources], lambda s: PRECEDENCE[s])[0]
+    return unite([fold([c for c in contributions if c.source == s]) for s in sources], RANKED)[0]
 
 
 def patient(source: str, body: Json, stated: int = 0, **more: Any) -> Contribution:
@@ -191,7 +193,7 @@ def snapshots(draw: st.DrawFn) -> Contribution:
 
 @given(snapshots())
 def test_what_one_statement_alone_makes_is_what_uniting_makes(c: Contribution) -> None:
-    body, sources = unite([fold([c])], lambda _: 1)
+    body, sources = unite([fold([c])], RANKED)
     alone, alone_sources = alone_said(c)
     assert (alone, alone_sources) == (body, sources)
 
@@ -204,4 +206,49 @@ def test_the_order_of_sources_does_not_matter(contributions: list[Contribution],
     statements = [fold([replace(c, source=s)]) for c, s in zip(contributions, names, strict=False)]
     shuffled = list(statements)
     random.shuffle(shuffled)
-    assert unite(shuffled, lambda s: PRECEDENCE[s]) == unite(statements, lambda s: PRECEDENCE[s])
+    assert unite(shuffled, RANKED) == unite(statements, RANKED)
+
+
+# --- whose word counts first, as the network declared it
+
+
+def declared(*contributions: Contribution, **elements: Any) -> Json:
+    ranked = Precedence(number=lambda source: PRECEDENCE.get(source, 100),
+                        declared={name.replace("_", "."): names for name, names in elements.items()},
+                        families={"hospital": ("hospital", "common"), "plan": ("plan", "members")})
+    return unite([fold([c]) for c in contributions], ranked)[0]
+
+
+def test_a_declared_element_is_the_first_named_source_s_and_the_next_one_s_without_it() -> None:
+    plan, hospital = patient("plan", {"gender": "male"}, 1), patient("hospital", {"gender": "female"}, 9)
+    assert declared(plan, hospital, Patient_gender=["plan", "hospital"]) == {"gender": "male"}
+    assert declared(patient("plan", {"gender": None}, 1), hospital, Patient_gender=["plan"]) == {"gender": "female"}
+    assert declared(plan, hospital, Patient_birthDate=["plan"]) == {"gender": "female"}
+
+
+def test_a_declared_type_holds_for_its_single_elements_and_a_name_for_the_feeds_that_extend_it() -> None:
+    plan = patient("plan", {"gender": "male", "telecom#a": [phone("1")]}, 1)
+    hospital = patient("hospital", {"gender": "female", "telecom#a": [phone("2")]}, 9)
+    found = declared(plan, hospital, Patient=["members", "common"])
+    assert (found["gender"], {t["value"] for t in found["telecom"]}) == ("male", {"1", "2"})
+
+
+def test_a_declared_list_is_the_first_one_s_alone_who_states_it() -> None:
+    plan = patient("plan", {"address#a": [{"city": "A"}]}, 9)
+    hospital = patient("hospital", {"address#PID-11": [{"city": "B"}]}, 1)
+    other = patient("partner", {"address#x": [{"city": "C"}]}, 1)
+    assert declared(plan, hospital, other, Patient_address=["common", "members"]) == {"address": [{"city": "B"}]}
+    assert declared(plan, other, Patient_address=["common", "members"]) == {"address": [{"city": "A"}]}
+    assert declared(plan, other, Patient_address=["common"]) == {"address": [{"city": "C"}, {"city": "A"}]}
+
+
+def test_a_declared_choice_is_one_element_and_an_element_holds_for_what_lies_in_it() -> None:
+    dead, alive = patient("plan", {"deceasedBoolean": True}, 1), patient("hospital", {"deceasedDateTime": "2026-03-01"}, 9)
+    assert declared(dead, alive, **{"Patient.deceased[x]": ["plan"]}) == {"deceasedBoolean": True}
+    ours, theirs = said({"period.start": "s"}, 9, source="hospital"), said({"period.start": "x"}, 1, source="plan")
+    assert declared(ours, theirs, Encounter_period=["plan"]) == {"period": {"start": "x"}}
+
+
+def test_other_clients_of_a_server_can_be_named() -> None:
+    ours, theirs = patient("hospital", {"gender": "female"}, 9), patient("server:hapi", {"gender": "male"}, 1)
+    assert declared(ours, theirs, Patient_gender=["server"]) == {"gender": "male"}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.compose.compose import Network, compose
+from adapter.compose.precedence import Precedence
 from adapter.identity.ids import resource_id
 from adapter.identity.links import Link
 from adapter.identity.persons import resolve
@@ -147,7 +148,7 @@ def test_whose_a_shared_visit_is_does_not_hang_on_the_order_it_is_read_in() -> N
         said({"status": "finished"}, 1, patient="mrn|1", message="a"),
         said({"status": "finished"}, 2, patient="mrn|2", message="b"),
     )
-    network = Network(key=KEY, persons={}, precedence=lambda _: 0)
+    network = Network(key=KEY, persons={}, precedence=Precedence(number=lambda _: 0))
     target = ("Encounter", "visits|1", "")
     assert {compose(target, pair, network).person for pair in ([ours, theirs], [theirs, ours])} == {"mrn|2"}
 
@@ -185,7 +186,7 @@ def test_persons_without_any_link_are_found_alone() -> None:
     network = Network(
         key=KEY,
         persons=resolve(("mrn|1",), [Link(patient="mrn|2", other="mrn|3", kind="A40", order=(0, 0, 0, 0))], (), ()),
-        precedence=lambda _: 0,
+        precedence=Precedence(number=lambda _: 0),
     )
     assert network.person("mrn|9").main == "mrn|9"
     assert network.literal("Patient?mrn|3") == f"Patient/{patient_id('mrn|2')}"
