@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-peer coverage fuzz fields hapi lock clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-peer bench-duplicates coverage fuzz fields hapi lock clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ bench-rows: $(DEVSTAMP) ## measure: CSV rows, in memory and into the store, on o
 bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same messages, one core (Java 17, Maven)
 	@bench/linuxforhealth/peer --build-only
 	@$(BIN)/python -m bench.peer
+
+bench-duplicates: $(DEVSTAMP) ## measure: likely duplicates, precision and recall where they were planted, time and memory on many
+	@$(BIN)/python -m bench.duplicates
 
 coverage: $(DEVSTAMP) ## measure: how much of the sample messages stands in their Bundles, and what became of the rest
 	@$(BIN)/python -m bench.coverage

@@ -194,6 +194,11 @@ ISSUES: dict[str, IssueKind] = {
     "unknown-member": _kind("no such member", "use a Patient id or a member id of the network", fhir="not-found", http=404),
     "unknown-organization": _kind("no such organization", "use an Organization id or its id in the network", fhir="not-found",
                                   http=404),
+    # --- likely duplicates
+    "linkage-missing": _kind("the library for likely duplicates is not installed", "pip install 'careloop[linkage]'",
+                             fhir="not-supported", http=501),
+    "linkage-invalid": _kind("the model of likely duplicates cannot be used", "correct it; profiles/linkage.yaml says how",
+                             fhir="exception", http=500),
     "defect": _kind("the gateway failed", "report it with the time", err3="207", fhir="exception", http=500),
 }
 

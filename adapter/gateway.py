@@ -27,7 +27,7 @@ from adapter.fhirserver.port import FhirServer, Write
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
-from adapter.intake.decisions import Decision, Withdrawal, entry_of_decision, map_decision
+from adapter.intake.decisions import Decision, Proposals, Withdrawal, entry_of_decision, map_decision
 from adapter.intake.load import LoadReport, Progress, load, write_failed
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import map_end
@@ -259,8 +259,8 @@ class Gateway:
             except (Rejected, Defect) as error:
                 yield error.issue
 
-    def decide(self, decision: Decision) -> None:
-        """Journal what an operator decided about identity, and bring it into force, in one transaction."""
+    def decide(self, decision: Decision | Proposals) -> None:
+        """Journal what an operator decided about identity, or had searched, and bring it into force, in one transaction."""
         with self._composing, writing(self.engine) as connection:
             entry = entry_of_decision(decision, microseconds(self._arrivals(1)[0]))
             journal.append(connection, [entry])

@@ -209,7 +209,7 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     records = records_of(statements)
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
     network = Network(key=key, persons=persons, precedence=feeds.precedence(), lean=lean)
-    statements += reviews(persons.values())
+    statements += reviews(persons.values(), own)
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
         by_target.setdefault(target_of(c, network), []).append(c)

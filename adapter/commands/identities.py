@@ -1,20 +1,24 @@
-"""`identity`: who is whom, and an operator's word on it. Each decision is journalled with who made it and why."""
+"""`identity`: who is whom, and an operator's word on it; likely duplicates. Each decision is journalled: by whom, and why."""
 
 from __future__ import annotations
 
 import getpass
+from pathlib import Path
 from typing import Literal
 
 import click
 from sqlalchemy import Connection
 
 from adapter.commands.installation import opened, settings
-from adapter.gateway import Gateway
+from adapter.engine.duplicates import search
+from adapter.gateway import BATCH, Gateway
+from adapter.identity.linkage_model import MODEL, read_model
 from adapter.identity.links import Link
 from adapter.identity.persons import resolve
-from adapter.intake.decisions import Decision
+from adapter.intake.decisions import Decision, Proposals, Proposed
 from adapter.pipeline import MEMBER_SYSTEM
 from adapter.store import contributions as stored
+from adapter.store.contributions import chunks
 from adapter.store.engine import reading
 from adapter.store.resources import key_and_person
 
@@ -68,6 +72,39 @@ def link(record: str, other: str, reason: str, by: str) -> None:
 def unlink(record: str, other: str, reason: str, by: str) -> None:
     """Say that two records are of two persons. Undoes links and merges of the two that were stated before."""
     _decide("unlink", record, other, reason, by)
+
+
+@identity.command()
+@click.argument("record")
+@click.argument("other")
+@click.option("--reason", required=True, help="Why; kept with the decision.")
+@click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+def distinct(record: str, other: str, reason: str, by: str) -> None:
+    """Say that two records are of two persons, so that they are not proposed again. The same word as `unlink`."""
+    _decide("unlink", record, other, reason, by)
+
+
+@identity.command()
+@click.option("--dry-run", is_flag=True, help="Tell what would be proposed, and propose nothing.")
+@click.option("--threshold", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              help="Probability from which on a pair is proposed; the model's without it.")
+@click.option("--model", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=MODEL,
+              show_default="profiles/linkage.yaml", help="What is compared, and how it counts.")
+@click.option("--by", default=getpass.getuser, show_default="your account", help="Who has it searched.")
+def duplicates(dry_run: bool, threshold: float | None, path: Path, by: str) -> None:
+    """Look for likely duplicates by demographics; each becomes a Task for a person to decide. Nothing is merged."""
+    model = read_model(path)
+    with opened(settings()) as gateway:
+        with reading(gateway.engine) as connection:
+            found = search(connection, model, threshold)
+        for pair in found.new:
+            click.echo(f"Patient/{pair.ids[0]} Patient/{pair.ids[1]}  {pair.score:.4f}  {', '.join(pair.found)}")
+        changes = [Proposed(patient=p.patient, other=p.other, score=p.score, found=p.found) for p in found.new]
+        changes += [Proposed(patient=a, other=b) for a, b in found.over]
+        for part in () if dry_run else chunks(changes, BATCH):
+            gateway.decide(Proposals(pairs=part, by=by, model=model.path))
+    click.echo(f"{found.persons} persons; pairs {'to propose' if dry_run else 'proposed'}: {len(found.new)}, "
+               f"known: {found.known}, likely no more: {len(found.over)}")
 
 
 def _decide(does: Literal["link", "unlink"], record: str, other: str, reason: str, by: str) -> None:

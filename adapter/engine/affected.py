@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from adapter.compose.compose import Network, Target, target_id, target_of
 from adapter.compose.homes import LEVELS
-from adapter.compose.review import reviews
+from adapter.compose.review import is_review, reviews
 from adapter.compose.settled import settled
 from adapter.identity.links import CHANGES, Link
 from adapter.identity.persons import Person, linked, resolve
@@ -34,7 +34,7 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     compose beside them. A person is composed anew as a whole where links or records have changed."""
     touched = [*touched, *stored.of_rows(connection, {c.other for c in fresh if c.body.get("level") == "row"})]
     persons, known = _persons(connection, {c.patient for c in touched if c.patient}, _numbers(touched))
-    anew = _anew(fresh, persons, known)
+    anew = _anew(fresh, touched, persons, known)
     links = _standing(known)
     said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh), *_aliases(links)])
     others = {c.patient for c in said if c.patient} - persons.keys()
@@ -44,7 +44,7 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
         links += _standing(more_links)
     network = Network(key=key, persons=persons, precedence=feeds.precedence())
     by_target: dict[Target, list[Contribution]] = {}
-    for c in [*settled(said, links), *reviews(anew)] if links else said:
+    for c in [*settled(said, links), *reviews(anew, links)] if links else said:
         by_target.setdefault(target_of(c, network), []).append(c)
         if c.resource_type == "Patient":
             main = network.person(c.key).main
@@ -79,8 +79,10 @@ def _standing(links: Sequence[Link]) -> list[Link]:
     return [n for n in links if not n.over]
 
 
-def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person], links: Sequence[Link]) -> list[Person]:
+def _anew(fresh: Sequence[Contribution], touched: Sequence[Contribution], persons: Mapping[str, Person],
+          links: Sequence[Link]) -> list[Person]:
     """Persons whose links, or whose records among several, have changed: a new link may also part those it does not name.
+    So are those of a review, which is made of links, where another client says something of it.
 
     Where visits, accounts or patients were moved or renumbered, or something was deleted, one statement may be about
     another's resource: such persons are always composed as a whole.
@@ -88,6 +90,7 @@ def _anew(fresh: Sequence[Contribution], persons: Mapping[str, Person], links: S
     if not links:
         return []
     stirred = {c.patient for c in fresh if c.resource_type == "Patient" or _stirs(c)}
+    stirred |= {c.patient for c in touched if is_review(c)}
     entangled = {p for n in links if n.level in _WHOLE or n.kind in CHANGES for p in (n.patient, n.other) if p}
     stirred |= entangled
     changed = linked(stirred, [n for n in links if n.level not in _LISTS]) | (stirred & entangled)

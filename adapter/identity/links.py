@@ -19,9 +19,11 @@ OPERATOR_UNLINK = "operator-unlink"
 """An operator's unlink alone undoes a merge: HL7 has no event for it."""
 ROW = "row"
 """Event of a link that says where the statements of a row of a file stand."""
+PROPOSED = "proposed"
+"""Event of a link that joins nobody: two records are likely of one person, and somebody should look."""
 GROUPED = "#["
 """In the slot of a list member that columns of a row tell from others (`goal#[G1]`)."""
-Level = Literal["patient", "account", "visit", "list", "row", "delete"]
+Level = Literal["patient", "account", "visit", "list", "row", "delete", "proposal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,8 @@ class Link:
     none any more. level account, visit: `old` became `new`, or, both equal, was moved from the patient `other` to `patient`.
     level list: what the source says of keys that begin with `old`, but for those in `members`, is over. level row: what the
     row `other` of a file states of the type `new` stands in the resources `members` alone. level delete: what it
-    said of the patient, or of the visit `old`, is over. over: a later snapshot file of its source does not repeat it.
+    said of the patient, or of the visit `old`, is over. level proposal: the two are likely one person, with `score`, by what
+    `members` say (`birthDate: same`). over: a later snapshot file of its source does not repeat it.
     """
 
     patient: str
@@ -47,6 +50,7 @@ class Link:
     new: str = ""
     members: frozenset[str] = frozenset()
     message: str = ""
+    score: float = 0.0
     over: bool = False
 
     @property
@@ -60,7 +64,18 @@ def link_of(c: Contribution, *, over: bool = False) -> Link:
     body = c.body
     return Link(patient=c.patient, other=c.other, kind=c.event, order=c.order.of_snapshot(), source=c.source,
                 cut=c.kind == "unlink", level=body.get("level", "patient"), old=body.get("old", ""), new=body.get("new", ""),
-                members=frozenset(body.get("members", ())), message=c.message, over=over)
+                members=frozenset(body.get("members", ())), message=c.message, score=body.get("score", 0.0), over=over)
+
+
+def proposals(links: Iterable[Link]) -> dict[frozenset[str], Link]:
+    """The latest proposal of each pair of records; one without `members` says that the pair is likely no more."""
+    latest: dict[frozenset[str], Link] = {}
+    for n in links:
+        if n.level == "proposal":
+            pair = frozenset((n.patient, n.other))
+            if pair not in latest or (n.order, n.message) > (latest[pair].order, latest[pair].message):
+                latest[pair] = n
+    return latest
 
 
 @dataclass(frozen=True, slots=True)

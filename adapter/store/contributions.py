@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, update
 
-from adapter.identity.links import CROSSWALK, INFERRED, Link, link_of
+from adapter.identity.links import CROSSWALK, INFERRED, PROPOSED, Link, link_of
 from adapter.model import Contribution, Order
 from adapter.store.schema import CONTRIBUTION as T
 from adapter.store.schema import SNAPSHOT
@@ -191,6 +191,12 @@ def links_around(connection: Connection, numbers: Collection[str]) -> list[Link]
                 reached |= {row.patient, row.other, row.key}
         frontier = reached - seen - {""}
     return list(found.values())
+
+
+def proposed(connection: Connection) -> list[Link]:
+    """Every proposal of likely duplicates that was ever made."""
+    query = select(T).where(T.c.resource_type == "Link", T.c.event == PROPOSED)
+    return [link_of(contribution_of(row)) for row in connection.execute(query)]
 
 
 def keys_beginning(connection: Connection, patients: Collection[str], resource_type: str, beginning: str) -> set[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, Select, and_, func, select
 
 from adapter.errors import ISSUES, kind_of
-from adapter.model import Issue
+from adapter.model import Issue, Json
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 
 Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered"]
@@ -197,3 +198,11 @@ def findings_since(connection: Connection, finding: int) -> tuple[int, list[tupl
 def moment(microseconds: int) -> datetime:
     """Microseconds since 1970 UTC as a datetime."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def main_patients(connection: Connection) -> Iterator[tuple[str, str, Json]]:
+    """(id, key, body) of each person's main Patient that stands, by key, read in portions."""
+    r = RESOURCE.c
+    query = select(r.id, r.key, r.body).where(r.resource_type == "Patient", r.deleted == 0, r.key == r.person).order_by(r.key)
+    for rows in connection.execute(query.execution_options(yield_per=_BACKLOG)).partitions():
+        yield from ((row.id, row.key, orjson.loads(row.body)) for row in rows)
