@@ -30,7 +30,8 @@ Columns = tuple[Column, ...]
 class Catalog:
     """The views by name and by resource type, and the calendar, whose days count in `zone` where no other is named.
 
-    tables: the columns of every table that rules may read: the views, `calendar` and `local_day`.
+    tables: the columns of every table that rules may read: the views, `calendar`, `local_day`, and `arrival` of the
+    gateway's own journal.
     mark: changes when a definition, the calendar, the zone or the tables' form does.
     """
 
@@ -65,8 +66,12 @@ def open_catalog(zone: str = ZONE, folder: Path = VIEWS, days: Path = CALENDAR) 
     return Catalog(views, dict(by_type), open_calendar(days), zone, tables, digest.hexdigest())
 
 
-def _made(names: tuple[str, ...]) -> Columns:
-    return tuple(Column(name, "string" if name == "zone" else "integer", name != "zone") for name in names)
+def _made(*names: str) -> Columns:
+    words = ("zone", "feed")
+    return tuple(Column(name, "string" if name in words else "integer", name not in words) for name in names)
 
 
-_MADE: dict[str, Columns] = {"calendar": _made(calendar.CALENDAR), "local_day": _made(calendar.LOCAL_DAY)}
+_MADE: dict[str, Columns] = {
+    "calendar": _made(*calendar.CALENDAR), "local_day": _made(*calendar.LOCAL_DAY),
+    "arrival": _made("feed", "arrived_at", "accepted", "refused"),
+}

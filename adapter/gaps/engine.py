@@ -146,11 +146,15 @@ def _ids(connection: Connection, statement: str, **binds: str) -> list[str]:
 
 
 def _withheld(connection: Connection, rule: Rule, member: str | None) -> list[Gap]:
-    if rule.subject != "member":
-        return [Gap(rule=rule.id, organization_id=one, state="withheld")
-                for one in _ids(connection, "SELECT resource_id FROM {}organization")]
-    members = [member] if member is not None else _ids(connection, "SELECT resource_id FROM {}member")
-    return [Gap(rule=rule.id, member_id=one, state="withheld") for one in members]
+    table = "member" if rule.subject == "member" else "organization"
+    subjects = [member] if member is not None else _ids(connection, f"SELECT resource_id FROM {{}}{table}")
+    return [_hidden(rule, one) for one in subjects]
+
+
+def _hidden(rule: Rule, subject: str) -> Gap:
+    if rule.subject == "member":
+        return Gap(rule=rule.id, member_id=subject, state="withheld")
+    return Gap(rule=rule.id, organization_id=subject, state="withheld")
 
 
 def gaps_of(rule: Rule, rows: Iterable[Any]) -> list[Gap]:
@@ -158,6 +162,9 @@ def gaps_of(rule: Rule, rows: Iterable[Any]) -> list[Gap]:
     gaps: list[Gap] = []
     about_member = rule.subject == "member"
     for subject, item, code, due, evidence, organization, party in rows:
+        if code == "withheld":
+            gaps.append(_hidden(rule, subject))
+            continue
         if code not in rule.verdicts:
             raise Defect("rule-invalid", f"{rule.id}.yaml, verdicts", f"verdict `{code}` is not declared")
         verdict = rule.verdicts[code]

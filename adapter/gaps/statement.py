@@ -2,11 +2,13 @@
 
 Statements are written in sqlglot's `postgres` dialect. For one member every view t that belongs to persons becomes
 (SELECT * FROM view_t WHERE member_id = :member). `:now`, `:today`, `:member` and `:organization` stay as binds, in the form
-that the engine's driver wants. Where programs set parameters of the rule, it is compiled once for each set of them.
+that the engine's driver wants. In our own store `arrival` is read off the journal. Where programs set parameters of the
+rule, it is compiled once for each set of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -18,13 +20,16 @@ from sqlglot.errors import SqlglotError
 from adapter.errors import Defect
 from adapter.gaps.catalog import Catalog
 from adapter.gaps.rules import Parameter, Rule, Rules, State, Subject, Value
-from adapter.gaps.tables import PREFIX
+from adapter.gaps.tables import ARRIVAL, PREFIX
 
 WRITTEN_IN = "postgres"
 Dialect = Literal["sqlite", "postgres", "duckdb", "spark"]
 
 COLUMNS = ("item", "verdict", "due", "evidence", "responsible_org", "responsible_party")
 """What a rule's statement yields, in this order, after the subject's id."""
+
+SHARED_PREFIX = "shared_"
+"""A shared table `x` that stands as a table is `shared_x`."""
 
 MEMBER_PROGRAM = "member_program"
 """The shared table that says which programs a member belongs to."""
@@ -51,6 +56,7 @@ class Target:
     """What a rule is compiled for: an engine; one member or all; gaps in these states; of one organization or all.
 
     program: 0 the members of no program that sets parameters of the rule, n those of the nth that does.
+    shared_stored: the shared tables stand as tables `shared_<name>` (population.py), and are not made once more.
     """
 
     dialect: Dialect
@@ -58,6 +64,12 @@ class Target:
     states: frozenset[State] | None = None
     one_organization: bool = False
     program: int = 0
+    shared_stored: bool = False
+
+    @property
+    def in_store(self) -> bool:
+        """Whether the engine is our own store, and no copy of its tables."""
+        return self.dialect in ("sqlite", "postgres")
 
 
 @lru_cache(maxsize=512)
@@ -71,12 +83,40 @@ def compile_rule(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> 
     tree = parse_statement(rule.statement, place)
     if programs:
         tree = _of_program(tree, rule, [program.members for program in programs], target.program)
-    tree = _narrowed(with_shared(rules, tree, place), rule, target)
+    tree = _narrowed(tree if target.shared_stored else with_shared(rules, tree, place), rule, target)
     own = programs[target.program - 1].parameters[rule.id] if target.program else {}
     values = {name: own.get(name, p.default) for name, p in parameters_of(rules, rule).items()}
     _set_parameters(tree, values | {"zone": catalog.zone})
-    _set_tables(tree, catalog, target.one_member)
+    _set_tables(tree, rules, catalog, target)
     return tree.sql(dialect=target.dialect)
+
+
+@lru_cache(maxsize=512)
+def compile_shared(rules: Rules, catalog: Catalog, name: str, dialect: Dialect) -> str:
+    """The SELECT of a shared table over the views and the shared tables above it, which stand as `shared_<name>`."""
+    tree = parse_statement(rules.tables[name].statement, f"shared.yaml, tables.{name}.statement")
+    _set_parameters(tree, {name: p.default for name, p in rules.parameters.items()} | {"zone": catalog.zone})
+    _set_tables(tree, rules, catalog, Target(dialect=dialect, shared_stored=True))
+    return tree.sql(dialect=dialect)
+
+
+def everything_read(rules: Rules, catalog: Catalog, chosen: Sequence[Rule]) -> tuple[list[str], list[str]]:
+    """What rules read: the views and the calendar's tables, and the shared tables in the order in which they can be made.
+
+    The views that name the subjects, `member` and `organization`, are always there.
+    """
+    found = {"member", "organization"}
+    for rule in chosen:
+        found |= _read(rule.statement) | ({MEMBER_PROGRAM} if rules.programs_of(rule) else set[str]())
+    for name in reversed(rules.tables):
+        if name in found:
+            found |= _read(rules.tables[name].statement)
+    return sorted(found & set(catalog.tables)), [name for name in rules.tables if name in found]
+
+
+@lru_cache(maxsize=512)
+def _read(statement: str) -> frozenset[str]:
+    return frozenset(tables_read(parse_statement(statement, "statement")))
 
 
 def with_shared(rules: Rules, tree: exp.Query, place: str) -> exp.Query:
@@ -137,17 +177,25 @@ def _literal(value: int | str) -> exp.Expr:
     return exp.Literal.number(value) if isinstance(value, int) else exp.Literal.string(value)
 
 
-def _set_tables(tree: exp.Query, catalog: Catalog, one_member: bool) -> None:
+def _set_tables(tree: exp.Query, rules: Rules, catalog: Catalog, target: Target) -> None:
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
     for table in list(tree.find_all(exp.Table)):
-        if table.name in own or table.name not in catalog.tables:
+        if table.name in own:
             continue
-        stored, alias = exp.to_table(PREFIX + table.name), table.alias_or_name
-        if one_member and any(column.name == "member_id" for column in catalog.tables[table.name]):
-            rows = exp.select("*").from_(stored).where(exp.column("member_id").eq(exp.Placeholder(this="member")))
-            table.replace(rows.subquery(alias))
-        else:
-            table.replace(exp.alias_(stored, alias, table=True))
+        alias = table.alias_or_name
+        if table.name in catalog.tables:
+            table.replace(_stored(catalog, table.name, alias, target))
+        elif target.shared_stored and table.name in rules.tables:
+            table.replace(exp.alias_(exp.to_table(SHARED_PREFIX + table.name), alias, table=True))
+
+
+def _stored(catalog: Catalog, name: str, alias: str, target: Target) -> exp.Expr:
+    if name == "arrival" and target.in_store:
+        return sqlglot.parse_one(ARRIVAL, read=WRITTEN_IN, into=exp.Select).subquery(alias)
+    stored = exp.to_table(PREFIX + name)
+    if target.one_member and any(column.name == "member_id" for column in catalog.tables[name]):
+        return exp.select("*").from_(stored).where(exp.column("member_id").eq(exp.Placeholder(this="member"))).subquery(alias)
+    return exp.alias_(stored, alias, table=True)
 
 
 def _narrowed(tree: exp.Query, rule: Rule, target: Target) -> exp.Query:

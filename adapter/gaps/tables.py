@@ -41,6 +41,13 @@ from adapter.store.schema import RESOURCE
 PREFIX = "view_"
 """Table of view `x` is `view_x`: the database has tables of its own that a view might be named like."""
 
+ARRIVAL = """SELECT feed, arrival / 1000000 AS arrived_at, accepted, refused FROM csv_file WHERE complete = 1
+UNION ALL
+SELECT feed, arrival / 1000000 AS arrived_at, CASE WHEN state = 'done' THEN 1 ELSE 0 END AS accepted,
+       CASE WHEN state = 'refused' THEN 1 ELSE 0 END AS refused
+FROM journal WHERE kind = 'hl7v2' AND state IN ('done', 'refused')"""
+"""The table `arrival` is no table here: the journal tells it. A file with the rows of it, or one message."""
+
 _SQL_TYPES: dict[str, Any] = {"boolean": SmallInteger(), "integer": BigInteger(), "positiveInt": BigInteger(),
                               "unsignedInt": BigInteger(), "decimal": Float()}
 _KEYS = {"calendar": (("zone", "day"), ("zone", "business_number"), ("zone", "month")),
@@ -190,7 +197,8 @@ def _metadata(catalog: Catalog) -> MetaData:
     if catalog.mark not in _METADATA:
         metadata = MetaData()
         for name, columns in catalog.tables.items():
-            _define(metadata, name, columns)
+            if name != "arrival":
+                _define(metadata, name, columns)
         _METADATA[catalog.mark] = metadata
     return _METADATA[catalog.mark]
 
