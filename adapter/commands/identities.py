@@ -14,12 +14,13 @@ from adapter.engine.duplicates import search
 from adapter.gateway import BATCH, Gateway
 from adapter.identity.linkage_model import MODEL, read_model
 from adapter.identity.links import Link
-from adapter.identity.persons import resolve
+from adapter.identity.persons import resolve, standing
 from adapter.intake.decisions import Decision, Proposals, Proposed
 from adapter.pipeline import MEMBER_SYSTEM
 from adapter.store import contributions as stored
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading
+from adapter.store.queries import moment
 from adapter.store.resources import key_and_person
 
 
@@ -36,7 +37,7 @@ def identity() -> None:
 def show(record: str) -> None:
     """Print the numbers of a record's person, what became of each, and the statements that tie them."""
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
-        number = _number(connection, record)
+        number = _number(connection, _with_system(connection, record))
         links = stored.links_around(connection, [number])
         everyone = {number}.union(*((n.patient, n.other) for n in links)) - {""}
         person = resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,))[number]
@@ -44,10 +45,28 @@ def show(record: str) -> None:
         became = f"goes by {person.merged[one]} now" if one in person.merged else "the main record" if one == person.main else \
             "a record" if one in person.records else "a number"
         click.echo(f"{one}  {became}")
-    for link in sorted((n for n in links if n.level == "patient" and n.other), key=lambda n: (n.patient, n.other, n.kind)):
-        click.echo(f"  {link.patient} {_verb(link)} {link.other}  ({link.kind} of {link.source})")
+    in_force, _ = standing(links)
+    for link in sorted((n for n in links if n.level == "patient" and n.other), key=lambda n: (n.patient, n.other, n.order)):
+        undone = "" if link.cut or link in in_force else "; undone since"
+        click.echo(f"  {link.patient} {_verb(link)} {link.other}  ({link.kind} of {link.source}, stated {_stated(link)}{undone})")
     for issue in person.issues:
         click.echo(f"  {issue.code}: look at both records, then `careloop identity link` or `unlink`")
+
+
+def _stated(link: Link) -> str:
+    """When it was stated, UTC to the minute; of a feed ordered by arrival when it arrived."""
+    return f"{moment(link.order[3] or link.order[-1]):%Y-%m-%d %H:%M}"
+
+
+def _with_system(connection: Connection, record: str) -> str:
+    """A number without a system as `system|value`, where one alone has it. Raises UsageError that names the systems."""
+    if "|" in record or record.startswith("Patient/"):
+        return record
+    numbers = stored.numbers_of(connection, record)
+    if len(numbers) > 1:
+        systems = ", ".join(number.rpartition("|")[0] for number in numbers)
+        raise click.UsageError(f"{len(numbers)} systems have that number: {systems} - give it as system|value")
+    return numbers[0] if numbers else record
 
 
 def _verb(link: Link) -> str:

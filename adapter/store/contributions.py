@@ -223,6 +223,15 @@ def records(connection: Connection, patients: Collection[str]) -> set[str]:
     return found
 
 
+def numbers_of(connection: Connection, value: str) -> list[str]:
+    """The numbers (`system|value`) of persons that have this value in any system, sorted. Looks through all persons."""
+    found: set[str] = set()
+    for column in (T.c.key, T.c.patient, T.c.other):
+        query = select(column).where(T.c.resource_type.in_(("Patient", "Link")), column.endswith(f"|{value}", autoescape=True))
+        found.update(connection.scalars(query.distinct()))
+    return sorted(found)
+
+
 def chunks(items: Iterable[Item], size: int) -> Iterator[Sequence[Item]]:
     """The items in lists of at most `size`: databases limit how many values a statement may bind."""
     iterator = iter(items)

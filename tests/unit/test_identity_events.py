@@ -5,6 +5,7 @@ The messages are sent in every order; what stands is always the same (HL7 v2 cha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -383,6 +384,38 @@ def test_who_is_whom_is_shown_and_an_unknown_number_is_wrong_usage(gateways: Any
     assert "took over" in shown
     assert "the main record" in shown
     assert careloop(gateway, "identity", "show", "urn:nobody|9").exit_code == 2
+
+
+def test_a_number_without_a_system_is_taken_where_one_system_alone_has_it(gateways: Any) -> None:
+    gateway = gateways()
+    for message in (adt("A28", 8, "1"), adt("A28", 9, "2").replace(b"2^^^EAST^MR", b"2^^^EAST^MR~77^^^WEST^MR")):
+        gateway.accept([(message, "test")])
+        gateway.work()
+    shown = careloop(gateway, "identity", "show", "1")
+    assert shown.exit_code == 0
+    assert shown.output == careloop(gateway, "identity", "show", patient_of(standing(gateway), "1")[0]).output
+    assert careloop(gateway, "identity", "show", "%").exit_code == 2
+    gateway.accept([(adt("A28", 10, "3").replace(b"3^^^EAST^MR", b"1^^^WEST^MR"), "test")])
+    gateway.work()
+    both_systems = careloop(gateway, "identity", "show", "1")
+    assert both_systems.exit_code == 2
+    assert "2 systems have that number: " in both_systems.output
+    assert "EAST" in both_systems.output.upper()
+    assert "WEST" in both_systems.output.upper()
+
+
+def test_an_undone_merge_is_shown_with_its_date(gateways: Any) -> None:
+    gateway = gateways()
+    for message in (adt("A28", 8, "1"), adt("A28", 9, "2"), adt("A40", 10, "2", "MRG|1^^^EAST^MR")):
+        gateway.accept([(message, "test")])
+        gateway.work()
+    pair = [patient_of(standing(gateway), n)[0] for n in ("1", "2")]
+    before = careloop(gateway, "identity", "show", "1").output
+    assert re.search(r"took over .*\(A40 of \S+, stated 2026-\d\d-\d\d \d\d:\d\d\)", before)
+    careloop(gateway, "identity", "unlink", *pair, "--reason", "two sisters")
+    after_it = careloop(gateway, "identity", "show", "1").output
+    assert re.search(r"took over .*\(A40 of \S+, stated 2026-\d\d-\d\d \d\d:\d\d; undone since\)", after_it)
+    assert re.search(r"is not .*stated \d{4}-\d\d-\d\d \d\d:\d\d\)", after_it)
 
 
 # --- two known persons in one message
