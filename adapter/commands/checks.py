@@ -115,7 +115,7 @@ def _fhir_server(settings: Settings) -> Iterator[Finding]:
         yield _sound("FHIR server", "embedded, in the same database")
         return
     try:
-        with opened(settings) as gateway:
+        with opened(settings, new=True) as gateway:
             held = gateway.server.capabilities()
     except (Unavailable, Rejected) as error:
         told = message(error.issue).rpartition(" - ")[0]

@@ -104,13 +104,19 @@ def convert(paths: tuple[Path, ...], feed: str | None, out: Path | None, loss: b
         raise SystemExit(1)
 
 
+NOBODYS_KEY = b"careloop-convert"
+"""The key of ids where there is no installation: the same everywhere, so that two runs give the same ids."""
+
+
 def _key(chosen: Settings) -> bytes:
-    """The installation's key, so that ids are those the gateway gives. Raises click.ClickException."""
+    """The installation's key where there is one, so that ids are those the gateway gives; none is made here.
+
+    Raises click.ClickException.
+    """
+    path = chosen.data_dir / "installation.key"
     try:
-        return chosen.installation_key()
+        return chosen.installation_key() if chosen.key or path.exists() else NOBODYS_KEY
     except OSError as error:
-        raise click.ClickException(f"no key for ids can be kept in {chosen.data_dir} ({error.strerror}) - "
-                                   "set CARELOOP_DATA_DIR, or CARELOOP_KEY") from None
+        raise click.ClickException(f"{path} cannot be read ({error.strerror}) - set CARELOOP_DATA_DIR, or CARELOOP_KEY") from None
     except ValueError:
-        raise click.ClickException(f"{chosen.data_dir / 'installation.key'} is not hexadecimal - put the key back, or set "
-                                   "CARELOOP_KEY") from None
+        raise click.ClickException(f"{path} is not hexadecimal - put the key back, or set CARELOOP_KEY") from None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
 
 from adapter.settings import Settings
 
@@ -31,15 +33,38 @@ def _told(text: str) -> str:
 
 
 @contextmanager
-def opened(chosen: Settings) -> Generator[Gateway]:
-    """The gateway on these settings, closed at the end."""
+def opened(chosen: Settings, *, new: bool = False) -> Generator[Gateway]:
+    """The gateway on these settings, closed at the end. new: a store is made where none is.
+
+    Raises click.ClickException where there is no store and none is to be made: a wrong folder is not an empty store.
+    """
     from adapter.gateway import Gateway  # what it imports takes a second, which `convert` need not wait
 
+    if not new and not _has_store(chosen):
+        where = "the database of CARELOOP_DATABASE_URL" if chosen.database_url else str(chosen.data_dir.absolute())
+        raise click.ClickException(f"there is no store in {where} - set CARELOOP_DATA_DIR (or CARELOOP_DATABASE_URL) to that of "
+                                   "your installation, or begin one with careloop serve or careloop load")
     gateway = Gateway(chosen)
     try:
         yield gateway
     finally:
         gateway.close()
+
+
+def _has_store(chosen: Settings) -> bool:
+    """Whether the database is there and was ever begun; looking makes no file."""
+    from adapter.store.engine import current_revision, open_engine  # as above
+
+    address = make_url(chosen.database())
+    if address.get_backend_name() == "sqlite":
+        file = Path(address.database or "")
+        if not file.is_file() or not file.stat().st_size:
+            return False
+    engine = open_engine(chosen.database())
+    try:
+        return current_revision(engine) is not None
+    finally:
+        engine.dispose()
 
 
 class Moment(click.ParamType[datetime]):

@@ -91,7 +91,7 @@ def load(feed: str, file: Path, errors: Path | None, as_of: datetime | None) -> 
         raise click.UsageError("--errors names the file itself")
     lazy = _Lazy(place)
     rows = RowErrors(cast("BinaryIO", lazy))
-    with opened(settings()) as gateway, _progress() as progress:
+    with opened(settings(), new=True) as gateway, _progress() as progress:
         try:
             report = _load(gateway, feed, file, as_of, rows, progress)
         except Rejected as error:

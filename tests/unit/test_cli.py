@@ -129,7 +129,9 @@ def test_a_wrong_setting_is_usage(run: Run, monkeypatch: pytest.MonkeyPatch, mes
     assert "CARELOOP_AUTH" in result.stderr
 
 
-def test_an_unforeseen_failure_shows_no_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_failure_shows_no_value(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32)).close()
+
     def fail(*_: object) -> None:
         raise ValueError(CANARY)
 
@@ -183,7 +185,40 @@ def test_gaps_wrong_usage(run: Run) -> None:
     assert run("gaps", "--rule", "G99").exit_code == 1
 
 
+@pytest.mark.parametrize("command", [
+    ("gaps",), ("queue",), ("identity", "show", "1"), ("identity", "link", "a|1", "a|2", "--reason", "x"),
+    ("remap", "st-anne", "--dry-run"),
+])
+def test_a_folder_without_a_store_is_no_empty_store(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = run(*command)
+    assert result.exit_code == 1
+    assert f"there is no store in {tmp_path / 'store'}" in result.output
+    assert "set CARELOOP_DATA_DIR" in result.output
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "careloop.db").touch()  # a file that was never begun is none either
+    assert run(*command).exit_code == 1
+    assert [p.name for p in (tmp_path / "store").iterdir()] == ["careloop.db"]
+    assert (tmp_path / "store" / "careloop.db").stat().st_size == 0
+
+
+def test_convert_leaves_no_file_behind_and_gives_the_same_ids_again(
+        run: Run, message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_key = run("convert", message).stdout
+    monkeypatch.delenv("CARELOOP_KEY")
+    monkeypatch.delenv("CARELOOP_DATA_DIR")
+    first = run("convert", message)
+    assert first.exit_code == 0
+    assert list(tmp_path.iterdir()) == [message]
+    ids = [[e["fullUrl"] for e in json.loads(told)["entry"]] for told in (with_key, first.stdout, run("convert", message).stdout)]
+    assert ids[0] != ids[1] == ids[2]
+    (tmp_path / "careloop-data").mkdir()
+    (tmp_path / "careloop-data" / "installation.key").write_text("00" * 32)  # that of an installation counts
+    assert [e["fullUrl"] for e in json.loads(run("convert", message).stdout)["entry"]] == ids[0]
+
+
 def test_queue_lists_what_stopped(run: Run, tmp_path: Path) -> None:
+    Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32)).close()
     assert "nothing waits" in run("queue").stdout
     gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32))
     gateway.accept([(b"not a message", "http"), (MESSAGE.encode(), "http")])

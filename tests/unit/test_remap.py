@@ -166,5 +166,6 @@ def test_an_entry_that_is_not_taken_any_more_is_told_and_says_nothing(opened: Ca
     again.close()
 
 
-def test_no_such_feed(run: Run) -> None:
+def test_no_such_feed(run: Run, opened: Callable[..., Gateway]) -> None:
+    opened("store").close()
     assert run("remap", "nowhere").exit_code == 2
