@@ -191,3 +191,14 @@ def test_a_value_that_another_replaced_is_dropped() -> None:
 def test_a_flag_is_told_at_the_label_it_becomes() -> None:
     assert one_account(adt("PD1||||||||||||Y", PV1), "PD1-12.1") == ("mapped", "Patient.meta.security.code")
     assert one_account(adt("PD1||||||||||||perhaps", PV1), "PD1-12.1")[0] == "dropped"
+
+
+def test_a_value_is_not_found_by_chance_among_the_words_of_another() -> None:
+    raw = adt(PV1, "OBX|1|NM|8867-4^Heart rate^LN||70|72^beats per minute^beats|||||F")
+    assert one_account(raw, "OBX-6.3")[0] == "dropped"
+    raw = adt(PV1, pid={5: "Tarnhill^Bess^^^^^L^^^^^Tarnhill"})
+    assert one_account(raw, "PID-5.12")[0] == "dropped"
+
+
+def test_its_own_place_comes_before_one_that_says_the_same_to_the_letter() -> None:
+    assert one_account(adt(PV1, pid={11: "H^^Troy^NY^12180^USA^H"}), "PID-11.7") == ("mapped", "Patient.address.use")

@@ -197,6 +197,12 @@ def test_a_return_alone_tells_no_beginning_of_the_stay() -> None:
         assert "period" not in encounter(*told)["location"][0]
 
 
+def test_nothing_but_the_return_or_the_discharge_ends_a_leave() -> None:
+    away = [ADMITTED, Told(event="A21", hour=10)]
+    for code in ("A02", "A05", "A06", "A07", "A09", "A10", "A14", "A15", "A16", "A17"):
+        assert encounter(*away, Told(event=code, hour=12, fields=ICU))["status"] == "onleave", code
+
+
 def test_what_followed_on_a_cancelled_admission_does_not_bring_it_back() -> None:
     for code in ("A02", "A09", "A15", "A16", "A21", "A54"):
         assert encounter(ADMITTED, AFTER_ADMISSION[code][0], Told(event="A11", hour=12, of=8))["status"] == "cancelled"

@@ -547,6 +547,25 @@ def test_what_a_visit_lists_and_its_deletion_follow_its_number_and_patient(gatew
     assert of_type(same_everywhere(gateways, [BASE, *history, adt("A23", 12, number, visit=visit)]), "Condition") == []
 
 
+def test_a_list_or_deletion_told_under_an_old_number_counts_under_the_new_one(gateways: Any) -> None:
+    told, change = adt("A28", 8, "1", PENICILLIN), adt("A47", 11, "2", "MRG|1^^^EAST^MR")
+    assert allergies(same_everywhere(gateways, [told, adt("A31", 9, "1", NUTS), change])) == {"NUT"}
+    assert allergies(same_everywhere(gateways, [told, adt("A29", 9, "1"), change])) == set()
+
+
+def test_what_a_visit_listed_and_its_deletion_go_with_it_to_its_new_number(gateways: Any) -> None:
+    renumbered = adt("A50", 11, "1", visits("", "V1", "1"), visit="V2")
+    found = same_everywhere(gateways, [BASE, then(adt("A08", 9, "1", visit="V1"), PNEUMONIA), renumbered])
+    assert [c["code"]["coding"][0]["code"] for c in of_type(found, "Condition")] == ["J18.9"]
+    assert of_type(same_everywhere(gateways, [BASE, adt("A23", 9, "1", visit="V1"), renumbered]), "Condition") == []
+
+
+def test_what_was_said_of_a_third_patient_does_not_go_with_a_visit_that_moves(gateways: Any) -> None:
+    found = same_everywhere(gateways, [BASE, then(adt("A08", 9, "2", visit="V1"), PNEUMONIA), MOVED])
+    whose = {c["code"]["coding"][0]["code"]: c["subject"]["reference"] for c in of_type(found, "Condition")}
+    assert whose == {"I10": patient_of(found, "3")[0], "J18.9": patient_of(found, "2")[0]}
+
+
 def test_a_deletion_by_one_source_leaves_active_what_another_states(gateways: Any) -> None:
     def known(message: bytes) -> bytes:
         return message.replace(b"^^^EAST^MR", b"^^^EAST&1.2.840.99&ISO^MR")

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.identity.links import INFERRED, Link
+from adapter.identity.links import CROSSWALK, INFERRED, OPERATOR_UNLINK, Link
 from adapter.identity.persons import Person, alone, resolve
 
 MEMBER = "urn:member"
@@ -67,6 +67,28 @@ def test_a_conflict_elsewhere_touches_nobody_else() -> None:
     found = persons([link("a|1", "b|9"), link("a|2", "b|9"), link("x|1", "y|1")])
     assert found["x|1"].members == {"x|1", "y|1"}
     assert found["x|1"].issues == ()
+
+
+# --- unlinks
+
+
+def cut(patient: str, other: str, kind: str, at: int) -> Link:
+    return Link(patient=patient, other=other, kind=kind, order=(at, 0, 0, 0), cut=True)
+
+
+def test_an_unlinked_pair_is_not_joined_by_inference_through_a_third_number() -> None:
+    through = [link("a|1", "b|9"), link("b|9", "c|5")]
+    for kind in ("A37", OPERATOR_UNLINK):
+        found = persons([*through, cut("a|1", "c|5", kind, 3)])
+        assert {n: p.members for n, p in found.items()} == {n: frozenset([n]) for n in ("a|1", "b|9", "c|5")}
+        assert all([i.code for i in p.issues] == ["identity-conflict"] for p in found.values())
+
+
+def test_an_operator_alone_undoes_a_crosswalk_and_whenever_it_was_stated() -> None:
+    for at in (1, 9):
+        stated = link("a|1", "b|9", CROSSWALK, at)
+        assert persons([stated, cut("a|1", "b|9", OPERATOR_UNLINK, 5)])["a|1"].members == {"a|1"}
+        assert persons([stated, cut("a|1", "b|9", "A37", 5)])["a|1"].members == {"a|1", "b|9"}
 
 
 # --- merges
