@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from adapter.conformance.dictionary import structure_of, version_of
 from adapter.conformance.fields import check_datatypes, check_fields
 from adapter.conformance.finding import Finding
-from adapter.conformance.profile import Profile, check_profile
+from adapter.conformance.profile import Agreed, Profile, check_profile
 from adapter.conformance.sequence import check_sequence
 from adapter.errors import Rejected
 from adapter.model import Issue
@@ -37,7 +38,7 @@ TOLERANT = Conformance()
 """The usual: nothing is refused, deviations of structure and fields are told."""
 
 
-def conform(message: Message, event: str, version: str, feed: Conformance) -> list[Issue]:
+def conform(message: Message, event: str, version: str, feed: Conformance, agreed: Agreed = MappingProxyType({})) -> list[Issue]:
     """What deviates, as issues `tolerated-...`: of a tolerant feed the order of segments and the fields alone, as forms of
     dates and numbers are told where they are mapped. Raises Rejected with every `refused-...` of a strict feed."""
     profile = feed.profile
@@ -51,7 +52,7 @@ def conform(message: Message, event: str, version: str, feed: Conformance) -> li
         if profile is None or profile.structure:
             found += check_datatypes(message, known)
     if profile is not None:
-        found = [*found, *check_profile(message, event, profile)]
+        found = [*found, *check_profile(message, event, profile, agreed)]
     if feed.tolerate and found:
         found = [one for one in found if not _tolerated(one, feed.tolerate)]
     if feed.strict and found:

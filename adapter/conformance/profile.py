@@ -6,7 +6,7 @@ Source of the words: HL7 v2 chapter 2B, usage R (required), RE (required, may be
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -118,8 +118,12 @@ def _events(written: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(event) for event in written.get("events", ()))
 
 
-def check_profile(message: Message, event: str, profile: Profile) -> Iterator[Finding]:
-    """What a message does not keep of a profile."""
+Agreed = Mapping[str, Collection[str]]
+"""Place (`PID-8`, `PID-3.5`) to codes of the sender's own that its feed translates: they are as good as those of a table."""
+
+
+def check_profile(message: Message, event: str, profile: Profile, agreed: Agreed) -> Iterator[Finding]:
+    """What a message does not keep of a profile. A table is asked after the feed's own `codes`: what they translate is agreed."""
     for rule in profile.segments:
         if rule.events and event not in rule.events:
             continue
@@ -134,10 +138,18 @@ def check_profile(message: Message, event: str, profile: Profile) -> Iterator[Fi
         for segment in segments:
             for field in rule.fields:
                 if not field.events or event in field.events:
-                    yield from _field_findings(segment, field, profile.name)
+                    yield from _field_findings(segment, field, profile.name, _own(segment.name, field, agreed))
 
 
-def _field_findings(segment: Segment, rule: FieldRule, name: str) -> Iterator[Finding]:
+def _own(segment: str, rule: FieldRule, agreed: Agreed) -> Collection[str]:
+    """The sender's own codes at a place that a profile has a table for."""
+    place = f"{segment}-{rule.number}"
+    if rule.component > 1:
+        return agreed.get(f"{place}.{rule.component}", ())
+    return {*agreed.get(place, ()), *agreed.get(f"{place}.1", ())}
+
+
+def _field_findings(segment: Segment, rule: FieldRule, name: str, own: Collection[str]) -> Iterator[Finding]:
     place = f"{segment.name}-{rule.number}" if segment.number == 1 else f"{segment.name}[{segment.number}]-{rule.number}"
     dot = f".{rule.component}" if rule.component else ""
     reps = [r for r in segment.reps(rule.number) if r.text]
@@ -157,5 +169,6 @@ def _field_findings(segment: Segment, rule: FieldRule, name: str) -> Iterator[Fi
         at = f"{place}[{number}]{dot}" if number > 1 else place + dot
         if rule.length is not None and len(text) > rule.length:
             yield Finding(kind="form", place=at, detail=f"{name} takes {rule.length} characters")
-        if rule.table and text and (text if rule.component else rep.get(1)) not in rule.table:
+        code = text if rule.component else rep.get(1)
+        if rule.table and text and code not in rule.table and code not in own:
             yield Finding(kind="value", place=at, detail=f"not in the table of {name}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapter.conformance.check import conform
+from adapter.conformance.profile import Agreed
 from adapter.errors import Rejected
 from adapter.mapping.context import Builder, MapContext, slug
 from adapter.mapping.feed import Feed
@@ -48,13 +49,27 @@ def read_message(raw: bytes, feed: Feed, issues: list[Issue]) -> Message:
     return message
 
 
+def _agreed(compiled: Compiled) -> Agreed:
+    """The sender's own codes by the place that they are translated at, worked out once, where a profile may ask."""
+    if compiled.feed.conformance.profile is None:
+        return {}
+    agreed: dict[str, set[str]] | None = compiled.memory.get("agreed")
+    if agreed is None:
+        agreed = compiled.memory["agreed"] = {}
+        for one in (one for maps in compiled.rules.maps.values() for one in maps):
+            for row in (*one.always, *(row for rows in one.by_field.values() for row in rows)):
+                if row.place is not None and (own := compiled.feed.codes.get(str(row.options.get("table", "")))):
+                    agreed.setdefault(str(row.place), set()).update(own)
+    return agreed
+
+
 def map_message(raw: bytes, compiled: Compiled, arrival_us: int, ledger: Ledger | None = None) -> Mapped:
     """The contributions of one message. Raises Rejected where the message cannot be taken at all."""
     feed = compiled.feed
     issues: list[Issue] = []
     message = read_message(raw, feed, issues)
     header = read_header(message, raw, feed, compiled.events, arrival_us, issues)
-    issues.extend(conform(message, header.event.code, header.version, feed.conformance))
+    issues.extend(conform(message, header.event.code, header.version, feed.conformance, _agreed(compiled)))
     shared = "*" in feed.sender.values()
     source = f"{feed.name}/{slug(header.facility or header.application or 'unnamed')}" if shared else feed.name
     ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{source.replace('/', ':')}",

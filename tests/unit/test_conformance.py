@@ -271,6 +271,14 @@ def test_a_profile_refuses_beyond_the_standard(raw: bytes, found: set[tuple[str,
     assert refused(raw, profiled) - refused(raw, strict) <= ours
 
 
+def test_a_profile_s_table_is_asked_after_the_feed_s_own_codes(tmp_path: Path, profiled: Feeds) -> None:
+    weiblich = er7(*GOOD).replace(b"19700101|F", b"19700101|W")
+    assert refused(weiblich, profiled) == {("refused-value", "PID-8")}
+    agreed = feeds(tmp_path, "strict: network-adt\ncodes: {administrative-sex: {W: F}}")
+    assert refused(weiblich, agreed) == set()
+    assert refused(weiblich.replace(b"|W", b"|X"), agreed) == {("refused-value", "PID-8")}
+
+
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_each_profile_fits_its_schema(path: Path) -> None:
     schema = json.loads((PROFILES / "profile.schema.json").read_text(encoding="utf-8"))
