@@ -28,13 +28,14 @@ from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
 from adapter.intake.decisions import Decision, Proposals, Withdrawal, entry_of_decision, map_decision
+from adapter.intake.definitions import shipped
 from adapter.intake.load import LoadReport, Progress, load, write_failed
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import map_end
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
 from adapter.mapping.watch import Watched
-from adapter.model import Contribution, Issue, Mapped, Received
+from adapter.model import Composed, Contribution, Issue, Mapped, Received
 from adapter.pipeline import Feeds, map_received, microseconds, open_feeds
 from adapter.settings import Settings
 from adapter.store import journal, outbox
@@ -238,8 +239,13 @@ class Gateway:
             return map_end(entry)
         return rows.mapped(entry)
 
-    def _apply(self, connection: Connection, said: Sequence[Contribution]) -> None:
-        apply(connection, said, self.feeds, self.key, self.now_us(), self.upstream.name if self.upstream else "")
+    def _apply(self, connection: Connection, said: Sequence[Contribution]) -> list[Composed]:
+        return apply(connection, said, self.feeds, self.key, self.now_us(), self.upstream.name if self.upstream else "")
+
+    def publish(self) -> int:
+        """State the network's own definitions (questionnaires); how many resources that changed: none but the first time."""
+        with self._composing, writing(self.engine) as connection:
+            return len(self._apply(connection, shipped(self.now_us())))
 
     def remap(self, feed: str, *, dry_run: bool, everything: bool) -> Remapped:
         """Map and compose a feed anew in one transaction, undone where it is a dry run. Raises Rejected (unknown-feed)."""

@@ -33,10 +33,15 @@ class Survey:
 
 
 @cache
+def definitions() -> tuple[Json, ...]:
+    """Every questionnaire shipped, as it stands in its file."""
+    return tuple(orjson.loads(path.read_bytes()) for path in sorted(FOLDER.glob("Questionnaire-*.json")))
+
+
+@cache
 def surveys() -> Mapping[str, Survey]:
     """Every questionnaire shipped, by its `name` in lower case with hyphens: the last part of its URL."""
-    found = (orjson.loads(path.read_bytes()) for path in sorted(FOLDER.glob("Questionnaire-*.json")))
-    return {one["url"].rpartition(":")[2]: Survey(url=one["url"], questions=_questions(one)) for one in found}
+    return {one["url"].rpartition(":")[2]: Survey(url=one["url"], questions=_questions(one)) for one in definitions()}
 
 
 def _questions(questionnaire: Json) -> Mapping[str, Question]:

@@ -179,6 +179,9 @@ PARAMS: dict[str, dict[str, SearchParam]] = {
         " responsible>Practitioner,PractitionerRole,Organization receiver=destination.receiver>Practitioner,"
         "PractitionerRole,"
         "Organization target=destination.target>Device enterer>Practitioner,PractitionerRole"),
+    "Questionnaire": _params(
+        token="status@publication-status version subject-type=subjectType@resource-types code=item.code",
+        string="name title publisher description", date="date effective=effectivePeriod", uri="url"),
     "QuestionnaireResponse": _params(
         token="status@questionnaire-answers-status", date="authored", uri="questionnaire",
         reference="patient=subject>Patient subject>* encounter>Encounter source>Patient,Practitioner,"

@@ -84,6 +84,7 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
     bound = stack.enter_context(listen(*where.http)) if only in (None, "web") else None
     gateway = stack.enter_context(closing(Gateway(settings)))
     tune_memory()
+    gateway.publish()
     if prepare is not None:
         prepare(gateway, ended.is_set)
     worker = Worker(gateway)
