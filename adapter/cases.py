@@ -109,9 +109,10 @@ def _mapped(feeds: Feeds, folder: Path, feed: str, clock: datetime) -> Iterator[
             if isinstance(row, RowError):
                 yield (), row.issues
             else:
-                mapped = map_row(row.cells, row.number, f"{feed}|case|{row.number}", compiled, microseconds(clock),
-                                 columns=file.binding.header.names)
-                yield mapped.contributions, mapped.issues
+                for cells in row.every:
+                    mapped = map_row(cells, row.number, f"{feed}|case|{row.number}", compiled, microseconds(clock),
+                                     columns=file.binding.header.names)
+                    yield mapped.contributions, mapped.issues
         return
     for n, message in enumerate(split_messages(raw).messages):
         try:

@@ -170,8 +170,8 @@ def convert_csv(raw: bytes, feed: str, feeds: Feeds, key: bytes, arrival: dateti
         if isinstance(row, RowError):
             refused.extend(() if row.blank else (row,))
         else:
-            rows.append(map_row(row.cells, row.number, f"{identity}|{row.number}", compiled, microseconds(arrival),
-                                ledger, file.binding.header.names))
+            rows.extend(map_row(cells, row.number, f"{identity}|{row.number}", compiled, microseconds(arrival), ledger,
+                                file.binding.header.names) for cells in row.every)
     if refused and not rows:
         return None, refused
     mapped = Mapped(identity=identity, feed=feed, source=feed, event="", control_id="", test=compiled.feed.test,

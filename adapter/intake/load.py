@@ -189,7 +189,7 @@ def _journal_rows(one: _Load, file: CsvFile) -> None:
                 continue
             _refuse(one, row)
         elif one.snapshot:
-            one.sources.add(source_of(one.feed, row.cells))
+            one.sources.update(source_of(one.feed, cells) for cells in row.every)
         one.rows += 1
         if row.number > one.begin:
             pending.append(_entry(row, one))

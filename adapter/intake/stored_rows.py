@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection
 
 from adapter.errors import Rejected
-from adapter.mapping.rows import map_row
+from adapter.mapping.rows import joined, map_row
 from adapter.model import Mapped
 from adapter.parse.rows import Binding, RowError
 from adapter.pipeline import Feeds, binding_of
@@ -37,4 +37,6 @@ class StoredRows:
         row = binding.row(int(entry.control_id), entry.raw)
         if isinstance(row, RowError):
             raise Rejected(row.issues[0].code, row.issues[0].place, row.issues[0].detail)
-        return map_row(row.cells, row.number, entry.identity, compiled, entry.arrival, columns=binding.header.names)
+        rows = [map_row(cells, row.number, entry.identity, compiled, entry.arrival, columns=binding.header.names)
+                for cells in row.every]
+        return rows[0] if len(rows) == 1 else joined(rows)

@@ -15,8 +15,8 @@ from adapter.model import is_object
 from adapter.parse.rows_contract import Contract, load_contract
 from adapter.parse.rows_options import CsvOptions, csv_options
 
-CSV_KEYS = frozenset(("columns", "constants", "dates", "decimal", "delimiter", "empty", "ignore", "join", "longest_cell", "quote",
-                      "rows", "split", "units"))
+CSV_KEYS = frozenset(("columns", "constants", "dates", "decimal", "delimiter", "each", "empty", "excel_text", "ignore", "join",
+                      "lists", "longest_cell", "quote", "rows", "split", "units"))
 """Every key that `csv:` may have."""
 _SOME_DAY = datetime(2024, 11, 22, 13, 45, 56, tzinfo=UTC)
 _DAY = re.compile(r"%[Yy].*%(?:[mbB].*%d|d.*%[mbB]|j)|%[mbB].*(?:%d.*%[Yy]|%[Yy].*%d)|%d.*(?:%[mbB].*%[Yy]|%[Yy].*%[mbB])"
@@ -85,9 +85,27 @@ def _named(feed: Feed, options: CsvOptions, contract: Contract) -> Iterator[Faul
     yield from _columns("defaults", feed.options.get("defaults", {}), contract)
     if (column := feed.options.get("patient")) is not None:
         yield from _columns("patient", (str(column),), contract)
+    yield from _each(options, contract)
+    for column in sorted(options.lists.keys() - contract.several):
+        yield column, f"csv: lists: `{column}` of {contract.feed} holds one value"
     sources = [c for split in shape.splits.values() for c in split.columns] + [*shape.joins, *shape.constants]
+    sources += sorted({column for part in options.each for column in part.columns})
     for column in sorted({c for c in sources if c in options.columns or sources.count(c) > 1}):
-        yield column, f"csv: `{column}` comes from two places: of columns, split, join and constants one may name it"
+        yield column, f"csv: `{column}` comes from two places: of columns, split, join, constants and each one may name it"
+
+
+def _each(options: CsvOptions, contract: Contract) -> Iterator[Fault]:
+    """Rows of one record that are of unknown columns, or that nothing tells apart."""
+    seen: dict[tuple[object, ...], int] = {}
+    for n, part in enumerate(options.each, 1):
+        yield from _columns(f"csv: each: entry {n}", part.columns, contract)
+        for column, text in part.fixed.items():
+            yield from _value(f"csv: each: entry {n}", column, text, contract)
+        key = tuple(part.fixed.get(column, part.joins.get(column)) for column in contract.key)
+        if contract.key and key in seen:
+            yield "each", (f"csv: each: entries {seen[key]} and {n} make rows that nothing tells apart: give each its own "
+                           f"{' or '.join(contract.key)}")
+        seen.setdefault(key, n)
 
 
 def _columns(where: str, named: Iterable[str], contract: Contract) -> Iterator[Fault]:

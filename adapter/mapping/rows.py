@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from adapter.errors import Defect, Rejected
@@ -88,6 +89,12 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
         said = owned(said, owner, owner.name(filled, ctx.local), ctx.patient, {*columns, *filled})
     return Mapped(identity=identity, feed=feed.name, source=source, event="", control_id="",
                   contributions=tuple(said), issues=tuple(issues), test=False)
+
+
+def joined(rows: Sequence[Mapped]) -> Mapped:
+    """What the rows of one record state together."""
+    return replace(rows[0], contributions=tuple(c for row in rows for c in row.contributions),
+                   issues=tuple(i for row in rows for i in row.issues))
 
 
 def source_of(feed: Feed, cells: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from adapter.parse.rows_contract import Contract
 from adapter.parse.rows_header import Header, bound
 from adapter.parse.rows_options import LONGEST_RECORD, CsvOptions
 from adapter.parse.rows_records import Records, split
+from adapter.parse.rows_spreadsheet import hint, spreadsheet_parts
 from adapter.parse.rows_wide import Narrowed
 
 _BOMS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -30,11 +31,18 @@ class Row:
 
     number: of the record in the file, the header being 1. cells: column -> text in the contract's form, empty cells
     left out; a header that the contract does not know stands under its own name. raw: the record without line end.
+    more: the cells of further rows that the same record holds, where the feed says so (`each`).
     """
 
     number: int
     cells: dict[str, str]
     raw: bytes
+    more: tuple[dict[str, str], ...] = ()
+
+    @property
+    def every(self) -> tuple[dict[str, str], ...]:
+        """The cells of each row that the record holds; one, but for feeds that repeat columns."""
+        return (self.cells, *self.more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +70,7 @@ class Binding:
         self.options = options
         self._codes = _present(code_readers(contract, options), header)
         self._dates = _present(date_readers(contract, options), header)
-        self._shaped = bool(options.shape.headers or options.shape.ignore or options.shape.constants)
+        self._shaped = bool(options.shape.headers or options.shape.ignore or options.shape.constants or options.each)
 
     def row(self, number: int, raw: bytes) -> Row | RowError:
         """One record as a row, or why it is none."""
@@ -73,16 +81,34 @@ class Binding:
             issue = refused.issue
             return RowError(number=number, raw=raw[:LONGEST_RECORD],
                             issues=(Issue(code=issue.code, place=f"row {number}", detail=issue.detail),))
+        issues = tuple(Issue(code="csv-value", place=f"row {number}, {header}", detail="it cannot be split as the feed says")
+                       for header in unshaped)
+        if not self.options.each:
+            issues += self._checked(number, cells)
+            return RowError(number=number, issues=issues, raw=raw) if issues else Row(number=number, cells=cells, raw=raw)
+        rows = self.header.each.rows({header: self._text(parts[place]) for header, place in self.header.at.items()}, cells)
+        for n, one in enumerate(rows, 1):
+            issues += tuple(Issue(code=i.code, place=f"{i.place}[{n}]", detail=i.detail) for i in self._checked(number, one))
+        if not rows:
+            issues += (Issue(code="csv-row-skipped", place=f"row {number}"),)
+        if issues:
+            return RowError(number=number, issues=issues, raw=raw)
+        return Row(number=number, cells=rows[0], raw=raw, more=tuple(rows[1:]))
+
+    def _checked(self, number: int, cells: dict[str, str]) -> tuple[Issue, ...]:
+        """Put cells in the contract's form; what is wrong with them."""
         fits = self.contract.validator.is_valid
         issues = self._oversized(number, cells)
-        issues += tuple(Issue(code="csv-value", place=f"row {number}, {header}", detail="it cannot be split as the feed says")
-                        for header in unshaped)
         unread = _rewrite(cells, self._codes)
         if not (fit := fits(cells)):
             unread += _rewrite(cells, self._dates)
         if unread or not (fit or fits(cells)):
             issues += self._findings(number, cells, unread)
-        return RowError(number=number, issues=issues, raw=raw) if issues else Row(number=number, cells=cells, raw=raw)
+        return issues
+
+    def _text(self, part: str) -> str:
+        text = part.strip()
+        return "" if text in self.options.empty else text
 
     def _parts(self, raw: bytes) -> list[str]:
         if len(raw) > LONGEST_RECORD:
@@ -93,6 +119,8 @@ class Binding:
             raise Rejected("charset", "", f"byte {error.start + 1} is not {self.options.charset}") from error
         if LOST in text:
             raise Rejected("charset", "", LETTER_LOST)
+        if '="' in text or self.options.excel_text:
+            return spreadsheet_parts(text, self.options)
         parts = split(text, self.options)
         if parts is None:
             raise Rejected("csv-quote")
@@ -135,7 +163,8 @@ class Binding:
         missing = set(self.contract.required) - cells.keys()
         codes = {c: "csv-value-missing" if c in missing else "csv-code" if kind == "text" and c in unread else ISSUE_OF[kind]
                  for c, kind in self.contract.columns.items() if c in failed or c in missing}
-        return (tuple(Issue(code=code, place=f"row {number}, {column}") for column, code in codes.items())
+        return (tuple(Issue(code=code, place=f"row {number}, {column}", detail=hint(code, cells.get(column, "")))
+                      for column, code in codes.items())
                 or (Issue(code="csv-value", place=f"row {number}"),))
 
 
@@ -199,7 +228,7 @@ def open_csv(source: bytes | BinaryIO, contract: Contract, options: CsvOptions |
         raise Rejected("charset", "row 1", f"byte {error.start + 1} is not {taken.charset}") from error
     if LOST in head:
         raise Rejected("charset", "row 1", LETTER_LOST)
-    cells = split(head, taken)
+    cells = spreadsheet_parts(head, taken) if taken.excel_text else split(head, taken)
     if cells is None:
         raise Rejected("csv-header", "row 1", "a quote is not closed")
     binding = bind(cells, contract, taken)

@@ -21,7 +21,7 @@ ISSUE_OF: Mapping[ColumnKind, str] = {"text": "csv-value", "code": "csv-code", "
 
 _CANONICAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T.*)?")
 _LOCAL = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?")
-_SERIAL = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,12})?")
+_SERIAL = re.compile(r"[1-9][0-9]{0,4}(?:\.[0-9]{1,12})?")
 _GROUPED = re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?")
 _PLAIN = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _TIME_PARTS = ("%H", "%I", "%M", "%S", "%p", "%z", "%f")
@@ -29,10 +29,12 @@ _EXCEL_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 reason: a spreadsheet's day
 
 
 def code_readers(contract: Contract, options: CsvOptions) -> dict[str, Reader]:
-    """Readers of columns that must be rewritten before they are checked: declared codes, decimal commas, units."""
-    found: dict[str, Reader] = {column: _codes(table, closed=contract.columns[column] == "text")
-                                for column, table in options.codes.items()
-                                if contract.columns.get(column) in ("text", "code")}
+    """Readers of columns that must be rewritten before they are checked: declared codes, lists, decimal commas, units."""
+    found: dict[str, Reader] = {column: _lists(None, by) for column, by in options.lists.items() if column in contract.several}
+    found.update((column, _lists(_codes(table, closed=True), options.lists.get(column, ";")))
+                 for column, table in options.codes.items() if column in contract.several)
+    found.update((column, _codes(table, closed=contract.columns[column] == "text")) for column, table in options.codes.items()
+                 if contract.columns.get(column) in ("text", "code") and column not in contract.several)
     comma = options.decimal == ","
     found.update((column, _number(options.units.get(column), comma=comma)) for column, kind in contract.columns.items()
                  if kind == "number" and (comma or column in options.units))
@@ -53,6 +55,17 @@ def _codes(table: Mapping[str, str], *, closed: bool) -> Reader:
         known = {**{code: code for code in table.values()}, **table}
         return known.get
     return lambda text: table.get(text, text)
+
+
+def _lists(code: Reader | None, by: str) -> Reader:
+    """Several values in one cell, divided by `by` in the file and by `;` in the contract, each translated by itself."""
+
+    def reader(text: str) -> str | None:
+        parts = [part.strip() for part in text.split(by) if part.strip()]
+        found = parts if code is None else [code(part) for part in parts]
+        return None if None in found else ";".join(part for part in found if part is not None)
+
+    return reader
 
 
 def _number(factor: Decimal | None, *, comma: bool) -> Reader:

@@ -42,6 +42,14 @@ class Join:
         """The headers among the parts."""
         return tuple(part for part in self.parts if not part.startswith("="))
 
+    def made(self, texts: Mapping[str, str]) -> str:
+        """The column of one row; texts: header -> its cell. '' where no header holds anything, or (whole) one does not."""
+        told = sum(bool(texts[header]) for header in self.headers)
+        if not told or (self.whole and told < len(self.headers)):
+            return ""
+        found = (part[1:] if part.startswith("=") else texts[part] for part in self.parts)
+        return self.between.join(text for text in found if text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
@@ -78,7 +86,7 @@ class Shaper:
         at = {header: place for header in shape.headers if (place := places.get(folded(header))) is not None}
         self._empty = empty
         self._splits = [(at[h], h, s) for h, s in shape.splits.items() if h in at]
-        self._joins = [([at.get(p, -1) if p in j.headers else p[1:] for p in j.parts], j, c) for c, j in shape.joins.items()
+        self._joins = [({h: at.get(h, -1) for h in j.headers}, j, c) for c, j in shape.joins.items()
                        if any(h in at for h in j.headers)]
         self._constants = dict(shape.constants)
         self._keep = [(at[h], want) for h, want in shape.keep.items()]
@@ -104,10 +112,8 @@ class Shaper:
                 else:
                     cells.update((column, one) for column, one in found.items() if one)
         for places, join, column in self._joins:
-            texts = [place if isinstance(place, str) else self._text(parts, place) if place >= 0 else "" for place in places]
-            told = sum(bool(text) for text, place in zip(texts, places, strict=True) if not isinstance(place, str))
-            if told and (not join.whole or told == len(join.headers)):
-                cells[column] = join.between.join(text for text in texts if text)
+            if text := join.made({h: self._text(parts, place) if place >= 0 else "" for h, place in places.items()}):
+                cells[column] = text
         cells.update(self._constants)
         return unread
 

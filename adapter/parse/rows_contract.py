@@ -25,6 +25,7 @@ class Contract:
     """The contract of one feed. columns: name to kind, in the order of the file. required: in that order too.
 
     key: the columns that tell a row from another through all its versions (`x-key`), () where the contract names none.
+    several: columns that hold several values, divided by `;` (`x-several`).
     lists: column to the codes it may hold. titles: column to what people call it.
     Source: JSON Schema 2020-12 of one row, every cell a string; see `contract_of` for how kinds are read.
     """
@@ -35,6 +36,7 @@ class Contract:
     validator: jsonschema_rs.Draft202012Validator
     key: tuple[str, ...] = ()
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    several: frozenset[str] = frozenset()
     titles: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def codes(self, column: str) -> tuple[str, ...]:
@@ -60,7 +62,8 @@ def contract_of(schema: Json) -> Contract:
     key = tuple(schema.get("x-key", ()))
     if strange := set(key) - properties.keys():
         raise Defect("csv-feed", place, f"x-key, but no property: {', '.join(sorted(strange))}")
-    return Contract(feed=feed, key=key, titles={n: str(p.get("title", "")) for n, p in properties.items()},
+    return Contract(feed=feed, key=key, several=frozenset(n for n, p in properties.items() if p.get("x-several") is True),
+                    titles={n: str(p.get("title", "")) for n, p in properties.items()},
                     lists={n: tuple(p["enum"]) for n, p in properties.items() if "enum" in p},
                     columns={name: _kind(p) for name, p in properties.items()},
                     required=tuple(n for n in properties if n in required), validator=validator)

@@ -9,6 +9,7 @@ from adapter.errors import Rejected
 from adapter.model import Issue
 from adapter.parse.rows_columns import Shaper, folded
 from adapter.parse.rows_contract import Contract
+from adapter.parse.rows_each import Each
 from adapter.parse.rows_options import CsvOptions
 
 _LONGEST = 255
@@ -18,13 +19,16 @@ _OTHER_DELIMITERS = (",", ";", "\t", "|")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """A bound header. written: as it stands, trimmed. names: for each cell its column, or its own name where the
-    contract has none; then the columns that the feed makes itself. passed: names of cells that are not handed on, since
+    contract has none; then the columns that the feed makes itself. each: the rows that a record holds; at: where their headers
+    stand. passed: names of cells that are not handed on, since
     others are made of them. issues: one csv-column-unknown for each header that nobody knows."""
 
     written: tuple[str, ...]
     names: tuple[str, ...]
     issues: tuple[Issue, ...]
     shaper: Shaper
+    each: Each
+    at: Mapping[str, int]
     passed: frozenset[str] = frozenset()
 
 
@@ -38,10 +42,13 @@ def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> H
     columns = _columns(places, contract, options)
     _require_filters(places, columns, header, options)
     shaper = Shaper(options.shape, places, options.empty)
-    if not columns and len(shaper.given) == len(options.shape.constants):
+    at = {h: place for part in options.each for h in part.headers if (place := places.get(folded(h))) is not None}
+    each = Each(options.each, frozenset(at))
+    _require_each(options, each, written)
+    if not columns and not each.given and len(shaper.given) == len(options.shape.constants):
         raise Rejected("csv-header", "row 1", _no_column(header, options))
-    _require({*columns.values(), *shaper.given}, written, contract, options)
-    used = {folded(h) for h in (*options.shape.headers, *options.shape.ignore)}
+    _require({*columns.values(), *shaper.given, *each.given}, written, contract, options)
+    used = {folded(h) for h in (*options.shape.headers, *options.shape.ignore, *at)}
     names: list[str] = []
     issues: list[Issue] = []
     passed: set[str] = set()
@@ -55,7 +62,8 @@ def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> H
             passed.add(names[-1])
         else:
             issues.append(Issue(code="csv-column-unknown", place=f"row 1, {named}"))
-    return Header(written=written, names=(*names, *shaper.given), issues=tuple(issues), shaper=shaper, passed=frozenset(passed))
+    return Header(written=written, names=(*names, *dict.fromkeys((*shaper.given, *each.given))), issues=tuple(issues),
+                  shaper=shaper, each=each, at=at, passed=frozenset(passed))
 
 
 def _places(written: tuple[str, ...]) -> dict[str, int]:
@@ -75,7 +83,7 @@ def _places(written: tuple[str, ...]) -> dict[str, int]:
 def _columns(places: Mapping[str, int], contract: Contract, options: CsvOptions) -> dict[int, str]:
     """Place -> contract column; the first of the feed's alternatives that the header has."""
     columns: dict[int, str] = {}
-    made = options.shape.columns
+    made = options.shape.columns.union(*(part.columns for part in options.each))
     for column in contract.columns:
         if column in made:
             continue
@@ -99,6 +107,14 @@ def _require_filters(places: Mapping[str, int], columns: Mapping[int, str], head
             raise Rejected("csv-column-missing", f"row 1, {wanted}", "the feed leaves out rows by it")
 
 
+def _require_each(options: CsvOptions, each: Each, written: tuple[str, ...]) -> None:
+    """A file in which none of the repeated columns stands holds no rows of the feed."""
+    if options.each and not each.given:
+        wanted = ", ".join(dict.fromkeys(h for part in options.each for h in part.asks))
+        seen = ", ".join(cell[:60] for cell in written[:60])
+        raise Rejected("csv-column-missing", "row 1, each", f"no {wanted}; the headers are {seen}")
+
+
 def _require(found: set[str], written: tuple[str, ...], contract: Contract, options: CsvOptions) -> None:
     missing = [column for column in contract.required if column not in found]
     if missing:
@@ -112,6 +128,8 @@ def _sources(column: str, options: CsvOptions) -> tuple[str, ...]:
     shape = options.shape
     if column in shape.joins:
         return shape.joins[column].headers
+    if repeated := tuple(h for part in options.each if column in part.joins for h in part.joins[column].headers):
+        return repeated
     return tuple(h for h, split in shape.splits.items() if column in split.columns) or options.columns.get(column, (column,))
 
 

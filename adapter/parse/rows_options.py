@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.errors import Defect
 from adapter.parse.rows_columns import Join, Shape, Split, Want
+from adapter.parse.rows_each import Part
 
 LONGEST_CELL = 32_767
 """Characters in a cell, unless the feed says otherwise: what a spreadsheet cell holds."""
@@ -32,7 +33,9 @@ class CsvOptions:
     them or `excel` (days since 1899-12-30). zone: of times without offset; None refuses those. decimal: `.` or `,`
     (then `.` groups thousands). empty: markers that mean an empty cell. charset: one that keeps ASCII bytes. wide: the
     file's own charset where it does not (UTF-16); it is then read as UTF-8. units: number column -> what it is multiplied
-    by. shape: split and joined columns, constants, rows left out.
+    by. shape: split and joined columns, constants, rows left out. each: rows of the contract that one record holds, none
+    where it is one row itself. lists: column of several values -> what divides them in the file (`;` otherwise).
+    excel_text: cells are written as `="00123"` or `'00123` so that a spreadsheet program leaves them alone.
     """
 
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -48,6 +51,9 @@ class CsvOptions:
     wide: str = ""
     units: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     shape: Shape = field(default_factory=Shape)
+    each: tuple[Part, ...] = ()
+    lists: Mapping[str, str] = field(default_factory=dict[str, str])
+    excel_text: bool = False
 
     def __post_init__(self) -> None:
         marks = (self.delimiter, self.quote)
@@ -85,8 +91,34 @@ def csv_options(written: Mapping[str, Any], *, charset: str = "utf-8", zone: Zon
         zone=zone, charset="utf-8" if wide else charset, wide=wide, empty=frozenset(_texts("empty", written.get("empty", ()))),
         longest_cell=int(written.get("longest_cell", LONGEST_CELL)),
         units={c: _factor(c, f) for c, f in _keys("units", written.get("units", {})).items()},
-        shape=_shape(written), **marks,
+        shape=_shape(written), each=_each(written.get("each", ())),
+        lists={c: _text(c, by) for c, by in _keys("lists", written.get("lists", {})).items()},
+        excel_text=_flag("excel_text", written.get("excel_text", False)), **marks,
     )
+
+
+def _each(value: Any) -> tuple[Part, ...]:
+    """A list of `{column: header}`, where `=text` is that text, and a join stands for a header."""
+    if not isinstance(value, (list, tuple)):
+        raise Defect("csv-feed", "each", "it is a list: one entry for each row that a record holds")
+    return tuple(_part(one) for one in cast("list[Any]", value))
+
+
+def _part(value: Any) -> Part:
+    keys = _keys("each", value)
+    joins = {c: _join(c, one) for c, one in keys.items() if isinstance(one, dict)}
+    texts = {c: _text(c, one) for c, one in keys.items() if not isinstance(one, dict)}
+    asks = {c: text for c, text in texts.items() if not text.startswith("=")}
+    if not asks:
+        raise Defect("csv-feed", "each", "an entry names a header: where its cell is empty, there is no such row")
+    return Part(joins={**{c: Join(parts=(h,), between="") for c, h in asks.items()}, **joins}, asks=tuple(asks.values()),
+                fixed={c: text[1:] for c, text in texts.items() if text.startswith("=")})
+
+
+def _flag(place: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Defect("csv-feed", place, "it is true or false")
+    return value
 
 
 def _shape(written: Mapping[str, Any]) -> Shape:
