@@ -222,6 +222,14 @@ def test_a_message_told_again_makes_no_stay_of_its_own() -> None:
     assert places(encounter(ADMITTED, wrong, right)) == [("9", "active"), ("1", "completed")]
 
 
+def test_a_bed_that_no_event_told_stands_beside_the_places_that_events_tell() -> None:
+    stated = Told(event="A08", hour=8, fields={3: "3W^1"})
+    for code, slot, status in (("A10", 11, "active"), ("A15", 42, "planned")):
+        for told in ([stated, Told(event=code, hour=10, fields={slot: "ED^2"})],
+                     [Told(event=code, hour=10, fields={slot: "ED^2"}), stated]):
+            assert places(encounter(*told)) == [("1", "active"), ("2", status)], code
+
+
 def test_in_transit_somebody_is_at_no_place() -> None:
     gone = Told(event="A09", hour=10, fields={6: "3W^1", 42: "ICU^9"})
     assert places(encounter(ADMITTED, gone)) == [("9", "planned"), ("1", "completed")]
