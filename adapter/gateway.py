@@ -18,8 +18,10 @@ from adapter.deliver import others
 from adapter.deliver.push import push
 from adapter.deliver.read_back import map_written, read_written
 from adapter.engine.local import apply
+from adapter.engine.provenance import provenances
 from adapter.engine.remap import Remapped, remap
 from adapter.engine.snapshots import end_left_out, withdraw_feed
+from adapter.engine.spoken import spoken
 from adapter.errors import Defect, Rejected, Unavailable
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.http import new_session
@@ -29,13 +31,14 @@ from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
 from adapter.intake.decisions import Decision, Proposals, Withdrawal, entry_of_decision, map_decision
 from adapter.intake.definitions import shipped
+from adapter.intake.explained import Explained, explain
 from adapter.intake.load import LoadReport, Progress, load, write_failed
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import map_end
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
 from adapter.mapping.watch import Watched
-from adapter.model import Composed, Contribution, Issue, Mapped, Received
+from adapter.model import Composed, Contribution, Issue, Json, Mapped, Received
 from adapter.pipeline import Feeds, map_received, microseconds, open_feeds
 from adapter.settings import Settings
 from adapter.store import journal, outbox
@@ -280,6 +283,16 @@ class Gateway:
             journal.append(connection, [entry])
             return withdraw_feed(connection, withdrawal.feed, entry.arrival, self.feeds, self.key, self.now_us(),
                                  self.upstream.name if self.upstream else "")
+
+    def provenances(self, resource_type: str, identifier: str) -> list[Json]:
+        """Who said what of a standing resource, as Provenance resources; see engine.provenance."""
+        with reading(self.engine) as connection:
+            return provenances(connection, resource_type, identifier, self.feeds, self.key)
+
+    def explain(self, resource_type: str, identifier: str) -> list[Explained]:
+        """Each element of a standing resource with who said it, and where in its message or row."""
+        with reading(self.engine) as connection:
+            return explain(connection, spoken(connection, resource_type, identifier, self.feeds, self.key), self.feeds)
 
     # --- FHIR servers
 

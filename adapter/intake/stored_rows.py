@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Connection
 
 from adapter.errors import Rejected
+from adapter.mapping.ledger import Ledger
 from adapter.mapping.rows import joined, map_row
 from adapter.model import Mapped
 from adapter.parse.rows import Binding, RowError
@@ -27,7 +28,7 @@ class StoredRows:
             file = journal.csv_file(connection, *at)
             self._headers[at] = orjson.loads(file.header) if file is not None else []
 
-    def mapped(self, entry: Entry) -> Mapped:
+    def mapped(self, entry: Entry, ledger: Ledger | None = None) -> Mapped:
         """A row as contributions. Raises Rejected where the feed does not take it (any more)."""
         at = (entry.feed, entry.sender)
         compiled = self._feeds.named(entry.feed)
@@ -37,6 +38,6 @@ class StoredRows:
         row = binding.row(int(entry.control_id), entry.raw)
         if isinstance(row, RowError):
             raise Rejected(row.issues[0].code, row.issues[0].place, row.issues[0].detail)
-        rows = [map_row(cells, row.number, entry.identity, compiled, entry.arrival, columns=binding.header.names)
+        rows = [map_row(cells, row.number, entry.identity, compiled, entry.arrival, ledger, binding.header.names)
                 for cells in row.every]
         return rows[0] if len(rows) == 1 else joined(rows)

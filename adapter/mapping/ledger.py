@@ -141,6 +141,10 @@ class Ledger:
                 _rest(c, found.setdefault(f"{c.resource_type}/{c.id}", {}))
         return found
 
+    def places(self, symbol: str) -> dict[str, list[str]]:
+        """Of what was stated of one resource (`Type?key`): element -> places it was read from."""
+        return {element: [entry["place"] for entry in said] for element, said in self._told.get(symbol, {}).items()}
+
     def _entry(self, source: Any, maps: tuple[Map, ...], ctx: Any, leaf: Leaf) -> Json:
         n = leaf.n
         if not maps and source.name[0] == "Z":

@@ -152,6 +152,14 @@ def done(connection: Connection, feed: str, after: int, limit: int) -> list[Entr
     return [_entry(row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
 
 
+def named(connection: Connection, identities: Collection[str]) -> list[Entry]:
+    """The entries of these identities."""
+    found: list[Entry] = []
+    for chunk in chunks(identities, _CHUNK):
+        found.extend(_entry(row) for row in connection.execute(select(JOURNAL).where(JOURNAL.c.identity.in_(chunk))))
+    return found
+
+
 def settle(connection: Connection, ids: Sequence[int], state: str) -> None:
     """Move entries to a state."""
     for chunk in chunks(ids, _CHUNK):

@@ -96,8 +96,19 @@ def page() -> Response:
 def _search(resource_type: str, asked: MultiDict[str, str]) -> Response:
     _check_type(resource_type)
     params = [(name, value) for name, value in asked.items(multi=True) if name not in ("_format", "_pretty")]
-    found = services().gateway.embedded.search(resource_type, params)
-    return _bundle(found, f"/{resource_type}?{urlencode(params)}")
+    gateway = services().gateway
+    found = gateway.embedded.search(resource_type, params)
+    made = gateway.provenances(*_target(params)) if resource_type == "Provenance" and _target(params) else []
+    return _bundle(found, f"/{resource_type}?{urlencode(params)}", made)
+
+
+def _target(params: Sequence[tuple[str, str]]) -> tuple[str, str] | tuple[()]:
+    """Type and id where a search asks by one `target` alone; other criteria choose among the stored ones only."""
+    asked = [(name, value) for name, value in params if not name.startswith("_")]
+    if len(asked) != 1 or asked[0][0] != "target":
+        return ()
+    named = re.fullmatch(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})", asked[0][1])
+    return (named[1], named[2]) if named else ()
 
 
 def _check_type(resource_type: str) -> None:
@@ -105,14 +116,15 @@ def _check_type(resource_type: str) -> None:
         raise Rejected("unknown-type")
 
 
-def _bundle(found: Page, self_path: str) -> Response:
+def _bundle(found: Page, self_path: str, made: Sequence[Json] = ()) -> Response:
+    """A search set. made: resources that are not stored, made for this answer: they are named by a UUID."""
     links = [{"relation": "self", "url": f"{_base()}{self_path}"}]
     if found.next:
         links.append({"relation": "next", "url": f"{_base()}?_page={quote(found.next, safe='')}"})
     body: Json = {"resourceType": "Bundle", "type": "searchset", "link": links,
-                  "entry": [*_entries(found.resources, "match"), *_entries(found.included, "include")]}
+                  "entry": [*_entries(found.resources, "match"), *_made(made), *_entries(found.included, "include")]}
     if found.total is not None:
-        body["total"] = found.total
+        body["total"] = found.total + len(made)
     if not body["entry"]:
         del body["entry"]
     return _answer(body)
@@ -124,6 +136,10 @@ def _entries(resources: Sequence[Json], mode: str) -> list[Json]:
         {"fullUrl": f"{_base()}/{one['resourceType']}/{one['id']}", "resource": one, "search": {"mode": mode}}
         for one in resources
     ]
+
+
+def _made(resources: Sequence[Json]) -> list[Json]:
+    return [{"fullUrl": f"urn:uuid:{one['id']}", "resource": one, "search": {"mode": "match"}} for one in resources]
 
 
 def _answer(body: Json) -> Response:
