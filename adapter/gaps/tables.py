@@ -51,8 +51,8 @@ FROM journal WHERE kind = 'hl7v2' AND state IN ('done', 'refused')"""
 _SQL_TYPES: dict[str, Any] = {"boolean": SmallInteger(), "integer": BigInteger(), "positiveInt": BigInteger(),
                               "unsignedInt": BigInteger(), "decimal": Float()}
 _KEYS = {"calendar": (("zone", "day"), ("zone", "business_number"), ("zone", "month")),
-         "local_day": (("zone", "network_day"),)}
-"""Indexes of the tables that are made of the calendar."""
+         "local_day": (("zone", "network_day"),), "practitioner_specialty": (("practitioner",),)}
+"""Indexes beside those on resource_id and member_id."""
 
 _COPY_FROM = 100
 _AT_ONCE = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -23,31 +24,29 @@ NOWS = (
     datetime(2026, 6, 15, 12, 30, tzinfo=UTC),
 )
 H, D = 3600, 86400
-OFFSETS = {  # seconds from the as-of instant, for each subject the boundaries that matter to it
-    "lead": (0, -1, -D, -D, -2 * D, -2 * D, -3 * D, -7 * D, -7 * D - 1, -8 * D, -9 * D, -10 * D, -10 * D, -90 * D, D),
-    "plan": (-1, -1, -D, -30 * D, 0, 1, D, 30 * D),
-    "handover": (0, -1, -H, -D, -D - 1, -D + 1, -2 * D, -2 * D - 1, -2 * D + 1, 1),
-    "consent": (0, -1, 1, 30 * D, 30 * D - 1, 30 * D + 1, -30 * D, 40 * D, -D, D),
-}
+About = Callable[["Person", list[str]], list[Resource]]
+Subjects = Mapping[str, tuple[Sequence[int], About]]
+"""What a person can be drawn about: seconds from the as-of instant where its boundaries lie, and what makes its resources
+(of a person and the ids of the care teams)."""
 
 
-def networks() -> st.SearchStrategy[tuple[datetime, list[Resource]]]:
+def networks(subjects: Subjects) -> st.SearchStrategy[tuple[datetime, list[Resource]]]:
     """An as-of instant and the resources of one or two people; references may dangle."""
-    return st.randoms(use_true_random=True).map(network)
+    return st.randoms(use_true_random=True).map(lambda random: network(random, subjects))
 
 
-def network(random: Random) -> tuple[datetime, list[Resource]]:
-    """One network out of a source of chance."""
+def network(random: Random, subjects: Subjects) -> tuple[datetime, list[Resource]]:
+    """One network out of a source of chance; each person is drawn about one of the subjects."""
     now = random.choice(NOWS)
     resources: list[Resource] = [
         {"resourceType": "Organization", "id": o, "name": o, **_zoned(random)} for o in ORGS]
     resources += [_entry(random, number, now) for number in range(random.randint(0, 3))]
     for role, (person, organization) in ROLES.items():
-        resources.append({"resourceType": "PractitionerRole", "id": role, "practitioner": _to("Practitioner", person),
-                          "organization": _to("Organization", organization)})
+        resources.append({"resourceType": "PractitionerRole", "id": role, "practitioner": to("Practitioner", person),
+                          "organization": to("Organization", organization)})
     for number in range(random.choice((1, 1, 2))):
-        resources += _Person(random, f"m{number}", now).resources()
-    merged = [{"type": "replaced-by", "other": _to("Patient", "m0")}]
+        resources += Person(random, f"m{number}", now, subjects).resources()
+    merged = [{"type": "replaced-by", "other": to("Patient", "m0")}]
     return now, [*resources, {"resourceType": "Patient", "id": "old", "link": merged}]
 
 
@@ -62,37 +61,40 @@ def _entry(random: Random, number: int, now: datetime) -> Resource:
     day = now.astimezone(ZONE).date() - timedelta(days=random.choice((0, -1, 100, 165, 166, 167, 179, 180, 181, 182)))
     verified = [{"url": N + "last-verified", "valueDate": day.isoformat()}]
     entry: Resource = {"resourceType": "HealthcareService", "id": f"h{number}", "extension": verified,
-                       "providedBy": _to("Organization", random.choice(ORGS)), "active": True,
-                       "type": [_coded(N + "service", random.choice(("housing", "housing", "on-call")))]}
+                       "providedBy": to("Organization", random.choice(ORGS)), "active": True,
+                       "type": [coded(N + "service", random.choice(("housing", "housing", "on-call")))]}
     for name in ("extension", "active", "type"):
         if random.random() < 0.1:
             del entry[name]
     return entry | ({"active": False} if random.random() < 0.1 else {})
 
 
-def _to(kind: str, resource_id: str) -> Resource:
+def to(kind: str, resource_id: str) -> Resource:
+    """A reference."""
     return {"reference": f"{kind}/{resource_id}"}
 
 
-def _coded(system: str, *found: str) -> Resource:
+def coded(system: str, *found: str) -> Resource:
+    """A CodeableConcept."""
     return {"coding": [{"system": system, "code": code} for code in found]}
 
 
-class _Person:
+class Person:
     """One person's resources, drawn about one subject: what the other rules read is kept plain."""
 
-    def __init__(self, random: Random, member: str, now: datetime) -> None:
+    def __init__(self, random: Random, member: str, now: datetime, subjects: Subjects) -> None:
         self.random = random
         self.member = member
         self.now = now
-        self.subject = random.choice(sorted(OFFSETS))
+        self.subject = random.choice(sorted(subjects))
+        self.offsets, self.about = subjects[self.subject]
 
     # --- how things are drawn
     def mostly(self, usual: Any, *others: Any, share: float = 0.85) -> Any:
         return usual if self.random.random() < share else self.random.choice(others)
 
     def at(self) -> str:
-        moment = (self.now + timedelta(seconds=self.random.choice(OFFSETS[self.subject]))).astimezone(ZONE)
+        moment = (self.now + timedelta(seconds=self.random.choice(self.offsets))).astimezone(ZONE)
         return self.mostly(moment.isoformat(), moment.date().isoformat(), share=0.7)
 
     def period(self, start: float = 0.5, end: float = 0.3) -> Resource | None:
@@ -100,17 +102,17 @@ class _Person:
         return found | ({"end": self.at()} if self.random.random() < end else {}) or None
 
     def org(self) -> Resource:
-        return _to("Organization", self.random.choice(ORGS))
+        return to("Organization", self.random.choice(ORGS))
 
     def person(self) -> Resource:
-        role = _to("PractitionerRole", self.random.choice(tuple(ROLES)))
-        return self.mostly(_to("Practitioner", self.random.choice(PEOPLE)), role)
+        role = to("PractitionerRole", self.random.choice(tuple(ROLES)))
+        return self.mostly(to("Practitioner", self.random.choice(PEOPLE)), role)
 
     def acting(self) -> Resource:
         return self.mostly(self.org(), self.person(), share=0.6)
 
     def program(self) -> Any:
-        return self.mostly([_coded(N + "program", "care-coordination")], [_coded(N + "program", "other")], None,
+        return self.mostly([coded(N + "program", "care-coordination")], [coded(N + "program", "other")], None,
                            share=0.9)
 
     def several(self, least: int, most: int) -> range:
@@ -124,7 +126,7 @@ class _Person:
                 body[name.rstrip("_")] = value
         letters = "".join(c for c in kind if c.isupper())
         return {"resourceType": kind, "id": f"{letters}{number}-{self.member}",
-                element: _to("Patient", self.member), **body}
+                element: to("Patient", self.member), **body}
 
     # --- what is drawn
     def resources(self) -> list[Resource]:
@@ -138,9 +140,7 @@ class _Person:
                            category=self.program(),
                            participant=self.seats(), period=self.mostly(None, self.period()))
                  for n in self.several(1, 2 if self.subject == "plan" else 1)]
-        about = {"lead": self.about_lead, "plan": self.about_plan, "handover": self.about_handover,
-                 "consent": self.about_consent}
-        return out + teams + about[self.subject]([team["id"] for team in teams])
+        return out + teams + self.about(self, [team["id"] for team in teams])
 
     def seats(self) -> list[Resource]:
         seats = [self.seat() for _ in self.several(2, 4)]
@@ -152,14 +152,14 @@ class _Person:
         return seats
 
     def seat(self) -> Resource:
-        lead, snomed = _coded(N + "care-team-role", "lead-coordinator"), _coded("http://snomed.info/sct", "768820003")
-        others = [[_coded(N + "care-team-role", "care-coordinator"), snomed],
-                  [_coded(N + "care-team-role", "specialist")]]
+        lead, snomed = coded(N + "care-team-role", "lead-coordinator"), coded("http://snomed.info/sct", "768820003")
+        others = [[coded(N + "care-team-role", "care-coordinator"), snomed],
+                  [coded(N + "care-team-role", "specialist")]]
         leads = [[lead, snomed], [lead], [snomed]]
         of_lead = self.subject == "lead"
         seat: Resource = {"role": self.random.choice(leads if self.random.random() < (0.9 if of_lead else 0.25)
                                                      else others)}
-        seat["member"] = self.mostly(self.person(), self.org(), _to("RelatedPerson", "kin"), None, share=0.9)
+        seat["member"] = self.mostly(self.person(), self.org(), to("RelatedPerson", "kin"), None, share=0.9)
         seat["onBehalfOf"] = self.mostly(self.org(), None)
         seat["period"] = self.period(0.9, 0.6) if of_lead else self.mostly(None, self.period())
         return {name: value for name, value in seat.items() if value is not None}
@@ -176,8 +176,8 @@ class _Person:
             "CarePlan", n, "subject", status=self.mostly("active", "completed", "draft", share=0.7),
             category=self.program(),
             period=self.period(), created=self.mostly(None, self.at()), author_=self.acting(),
-            careTeam=[_to("CareTeam", self.mostly(self.random.choice(teams), "none")) for _ in self.several(1, 2)],
-            goal=[_to("Goal", self.random.choice(named)) for _ in self.several(1, 2)],
+            careTeam=[to("CareTeam", self.mostly(self.random.choice(teams), "none")) for _ in self.several(1, 2)],
+            goal=[to("Goal", self.random.choice(named)) for _ in self.several(1, 2)],
             contributor=[self.acting() for _ in self.several(0, 3)]) for n in self.several(0, 2)]
 
     def about_handover(self, _teams: list[str]) -> list[Resource]:
@@ -185,32 +185,32 @@ class _Person:
             "ServiceRequest", n, "subject", status=self.mostly("active", "revoked", "completed", "draft"),
             authoredOn_=self.at(),
             intent=self.mostly("order", "plan"), performer_=[self.org() for _ in self.several(1, 2)],
-            code=self.mostly(_coded(N + "service", "housing"), _coded("urn:other", "x"))) for n in self.several(0, 2)]
+            code=self.mostly(coded(N + "service", "housing"), coded("urn:other", "x"))) for n in self.several(0, 2)]
         named = [referral["id"] for referral in referrals] or ["none"]
         tasks = [self.make("Task", n, "for", status=self.random.choice(("requested", "cancelled", "rejected",
                                                                         "failed")),
-                           focus=_to("ServiceRequest", self.random.choice(named)), lastModified_=self.at(),
+                           focus=to("ServiceRequest", self.random.choice(named)), lastModified_=self.at(),
                            executionPeriod=self.mostly(None, self.period())) for n in self.several(0, 2)]
         stays = [self.make("Encounter", n, "subject", status=self.mostly("finished", "in-progress", "cancelled"),
                            period_=self.period(0.9, 0.9), **{"class": {"code": self.mostly("IMP", "ACUTE", "EMER")}})
                  for n in self.several(0, 2)]
         contacts = [self.contact(n, [["face-to-face"], ["video"], ["face-to-face", "warm-handoff"]], 0.8)
-                    | {"basedOn": [_to("ServiceRequest", self.random.choice(named))]} for n in self.several(0, 3)]
+                    | {"basedOn": [to("ServiceRequest", self.random.choice(named))]} for n in self.several(0, 3)]
         return referrals + tasks + [{**stay, "id": f"stay-{stay['id']}"} for stay in stays] + contacts
 
     def about_consent(self, _teams: list[str]) -> list[Resource]:
         return [self.make(
             "Consent", n, "patient", status=self.mostly("active", "inactive", "rejected", "draft", share=0.7),
-            organization=[_to("Organization", o) for o in self.random.sample(ORGS, self.random.choice((1, 3, 3)))],
+            organization=[to("Organization", o) for o in self.random.sample(ORGS, self.random.choice((1, 3, 3)))],
             dateTime=self.mostly("2020-01-01", self.at()), provision=self.provision()) for n in self.several(1, 3)]
 
     def provision(self) -> Resource:
         classes = self.random.choice((["all"], ["general"], ["hiv"], ["hiv", "general"], []))
         parts: Resource = {
             "type": self.mostly("permit", "deny"), "period": self.period(0.6, 0.7),
-            "actor": [{"role": _coded("urn:v3", self.mostly("IRCP", "CST")), "reference": _to("Organization", o)}
+            "actor": [{"role": coded("urn:v3", self.mostly("IRCP", "CST")), "reference": to("Organization", o)}
                       for o in self.random.sample(ORGS, self.random.choice((1, 3, 3)))],
-            "code": [_coded(N + "data-class", code) for code in classes],
+            "code": [coded(N + "data-class", code) for code in classes],
             "provision": self.mostly(None, [{"type": "deny"}])}
         return {name: value for name, value in parts.items() if value}
 
@@ -219,7 +219,17 @@ class _Person:
         other = [{"url": N + "organization-present", "valueReference": self.org()}]
         return self.make("Encounter", number, "subject", status=self.mostly("finished", "in-progress", "planned",
                                                                             "cancelled"),
-                         type=[_coded(N + "contact-type", code) for code in kind], period={"start": self.at()},
+                         type=[coded(N + "contact-type", code) for code in kind], period={"start": self.at()},
                          serviceProvider_=self.org(), extension=self.mostly(other, None, share=0.6),
                          participant=[{"individual": self.person()} for _ in self.several(0, 2)],
                          **{"class": {"code": "AMB"}})
+
+
+SUBJECTS: Subjects = {
+    "lead": ((0, -1, -D, -D, -2 * D, -2 * D, -3 * D, -7 * D, -7 * D - 1, -8 * D, -9 * D, -10 * D, -10 * D, -90 * D, D),
+             Person.about_lead),
+    "plan": ((-1, -1, -D, -30 * D, 0, 1, D, 30 * D), Person.about_plan),
+    "handover": ((0, -1, -H, -D, -D - 1, -D + 1, -2 * D, -2 * D - 1, -2 * D + 1, 1), Person.about_handover),
+    "consent": ((0, -1, 1, 30 * D, 30 * D - 1, 30 * D + 1, -30 * D, 40 * D, -D, D), Person.about_consent),
+}
+"""Subjects of the first rules: G01, G02, G07, G13."""

@@ -411,12 +411,3 @@ class Organizations:
         zone = ZoneInfo("America/Chicago") if named == ["America/Chicago"] else ZONE
         end = datetime.combine(last + DAY, time(), zone).astimezone(UTC) - timedelta(seconds=1)
         return answer._replace(state="prospective", reason=None, due=end)
-
-
-def expected(resources: list[Resource], now: datetime) -> list[Answer]:
-    """Every answer about every organization, and then about every person, merged records apart."""
-    people = [r["id"] for r in resources if r["resourceType"] == "Patient"
-              and not any(link["type"] in ("replaced-by", "refer") for link in r.get("link", []))]
-    mine = (a for person in people for a in Oracle(resources, person, now).answers())
-    ours = Organizations(resources, now).answers()
-    return [a for found in (ours, mine) for a in sorted(found, key=lambda a: (a.member, a.rule, a.item))]

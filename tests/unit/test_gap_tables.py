@@ -21,6 +21,7 @@ from adapter.store.engine import migrate, open_engine
 from adapter.store.schema import RESOURCE
 from tests.servers import postgres_url
 from tests.unit.gap_network import Resource, networks
+from tests.unit.gap_rules_known import SUBJECTS
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -54,7 +55,7 @@ def content(connection: Connection) -> dict[str, list[str]]:
             for name in names}
 
 
-@given(networks(), st.integers(0, 1000))
+@given(networks(SUBJECTS), st.integers(0, 1000))
 @settings(deadline=None)
 def test_rows_kept_up_to_date_equal_rows_rebuilt(engine: Engine, network: tuple[datetime, list[Resource]], seed: int):
     resources, random = network[1], Random(seed)

@@ -1,0 +1,30 @@
+"""What is known of all rules: the subjects that people are drawn about, and the answers of every oracle.
+
+A rule's own oracle and its subjects stand in modules of their own; each is named here in one line.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tests.unit import gap_network
+from tests.unit.gap_network import Resource, Subjects
+from tests.unit.gap_oracle import Answer, Oracle, Organizations
+
+SUBJECTS: Subjects = {
+    **gap_network.SUBJECTS,
+}
+
+ABOUT_MEMBERS = (
+    Oracle.answers,
+)
+"""Answers about one member, of all that is known of them at one instant."""
+
+
+def expected(resources: list[Resource], now: datetime) -> list[Answer]:
+    """Every answer about every organization, and then about every person, merged records apart."""
+    people = [r["id"] for r in resources if r["resourceType"] == "Patient"
+              and not any(link["type"] in ("replaced-by", "refer") for link in r.get("link", []))]
+    mine = (a for person in people for one in [Oracle(resources, person, now)] for about in ABOUT_MEMBERS for a in about(one))
+    ours = Organizations(resources, now).answers()
+    return [a for found in (ours, mine) for a in sorted(found, key=lambda a: (a.member, a.rule, a.item))]
