@@ -32,7 +32,8 @@ from adapter.intake.accept import entry_of
 from adapter.intake.decisions import Decision, Proposals, Withdrawal, entry_of_decision, map_decision
 from adapter.intake.definitions import shipped
 from adapter.intake.explained import Explained, explain
-from adapter.intake.load import LoadReport, Progress, load, write_failed
+from adapter.intake.load import LoadReport, Progress, load
+from adapter.intake.loaded import write_failed
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import map_end
 from adapter.intake.stored_rows import StoredRows
@@ -144,7 +145,7 @@ class Gateway:
 
     def write_failed(self, feed: str, report: LoadReport, errors: RowErrors) -> int:
         """Add the rows of a loaded file that could not be processed to its errors; how many."""
-        return write_failed(self.engine, self.feeds.named(feed).feed, report, errors)
+        return write_failed(self.engine, self.feeds.named(feed).feed, report.file, errors)
 
     def waiting(self) -> int:
         """How many journal entries wait to be processed."""

@@ -25,7 +25,7 @@ from adapter.model import Issue
 from adapter.parse.rows import CsvFile, Row, RowError, open_csv
 from adapter.pipeline import contract_and_options, microseconds
 from adapter.store import journal
-from adapter.store.engine import reading, writing
+from adapter.store.engine import writing
 from adapter.store.journal import Entry
 
 ROWS = 1000
@@ -96,16 +96,6 @@ def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: d
         raise
     return _journalled(_Load(engine=engine, feed=feed, stream=stream, name=name, snapshot=snapshot, digest=digest, errors=errors,
                              progress=progress), file, now)
-
-
-def write_failed(engine: Engine, feed: Feed, report: LoadReport, errors: RowErrors) -> int:
-    """Add the rows of a file that were taken, but could not be processed, to its error file; how many there are."""
-    count = 0
-    with reading(engine) as connection:
-        for number, raw, issues in journal.failed_of_file(connection, feed.name, report.file):
-            errors.add(RowError(number=number, raw=raw, issues=issues))
-            count += 1
-    return count
 
 
 def _opened(feed: Feed, stream: BinaryIO, errors: RowErrors | None) -> CsvFile:

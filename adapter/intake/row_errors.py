@@ -32,11 +32,11 @@ def neutral(text: str) -> str:
 
 
 class RowErrors:
-    """Writes refused rows to a stream as they come: UTF-8 with a byte order mark, comma, CRLF. count: rows written."""
+    """Writes refused rows to `stream` as they come: UTF-8 with a byte order mark, comma, CRLF. count: rows written."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.count = 0
-        self._stream = stream
+        self.stream = stream
         self._binding: Binding | None = None
 
     def begin(self, binding: Binding) -> None:
@@ -49,7 +49,7 @@ class RowErrors:
         if binding is None:
             return
         if not self.count:
-            self._stream.write(b"\xef\xbb\xbf")
+            self.stream.write(b"\xef\xbb\xbf")
             self._line([*binding.header.written, *COLUMNS])
         self.count += 1
         cells = _cells(row.raw, binding)
@@ -64,7 +64,7 @@ class RowErrors:
     def _line(self, cells: list[str]) -> None:
         text = io.StringIO()
         csv.writer(text, quoting=csv.QUOTE_ALL).writerow([neutral(cell) for cell in cells])
-        self._stream.write(text.getvalue().encode("utf-8", "backslashreplace"))
+        self.stream.write(text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _cells(raw: bytes, binding: Binding) -> list[str] | None:

@@ -117,10 +117,19 @@ def failed_rows(connection: Connection, sha256: str) -> int:
         JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state == "failed")) or 0
 
 
-def failed_of_file(connection: Connection, feed: str, sha256: str) -> Iterator[tuple[int, bytes, tuple[Issue, ...]]]:
-    """(number, record, why) of each row of a CSV file that was accepted, but could not be processed."""
+def states_of_file(connection: Connection, feed: str, sha256: str) -> dict[str, int]:
+    """How many rows of a CSV file stand in each state."""
+    query = select(JOURNAL.c.state, func.count()).where(
+        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.control_id != "0")
+    return {row[0]: row[1] for row in connection.execute(query.group_by(JOURNAL.c.state))}
+
+
+def rows_of_file(connection: Connection, feed: str, sha256: str,
+                 states: Collection[str]) -> Iterator[tuple[int, bytes, tuple[Issue, ...]]]:
+    """(number, record, why) of each row of a CSV file in one of these states, such as `refused` and `failed`."""
     query = select(JOURNAL.c.id, JOURNAL.c.control_id, JOURNAL.c.raw).where(
-        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.state == "failed")
+        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.state.in_(states),
+        JOURNAL.c.control_id != "0")
     for rows in connection.execute(query.order_by(JOURNAL.c.id)).partitions(_CHUNK):
         why: dict[int, list[Issue]] = {}
         for found in connection.execute(select(FINDING).where(FINDING.c.journal.in_([row.id for row in rows]))):

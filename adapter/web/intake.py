@@ -9,10 +9,12 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, url_for
+from werkzeug.wsgi import wrap_file
 
-from adapter.errors import Rejected
+from adapter.errors import Rejected, kind_of
 from adapter.intake.framing import HEAD, MAX_FRAME
+from adapter.intake.loaded import state_of_file, write_errors
 from adapter.intake.mllp import refusal
 from adapter.intake.row_errors import RowErrors
 from adapter.parse.batch import split_messages
@@ -84,24 +86,63 @@ def _er7(body: bytes, status: int) -> Response:
 def feeds(feed: str) -> Response:
     """A CSV of a feed: how many rows were taken, and each error with its place. 422 where no row was.
 
-    `?name=` is the file's name, `?as_of=` the day or time that a snapshot file is of. `Accept: text/csv` asks for the refused
-    rows themselves, as the error file of `careloop load` has them.
+    `?name=` is the file's name, `?as_of=` the day or time that a snapshot file is of. `error_file` says where every refused row
+    is, those that cannot be processed too; `Accept: text/csv` asks for the rows refused so far in place of the report.
     """
     _check_media(_CSV, "send text/csv")
     name = request.args.get("name", f"{feed}.csv")[:200]
     as_of = _as_of(request.args.get("as_of", ""))
-    with TemporaryFile() as file, TemporaryFile() as errors:  # a CSV is read twice, first for its hash
+    wanted = request.accept_mimetypes.best_match(("application/json", "text/csv"), "application/json")
+    rows = _new_errors() if wanted == "text/csv" else None
+    with TemporaryFile() as file:  # a CSV is read twice, first for its hash
         copyfileobj(cast("BinaryIO", request.stream), file)
         file.seek(0)
-        wanted = request.accept_mimetypes.best_match(("application/json", "text/csv"), "application/json")
-        rows = RowErrors(cast("BinaryIO", errors)) if wanted == "text/csv" else None
-        report = services().gateway.load(feed, file, name, as_of=as_of, errors=rows)
-        services().wake()
-        status = 422 if report.refused and not report.accepted else 200
-        if rows is None:
-            return Response(orjson.dumps(_told(feed, report)), status, content_type="application/json")
-        errors.seek(0)
-        return Response(errors.read(), status, content_type="text/csv; charset=utf-8")
+        try:
+            report = services().gateway.load(feed, file, name, as_of=as_of, errors=rows)
+        except Rejected as error:
+            if rows is None or not rows.count:
+                raise
+            return _error_file(rows, kind_of(error.issue).http)
+    services().wake()
+    status = 422 if report.refused and not report.accepted else 200
+    if rows is None:
+        return Response(orjson.dumps(_told(feed, report)), status, content_type="application/json")
+    return _error_file(rows, status)
+
+
+@BLUEPRINT.get("/feeds/<feed>/files/<file>")
+def file_state(feed: str, file: str) -> Response:
+    """How far a file is: its rows by state, and where its error file is; nothing waits any more once it is whole."""
+    gateway = services().gateway
+    states = state_of_file(gateway.engine, gateway.feeds.named(feed).feed, file)
+    body = {"feed": feed, "file": file, "rows": sum(states.values()), "error_file": _error_path(feed, file),
+            **{state: states.get(state, 0) for state in ("waiting", "done", "refused", "failed")}}
+    return Response(orjson.dumps(body), content_type="application/json")
+
+
+@BLUEPRINT.get("/feeds/<feed>/files/<file>/errors.csv")
+def file_errors(feed: str, file: str) -> Response:
+    """The error file of a file, as `careloop load` writes it: rows refused, and those that could not be processed."""
+    gateway, rows = services().gateway, _new_errors()
+    write_errors(gateway.engine, gateway.feeds.named(feed).feed, file, rows)
+    return _error_file(rows, 200)
+
+
+def _new_errors() -> RowErrors:
+    return RowErrors(cast("BinaryIO", TemporaryFile()))
+
+
+def _error_path(feed: str, file: str) -> str:
+    return url_for("intake.file_errors", feed=feed, file=file)
+
+
+def _error_file(rows: RowErrors, status: int) -> Response:
+    """The rows that were written, read as they are sent; the temporary file goes with the answer."""
+    rows.stream.seek(0)
+    response = Response(wrap_file(request.environ, rows.stream), status, content_type="text/csv; charset=utf-8",
+                        direct_passthrough=True)
+    response.headers["Content-Disposition"] = "attachment; filename=errors.csv"
+    return response
 
 
 def _as_of(text: str) -> datetime | None:
@@ -116,6 +157,7 @@ def _told(feed: str, report: LoadReport) -> Json:
     errors = [{"row": row.number, **told(issue)} for row in report.refused[:_ERRORS_TOLD] for issue in row.issues]
     return {"feed": feed, "rows": report.rows, "accepted": report.accepted, "refused": report.refused_count,
             "repeated": report.repeated, "issues": [told(issue) for issue in report.issues], "errors": errors,
+            "file": url_for("intake.file_state", feed=feed, file=report.file), "error_file": _error_path(feed, report.file),
             "rows_left_off": max(0, report.refused_count - _ERRORS_TOLD)}
 
 

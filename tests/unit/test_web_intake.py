@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import io
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,8 +16,9 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapter.errors import Unavailable
+from adapter.errors import Rejected, Unavailable
 from adapter.gateway import Gateway
+from adapter.intake import stored_rows
 from adapter.intake.framing import MAX_FRAME
 from adapter.settings import Settings
 from adapter.web.app import create_app
@@ -181,6 +184,55 @@ def test_a_file_that_cannot_be_read(client: FlaskClient, body: str, feed: str, c
     status, code = told
     assert answer.status_code == status
     assert [error["code"] for error in answer.json["errors"]] == [code]
+
+
+def _errors_of(client: FlaskClient, path: str) -> list[dict[str, str]]:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/csv"
+    return list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
+
+
+def test_the_error_file_has_every_row_refused_or_failed(client: FlaskClient, gateway: Gateway,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    report = _csv(client, MEMBERS + "M2,Made,Up,1980-13-45\nM3,=Made,Up,1980-01-02\n").json
+    assert client.get(report["file"]).json == {
+        "feed": "members", "file": report["file"].rpartition("/")[2], "rows": 3, "error_file": report["error_file"],
+        "waiting": 2, "done": 0, "refused": 1, "failed": 0}
+    assert [row["error_row"] for row in _errors_of(client, report["error_file"])] == ["3"]
+    whole = stored_rows.map_row
+
+    def failing(cells: dict[str, str], *more: Any, **named: Any) -> Any:
+        if cells["member_id"] == "M3":
+            raise Rejected("no-patient", "row 4, member_id")
+        return whole(cells, *more, **named)
+
+    monkeypatch.setattr(stored_rows, "map_row", failing)
+    while gateway.work():
+        pass
+    state = client.get(report["file"]).json
+    assert [state[name] for name in ("waiting", "done", "refused", "failed")] == [0, 1, 1, 1]
+    rows = _errors_of(client, report["error_file"])
+    assert [(r["error_row"], r["member_id"], r["error_place"], r["error_code"]) for r in rows] == [
+        ("3", "M2", "row 3, birth_date", "csv-date"), ("4", "M3", "row 4, member_id", "no-patient")]
+    assert all(r["error_next_step"] for r in rows)
+    assert rows[1]["first_name"] == "'=Made"
+    monkeypatch.undo()
+    assert _csv(client, MEMBERS + "M2,Made,Up,1980-13-45\nM3,=Made,Up,1980-01-02\n").json["error_file"] == report["error_file"]
+
+
+def test_a_good_file_has_an_empty_error_file_and_an_unknown_one_none(client: FlaskClient) -> None:
+    report = _csv(client, MEMBERS).json
+    assert client.get(report["error_file"]).data == b""
+    for path in ("/feeds/members/files/0000", "/feeds/members/files/0000/errors.csv", "/feeds/bananas/files/0000"):
+        assert client.get(path).status_code == 404
+
+
+def test_rows_refused_so_far_can_be_asked_for_at_once(client: FlaskClient) -> None:
+    answer = client.post("/feeds/members", data=MEMBERS + "M2,Made,Up,1980-13-45\n", content_type="text/csv",
+                         headers={"Accept": "text/csv"})
+    assert answer.mimetype == "text/csv"
+    assert b"csv-date" in answer.data
 
 
 def test_no_row_taken_is_no_success(client: FlaskClient) -> None:

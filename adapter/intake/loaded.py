@@ -1,0 +1,51 @@
+"""What became of the rows of a file that was loaded: how many stand where, and its error file, from the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import Engine
+
+from adapter.errors import Rejected
+from adapter.intake.row_errors import RowErrors
+from adapter.mapping.feed import Feed
+from adapter.parse.rows import RowError, bind
+from adapter.pipeline import contract_and_options
+from adapter.store import journal
+from adapter.store.engine import reading
+
+
+def write_failed(engine: Engine, feed: Feed, file: str, errors: RowErrors) -> int:
+    """Add the rows of a file that were taken, but could not be processed, to its error file; how many there are."""
+    return _write(engine, feed, file, ("failed",), errors)
+
+
+def write_errors(engine: Engine, feed: Feed, file: str, errors: RowErrors) -> int:
+    """Write the error file of a loaded file: rows refused, and those that could not be processed; how many.
+
+    Raises Rejected (not-found) where no such file was loaded.
+    """
+    with reading(engine) as connection:
+        known = journal.csv_file(connection, feed.name, file)
+    if known is None:
+        raise Rejected("not-found", "file")
+    errors.begin(bind(orjson.loads(known.header), *contract_and_options(feed)))
+    return _write(engine, feed, file, ("refused", "failed"), errors)
+
+
+def state_of_file(engine: Engine, feed: Feed, file: str) -> dict[str, int]:
+    """How many rows of a loaded file stand in each state (waiting, done, refused, failed). Raises Rejected (not-found)."""
+    with reading(engine) as connection:
+        if journal.csv_file(connection, feed.name, file) is None:
+            raise Rejected("not-found", "file")
+        return journal.states_of_file(connection, feed.name, file)
+
+
+def _write(engine: Engine, feed: Feed, file: str, states: Sequence[str], errors: RowErrors) -> int:
+    count = 0
+    with reading(engine) as connection:
+        for number, raw, issues in journal.rows_of_file(connection, feed.name, file, states):
+            errors.add(RowError(number=number, raw=raw, issues=issues))
+            count += 1
+    return count
