@@ -10,6 +10,7 @@ from typing import Any
 from adapter.conformance.dictionary import versions
 from adapter.mapping.account import Leaf, conditional, element_of, leaves_of, part_of
 from adapter.mapping.functions.registry import OTHER_WORDS
+from adapter.mapping.read_fields import fields_read
 from adapter.mapping.rules import Map, Row
 from adapter.mapping.run import Step, holds
 from adapter.mapping.standing import Output
@@ -81,14 +82,14 @@ class Ledger:
         touched = self._touched.setdefault((id(step.source), id(step.row)), set())
         touched.add(step.symbol)
         if step.produced:
-            self._tell(step.symbol, step.slot, _at(step.row, step.source, step.rep), step.row.rule)
+            self._tell(step.symbol, step.slot, step.row, step.source, step.rep)
         for builder in self._ctx.builders.values():
             slots = {*builder.snapshot, *builder.effect}
             _, known = self._built.setdefault(id(builder), (builder, set()))
             if builder.symbol != step.symbol:  # a function of this row has built it, or gone on with it
                 for slot in sorted(slots - known):
                     touched.add(builder.symbol)
-                    self._tell(builder.symbol, slot, _at(step.row, step.source, step.rep), step.row.rule)
+                    self._tell(builder.symbol, slot, step.row, step.source, step.rep)
             known |= slots
 
     def said(self, ctx: Any, resource_type: str, key: str, body: Json) -> None:
@@ -96,13 +97,16 @@ class Ledger:
         if ctx.row is not None and ctx.segment is not None:
             self._touched.setdefault((id(ctx.segment), id(ctx.row)), set()).add(f"{resource_type}?{key}")
             for slot in body:
-                self._tell(f"{resource_type}?{key}", slot, _at(ctx.row, ctx.segment, ctx.rep), ctx.row.rule)
+                self._tell(f"{resource_type}?{key}", slot, ctx.row, ctx.segment, ctx.rep)
 
-    def _tell(self, symbol: str, slot: str, place: str, rule: str) -> None:
-        entry = {"place": place, "rule": rule}
+    def _tell(self, symbol: str, slot: str, row: Row, source: Any, rep: int) -> None:
+        whole = _at(row, source, rep)
         said = self._told.setdefault(symbol, {}).setdefault(slot.split("#", maxsplit=1)[0], [])
-        if entry not in said:
-            said.append(entry)
+        between = ", " if source.name == "ROW" else "-"
+        for place in [f"{whole}{between}{field}" for field in fields_read(row, source, symbol, slot)] or [whole]:
+            entry = {"place": place, "rule": row.rule}
+            if entry not in said:
+                said.append(entry)
 
     def loss(self, mapped: Mapped, composed: Sequence[Composed] = ()) -> Json:
         """Every valued leaf with its place (HL7 path or `row N, column`), status and element or reason; never its value.

@@ -119,3 +119,18 @@ def test_an_own_segment_without_a_map_is_told_and_not_counted_as_unmapped() -> N
     assert "without a map" in by_place["ZZT-2.1"]["reason"]
     assert conversion.loss["counts"]["unmapped"] == 0
     assert ("segment-unknown", "ZZT") in {(issue.code, issue.place) for issue in conversion.issues}
+
+
+def test_what_a_row_makes_of_a_whole_segment_names_the_fields_it_read() -> None:
+    raw = (b"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260302101500||ADT^A01^ADT_A01|R1|P|2.5.1\rEVN||20260302101500\r"
+           b"PID|1||4711^^^STANNE^MR||Fernley^Ada||19700201|F\rPV1|1|I|4W^12^A||||||||||||||||V100^^^STANNE\r"
+           b"IN1|1|PLAN|123|Ins Co||||GRP|||||||||SEL\r")
+    found = convert(Received(raw=raw, arrival=datetime(2026, 11, 20, tzinfo=UTC)), feeds(), b"key", trace=True).explain
+    [coverage] = [elements for name, elements in found.items() if name.startswith("Coverage/")]
+    places = {element: {one["place"] for one in said} for element, said in coverage.items()}
+    assert places["class"] == {"IN1-2", "IN1-8"}
+    assert places["relationship"] == {"IN1-17"}
+    assert places["payor"] == {"IN1-3", "IN1-4"}
+    [header] = [elements for name, elements in found.items() if name.startswith("MessageHeader/")]
+    assert {one["place"] for one in header["sender"]} == {"MSH-4"}
+    assert {one["place"] for one in header["destination"]} == {"MSH-5", "MSH-6"}
