@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-peer bench-duplicates coverage fuzz fields hapi lock clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates coverage fuzz fields hapi lock clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ bench: $(DEVSTAMP) ## measure: conversion on one pinned core
 
 bench-rows: $(DEVSTAMP) ## measure: CSV rows, in memory and into the store, on one pinned core (ROWS: how many, 100000 without)
 	@$(BIN)/python -m bench.rows --rows $${ROWS:-100000}
+
+bench-rows-kill: $(DEVSTAMP) ## measure: the same load killed again and again ends in the same state (ROWS: how many)
+	@$(BIN)/python -m bench.rows --kill --rows $${ROWS:-100000}
 
 bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same messages, one core (Java 17, Maven)
 	@bench/linuxforhealth/peer --build-only

@@ -62,7 +62,7 @@ class Received:
     origin: str = "file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_record
 class Order:
     """Where a statement stands among others: the times of meaning as the feed's `order` arranges them.
 
@@ -122,7 +122,7 @@ class Contribution:
     mapping: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@_record
 class Mapped:
     """A message as contributions, with what was noticed on the way.
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import orjson
 
-from adapter.compose.compose import Network, Target, compose, hashed, target_of
+from adapter.compose.compose import Network, Target, compose, compose_pieced, hashed, nothing, target_of
 from adapter.compose.precedence import Precedence
 from adapter.compose.review import reviews
 from adapter.compose.settled import records_of, settled
-from adapter.compose.standing import stand
+from adapter.compose.standing import stand, stand_alone
 from adapter.errors import Rejected
 from adapter.identity.links import Link, link_of
 from adapter.identity.persons import resolve
@@ -30,6 +30,7 @@ from adapter.mapping.functions.registry import MEMORY
 from adapter.mapping.header import load_events, read_sender
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
+from adapter.mapping.pieces import PiecedBody
 from adapter.mapping.precedence import load_precedence
 from adapter.mapping.rows import map_row
 from adapter.mapping.rules import compile_feed
@@ -212,7 +213,14 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     statements += reviews(persons.values(), own)
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
-        by_target.setdefault(target_of(c, network), []).append(c)
+        told = by_target.setdefault(target_of(c, network), [])
+        if lean and told and _repeats(c, told[-1]):
+            if c.order.of_snapshot() > told[-1].order.of_snapshot():
+                told[-1] = c
+        else:
+            told.append(c)
+    if lean:
+        by_target = {t: told for t, told in by_target.items() if len(told) > 1 or told[0].kind != "withdraw"}
     for record in records:
         main = network.person(record).main
         if main != record:
@@ -222,12 +230,22 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     return said if lean else [hashed(c) for c in said]
 
 
+def _repeats(c: Contribution, before: Contribution) -> bool:
+    """Whether a snapshot says to the letter what its source said before: rows of a file that name one organization do."""
+    return c.body is before.body and c.kind == before.kind == "snapshot" and c.source == before.source
+
+
 def composed_of(target: Target, said: Sequence[Contribution], network: Network) -> Composed:
     """Stage 5 for one resource. Shared data repeats in every message, so what one statement alone makes is kept."""
     c = said[0]
+    if len(said) == 1 and c.kind == "withdraw" and c.resource_type != "Patient":
+        return nothing(target, c, network)
     if len(said) > 1 or c.kind != "snapshot" or c.scope == "person":
         return compose(target, said, network)
     if c.scope == "own":
+        if isinstance(c.body, PiecedBody) and (c.resource_type != "Patient" or len(network.person(c.patient).members) == 1):
+            made = compose_pieced(target, c, c.body.pieces, network)
+            return stand_alone(made, frozenset(), claim, check) if network.lean else made
         if not network.lean or c.resource_type in PER_MESSAGE or len(network.person(c.patient).members) > 1:
             return compose(target, said, network)
         return _owned(network.key, c.resource_type, c.key, c.patient, orjson.dumps(c.body))

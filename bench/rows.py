@@ -1,15 +1,23 @@
 """Rows of a CSV feed (`contacts`): from file to validated resources in memory, and into the embedded store; on one core.
 
 The file is made up and streamed; its rows are those of a network: ten contacts a member, forty organizations, two hundred
-practitioners. Beside both figures, in the same run, the bare loop: the same file read by Python's csv module alone.
+practitioners. Beside both figures, in the same run, the bare loop: the same file read by Python's csv module alone. Each figure
+is of a process of its own, so that its memory is what it needs itself.
+
+With `--kill` the file is loaded a second time by a process that is killed (SIGKILL) again and again at random moments and
+started anew; the end state must be that of the load that nothing disturbed.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import os
+import random
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +31,7 @@ from adapter.model import Contribution
 from adapter.parse.rows import Row, open_csv
 from adapter.pipeline import Feeds, compose_all, contract_and_options, microseconds, open_feeds, tune_memory
 from adapter.settings import Settings
+from adapter.store.engine import open_engine, reading
 
 ROOT = Path(__file__).parent.parent
 KEY = "00" * 32
@@ -74,6 +83,7 @@ def _thousands(rows: Iterator[object]) -> Iterator[Sequence[Row]]:
 
 def stored(path: Path, folder: Path) -> int:
     """Into the embedded store, as `careloop load` does it; entries processed."""
+    tune_memory()
     gateway = Gateway(Settings(data_dir=folder, key=KEY))  # pyright: ignore[reportCallIssue] - pydantic-settings fills the fields
     with path.open("rb") as stream:
         rows = gateway.load("contacts", stream, path.name).rows
@@ -81,6 +91,53 @@ def stored(path: Path, folder: Path) -> int:
         pass
     gateway.close()
     return rows
+
+
+def killed(path: Path, folder: Path, pauses: Iterator[float]) -> int:
+    """Load a file in processes that are killed after these seconds, until one comes to its end; how many were killed."""
+    command = (sys.executable, "-m", "bench.rows", "--load", str(path), "--into", str(folder))
+    for count, seconds in enumerate(pauses):
+        child = subprocess.Popen(command)
+        try:
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            continue
+        if child.returncode:
+            raise SystemExit(f"the load ended with {child.returncode}")
+        return count
+    return 0
+
+
+def end_state(folder: Path) -> tuple[int, str]:
+    """How many resources stand, and a digest of them, of the statements and of what became of each row."""
+    engine = open_engine(f"sqlite:///{folder / 'careloop.db'}")
+    digest, count = hashlib.sha256(), 0
+    with reading(engine) as connection:
+        for query in ("SELECT resource_type, id, key, person, hash, deleted, body FROM resource ORDER BY resource_type, id",
+                      "SELECT identity, message, times FROM contribution ORDER BY identity",
+                      "SELECT identity, state FROM journal ORDER BY identity",
+                      "SELECT resource_type, id, param, value, low, high FROM search_index ORDER BY 1, 2, 3, 4, 5, 6"):
+            for row in connection.exec_driver_sql(query):
+                digest.update(repr(tuple(row)).encode())
+                count += query.startswith("SELECT resource_type, id, key")
+    engine.dispose()
+    return count, digest.hexdigest()
+
+
+def _compare(path: Path, rows: int) -> None:
+    folder = path.parent
+    begun = time.monotonic()
+    stored(path, folder / "whole")
+    whole = time.monotonic() - begun
+    chance = random.Random(7)
+    times = killed(path, folder / "killed", iter(lambda: 2 + chance.random() * whole / 3, None))
+    left, right = end_state(folder / "whole"), end_state(folder / "killed")
+    print(f"{rows} rows, killed {times} times: {'the same' if left == right else 'ANOTHER'} end state, {right[0]} resources",
+          flush=True)
+    if left != right:
+        raise SystemExit(1)
 
 
 def _timed(name: str, rows: int, run: Callable[[], int], floor: float = 0) -> float:
@@ -94,25 +151,41 @@ def _timed(name: str, rows: int, run: Callable[[], int], floor: float = 0) -> fl
     return seconds
 
 
+def _measure(name: str, rows: int) -> None:
+    """One figure, in this process, beside the bare loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "contacts.csv"
+        write_file(path, rows)
+        floor = _timed("bare csv loop", rows, lambda: bare(path))
+        if name == "memory":
+            feeds = open_feeds(ROOT / "mappings")
+            tune_memory()
+            _timed("file to validated resources, in memory", rows, lambda: in_memory(path, feeds), floor)
+        elif name == "store":
+            _timed("into the embedded store", rows, lambda: stored(path, Path(folder) / "store"), floor)
+        else:
+            _compare(path, rows)
+
+
 def main() -> None:
     """Print the rates."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--only", choices=("memory", "store"), help="measure one of the two")
+    parser.add_argument("--only", choices=("memory", "store"), help="measure one of the two, in this process")
+    parser.add_argument("--kill", action="store_true", help="load once undisturbed and once killed again and again; compare")
+    parser.add_argument("--load", type=Path, help="load this file and end; for --kill")
+    parser.add_argument("--into", type=Path, help="folder of the store, for --load")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "contacts.csv"
-        write_file(path, options.rows)
-        print(f"{options.rows} rows of {path.stat().st_size / options.rows:.0f} bytes, one core, validation on")
-        feeds = open_feeds(ROOT / "mappings")
-        tune_memory()
-        floor = _timed("bare csv loop", options.rows, lambda: bare(path))
-        if options.only != "store":
-            _timed("file to validated resources, in memory", options.rows, lambda: in_memory(path, feeds), floor)
-        if options.only != "memory":
-            _timed("into the embedded store", options.rows, lambda: stored(path, Path(folder) / "store"), floor)
+        os.sched_setaffinity(0, {(max if options.kill or options.load else min)(os.sched_getaffinity(0))})
+    if options.load:
+        stored(options.load, options.into)
+    elif options.only or options.kill:
+        _measure(options.only or "kill", options.rows)
+    else:
+        print(f"{options.rows} rows, one core, validation on", flush=True)
+        for name in ("memory", "store"):
+            subprocess.run((sys.executable, "-m", "bench.rows", "--rows", str(options.rows), "--only", name), check=True)
 
 
 if __name__ == "__main__":

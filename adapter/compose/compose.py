@@ -11,10 +11,12 @@ import orjson
 
 from adapter.compose.fold import Said, Statement, fold
 from adapter.compose.merge import Sources, alone_said, unite
+from adapter.compose.pieced import put_together
 from adapter.compose.precedence import Precedence
 from adapter.compose.references import resolved
 from adapter.identity.ids import resource_id
 from adapter.identity.persons import Person, alone
+from adapter.mapping.pieces import Piece
 from adapter.model import Composed, Contribution, Issue, Json
 
 SERVER_KEY = "urn:x-careloop:fhir-id"
@@ -107,6 +109,28 @@ def compose(target: Target, contributions: Sequence[Contribution], network: Netw
         issues = (*issues, *(person.issues if key == person.main else ()))
     return Composed(resource_type=resource_type, id=identifier, key=key, person=person.main if person else "", body=body,
                     hash="", sources=sources, references=frozenset(found), issues=issues)
+
+
+def nothing(target: Target, c: Contribution, network: Network) -> Composed:
+    """What `compose` gives where all that is known of a resource, not of a Patient, is that a source takes it back."""
+    person = network.person(c.patient).main if c.patient else ""
+    return Composed(resource_type=target[0], id=target_id(target, network), key=target[1], person=person, body={}, hash="",
+                    sources={}, deleted=True)
+
+
+def compose_pieced(target: Target, c: Contribution, pieces: Sequence[Piece], network: Network) -> Composed:
+    """What `compose` gives for one snapshot of pieces, not of a Patient; who said what is left out where it is not asked."""
+    resource_type, key, _ = target
+    person = network.person(c.patient).main if c.patient else ""
+    identifier = target_id(target, network)
+    body: Json = {"resourceType": resource_type, "id": identifier}
+    found: set[str] = set()
+    names = put_together(resource_type, pieces, network, body, found)
+    if not names:
+        return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body={}, hash="", sources={},
+                        deleted=True)
+    return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body=body, hash="",
+                    sources={} if network.lean else dict.fromkeys(names, (c.source, c.message)), references=frozenset(found))
 
 
 def _latest_patient(contributions: Sequence[Contribution]) -> str:

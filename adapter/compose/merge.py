@@ -110,12 +110,12 @@ def unite(statements: Sequence[Statement], precedence: Precedence) -> tuple[Json
         standing = [s for s in _one_choice(path, singles) if not any(r.moment > s[0].moment for r in removed.get(s[2], ()))]
         winner = _winner(standing, precedence)
         if winner is not None and winner[1] == path:
-            _set(body, path, winner[0].value)
+            put_at(body, path, winner[0].value)
             sources[path] = (winner[0].by.source, winner[0].by.message)
     for path in sorted(lists):
         members = _members(path, _counting(path, lists[path], precedence), removed.get(path, []), sources)
         if members:
-            _set(body, path, members)
+            put_at(body, path, members)
     return body, sources
 
 
@@ -145,28 +145,28 @@ def _assembled(resource_type: str, said: Sequence[Slot], *, lean: bool = False) 
         if hash_mark:
             grouped.setdefault(path, []).append(slot)
         elif "!" not in path:
-            _set(body, path, slot[1])
+            put_at(body, path, slot[1])
             if not lean:
                 sources[path] = slot[2]
     for path, slots in grouped.items():
         identity = identity_of(resource_type, path)
         alone = len(slots) == 1 and (not identity or len(slots[0][1]) == 1)
         if alone and lean:
-            _set(body, path, slots[0][1])
+            put_at(body, path, slots[0][1])
             continue
         if alone:
             members = [(item, slots[0][2]) for item in slots[0][1]]
         else:
-            members = _once_each(identity, sorted(slots, key=lambda s: natural(s[0])))
+            members = once_each(identity, sorted(slots, key=lambda s: natural(s[0])))
         if members:
-            _set(body, path, [item for item, _ in members])
+            put_at(body, path, [item for item, _ in members])
             if lean:
                 continue
             sources.update((f"{path}[{n}]", by) for n, (_, by) in enumerate(members))
     return body, sources
 
 
-def _once_each(identity: Identity | None, slots: Sequence[Slot]) -> list[tuple[Any, tuple[str, str]]]:
+def once_each(identity: Identity | None, slots: Sequence[Slot]) -> list[tuple[Any, tuple[str, str]]]:
     """List members of several slots, each once: of two with one identity the later completes the earlier."""
     told: dict[Any, list[tuple[tuple[int, ...], Any, tuple[str, str]]]] = {}
     for _, items, by, moment in slots:
@@ -249,7 +249,8 @@ def _members(path: str, groups: list[tuple[str, Said, Statement]], removed: list
     return members
 
 
-def _set(body: Json, path: str, value: Any) -> None:
+def put_at(body: Json, path: str, value: Any) -> None:
+    """Put a value at a path (`period.start`) of a body."""
     if "." not in path:
         body[path] = value
         return

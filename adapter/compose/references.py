@@ -11,7 +11,7 @@ import orjson
 from adapter.model import Json, is_array, is_object
 
 Resolve = Callable[[str], str]
-_MARK = b'"reference":"'
+MARK = b'"reference":"'
 """Stands in JSON text only where a reference begins: inside a text its quotes would be escaped."""
 _END = re.compile(rb'(?:[^"\\]|\\.)*')
 
@@ -21,7 +21,7 @@ def resolved(body: Json, resolve: Resolve, found: set[str]) -> Json:
 
     Done on the JSON text, in which references are few: ten times as fast as walking the tree. The body stays as it was.
     """
-    pieces = orjson.dumps(body).split(_MARK)
+    pieces = orjson.dumps(body).split(MARK)
     if len(pieces) == 1:
         return body
     parts = [pieces[0]]
@@ -34,7 +34,7 @@ def resolved(body: Json, resolve: Resolve, found: set[str]) -> Json:
             literal = resolve(piece[:end].decode())
         if "/" in literal and ":" not in literal:
             found.add(literal)
-        parts += (_MARK, orjson.dumps(literal)[1:-1], piece[end:])
+        parts += (MARK, orjson.dumps(literal)[1:-1], piece[end:])
     return orjson.loads(b"".join(parts))
 
 

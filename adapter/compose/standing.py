@@ -33,7 +33,7 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
         for n in todo:
             c = composed[n]
             if not (c.checked and c.references.isdisjoint(missing)):
-                done[n] = _one(c, c.references & missing if missing else _NONE, claim, check)
+                done[n] = stand_alone(c, c.references & missing if missing else _NONE, claim, check)
                 if done[n].deleted and names[n] in alive:
                     failed.add(names[n])
         alive -= failed
@@ -42,7 +42,8 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
     return done
 
 
-def _one(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Composed:
+def stand_alone(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Composed:
+    """One resource as it may stand where `missing` is all of what it refers to that does not."""
     if c.deleted:
         return replace(c, body={})
     issues = [Issue(code="fhir-reference", place=c.resource_type, detail=m) for m in sorted(missing)]

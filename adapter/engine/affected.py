@@ -16,6 +16,7 @@ from adapter.identity.persons import Person, linked, resolve
 from adapter.model import Contribution
 from adapter.pipeline import MEMBER_SYSTEM, Feeds
 from adapter.store import contributions as stored
+from adapter.store.contributions import Added
 from adapter.store.resources import keys_of_persons
 
 
@@ -29,14 +30,17 @@ class Affected:
 
 
 def affected(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds,
-             key: bytes, more: Collection[tuple[str, str]] = ()) -> Affected:
+             key: bytes, more: Collection[tuple[str, str]] = (), added: Added | None = None) -> Affected:
     """Read what composing needs. fresh: contributions not seen before; touched: all of the batch; more: (type, key) to
-    compose beside them. A person is composed anew as a whole where links or records have changed."""
+    compose beside them; added: what was stored just now, which is not read again.
+
+    A person is composed anew as a whole where links or records have changed.
+    """
     touched = [*touched, *stored.of_rows(connection, {c.other for c in fresh if c.body.get("level") == "row"})]
     persons, known = _persons(connection, {c.patient for c in touched if c.patient}, _numbers(touched))
     anew = _anew(fresh, touched, persons, known)
     links = _standing(known)
-    said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh), *_aliases(links)])
+    said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh), *_aliases(links)], added)
     others = {c.patient for c in said if c.patient} - persons.keys()
     if others:
         theirs, more_links = _persons(connection, others)
@@ -115,7 +119,7 @@ def _left_out(connection: Connection, fresh: Sequence[Contribution]) -> set[tupl
 
 
 def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapping[str, Person], anew: Sequence[Person],
-          more: Collection[tuple[str, str]]) -> list[Contribution]:
+          more: Collection[tuple[str, str]], added: Added | None) -> list[Contribution]:
     whole = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
     own: set[tuple[str, str]] = set(more)
     shared: set[tuple[str, str, str]] = set()
@@ -133,8 +137,8 @@ def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapp
     found = [*stored.by_patients(connection, whole)] if whole else []
     own.update((c.resource_type, c.key) for c in (*found, *touched)  # a visit or account may be others' too
                if c.scope == "own" and c.patient in whole and c.resource_type != "Link")
-    found.extend(stored.by_keys(connection, own, besides=whole))
-    found.extend(c for c in stored.by_person_keys(connection, shared) if c.patient not in whole)
+    found.extend(stored.by_keys(connection, own, besides=whole, added=added))
+    found.extend(c for c in stored.by_person_keys(connection, shared, added) if c.patient not in whole)
     return found
 
 

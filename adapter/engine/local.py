@@ -14,6 +14,7 @@ from adapter.model import Composed, Contribution
 from adapter.pipeline import Feeds, composed_of
 from adapter.store import contributions as stored
 from adapter.store import journal
+from adapter.store.contributions import Added
 from adapter.store.outbox import enqueue
 from adapter.store.resources import keys_of_resources, naming, standing_names, write_resources
 from adapter.validate.check import check
@@ -26,13 +27,17 @@ def apply(connection: Connection, said: Sequence[Contribution], feeds: Feeds, ke
 
     target: name of the FHIR server to queue changes for, '' for none. Source: COMPOSE, from a message to the world.
     """
-    return compose_touched(connection, stored.add(connection, said), said, feeds, key, now_us, target)
+    added = stored.append(connection, said)
+    return compose_touched(connection, added.fresh, said, feeds, key, now_us, target, added)
 
 
 def compose_touched(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds,
-                    key: bytes, now_us: int, target: str) -> list[Composed]:
-    """Bring every resource up to date that statements touch; fresh: those of them that are new, or over since now."""
-    work = affected(connection, fresh, touched, feeds, key)
+                    key: bytes, now_us: int, target: str, added: Added | None = None) -> list[Composed]:
+    """Bring every resource up to date that statements touch; fresh: those of them that are new, or over since now.
+
+    added: what was stored just now, which is not read again.
+    """
+    work = affected(connection, fresh, touched, feeds, key, added=added)
     changed = bring(connection, work, now_us, target)
     for _ in range(4):  # what was taken out for want of a target goes in once that stands; what refers to the gone lets go
         gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}

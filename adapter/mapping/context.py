@@ -220,22 +220,22 @@ class MapContext:
             if builder is None:
                 self.shared[at] = body
             else:
-                builder.snapshot = _joined(builder.snapshot, body)
+                builder.snapshot = joined(builder.snapshot, body)
         elif standing is not body:
-            self.shared[at] = _joined(standing, body)
+            self.shared[at] = joined(standing, body)
         return f"{resource_type}?{key}"
 
 
-def _joined(standing: Json, more: Json) -> Json:
+def joined(standing: Json, more: Json) -> Json:
     """Two statements about one resource as one: lists put together, single values by the second."""
-    joined = dict(standing)
+    both = dict(standing)
     for slot, value in more.items():
-        before = joined.get(slot)
+        before = both.get(slot)
         if is_array(value) and is_array(before):
-            joined[slot] = [*before, *(v for v in value if v not in before)]
+            both[slot] = [*before, *(v for v in value if v not in before)]
         else:
-            joined[slot] = value
-    return joined
+            both[slot] = value
+    return both
 
 
 @lru_cache(maxsize=4096)

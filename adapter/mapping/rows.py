@@ -8,55 +8,26 @@ from datetime import datetime
 
 from adapter.errors import Defect, Rejected
 from adapter.mapping.context import MapContext, slug
+from adapter.mapping.csv_row import CsvRow
 from adapter.mapping.feed import Feed
+from adapter.mapping.functions.registry import keep
 from adapter.mapping.header import DAY_AHEAD
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, finished, order_of_row
 from adapter.mapping.row_owner import Owner, owned, owner_of
+from adapter.mapping.row_plan import RowPlan
 from adapter.mapping.run import run_maps
-from adapter.model import Issue, Mapped, is_object
-from adapter.parse.er7 import Delimiters, Rep
+from adapter.model import Contribution, Issue, Mapped, Order, is_object
 from adapter.parse.rows_contract import load_contract
-
-_WHOLE = Delimiters("\0", "\0", "\0", "\0", "\0")
-"""Delimiters that never occur: a cell is one text."""
-
-
-class CsvRow:
-    """A CSV row, read as the engine reads a segment; number: of the record in its file."""
-
-    __slots__ = ("cells", "number")
-
-    name = "ROW"
-
-    def __init__(self, cells: Mapping[str, str], number: int) -> None:
-        self.cells = cells
-        self.number = number
-
-    def valued(self) -> dict[str, str]:
-        """The columns that have a value, as they stand."""
-        return {name: text for name, text in self.cells.items() if text}
-
-    def raw(self, n: str) -> str:
-        """A cell as it stands, '' where absent."""
-        return self.cells.get(n, "")
-
-    def reps(self, n: str) -> list[Rep]:
-        """The cell as the one repetition of its column."""
-        text = self.cells.get(n, "")
-        return [Rep(text, _WHOLE)] if text else []
-
-    def first(self, n: str) -> Rep:
-        """The cell, empty where absent."""
-        return Rep(self.cells.get(n, ""), _WHOLE)
 
 
 def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Compiled, arrival_us: int,
-            ledger: Ledger | None = None, columns: Iterable[str] = ()) -> Mapped:
+            ledger: Ledger | None = None, columns: Iterable[str] = (), *, planned: bool = True) -> Mapped:
     """The contributions of one row. Raises Rejected (no-patient) where the feed's patient column is empty.
 
     cells: column to text, empty ones left out. columns: all that the file has; one of them that is empty in this row
-    takes back what an earlier row said in it, while a column that the file lacks says nothing.
+    takes back what an earlier row said in it, while a column that the file lacks says nothing. Untraced rows are mapped by
+    what earlier rows of their header made (row_plan.py), where that says the same; not planned: as if there were none.
     """
     feed = compiled.feed
     options = feed.options
@@ -68,27 +39,48 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     if stated is not None and stated > arrival_us + DAY_AHEAD:
         issues.append(Issue(code="time-ahead", place=f"row {number}, {stated_in}"))
         stated = None
-    source = source_of(feed, cells)
-    ctx = MapContext(feed, compiled.terminology, source=source, local=f"urn:x-careloop:{feed.name}", event="",
-                     message=identity,
-                     order=order_of_row(stated, arrival_us, feed),
-                     issues=issues)
     column = options.get("patient", "")
     value = filled.get(column, "") if column else ""
     if column and not value:
         raise Rejected("no-patient", f"row {number}, {column}")
-    ctx.patient = f"{options.get('patient_system', 'urn:x-careloop:member')}|{value}" if value else ""
-    row = CsvRow(filled, number)
+    patient = f"{options.get('patient_system', 'urn:x-careloop:member')}|{value}" if value else ""
+    order = order_of_row(stated, arrival_us, feed)
+    names = columns if isinstance(columns, tuple) else tuple(columns)
+    said = None if ledger or not planned else _plan(compiled, names).said(filled, patient, order, identity)
+    if said is None:
+        said = _said(CsvRow(filled, number), patient, order, identity, compiled, issues, ledger, names)
+    owner = _owner(compiled)
+    if owner.kinds:
+        said = owned(said, owner, owner.name(filled, _local(feed)), patient, {*names, *filled})
+    return Mapped(identity=identity, feed=feed.name, source=source_of(feed, cells), event="", control_id="",
+                  contributions=tuple(said), issues=tuple(issues), test=False)
+
+
+def _said(row: CsvRow, patient: str, order: Order, message: str, compiled: Compiled, issues: list[Issue],
+          ledger: Ledger | None, columns: Sequence[str]) -> list[Contribution]:
+    """What a row states, the general way: map by map, rule by rule."""
+    feed = compiled.feed
+    ctx = MapContext(feed, compiled.terminology, source=source_of(feed, row.cells), local=_local(feed), event="",
+                     message=message, order=order, issues=issues)
+    ctx.patient = patient
     maps = compiled.rules.maps.get("ROW", ())
     if ledger:
         ledger.see(row, maps, ctx)
     run_maps(maps, row, ctx, ledger.step if ledger else None, frozenset(columns))
-    owner = _owner(compiled)
-    said = finished(ctx, compiled.rules.version)
-    if owner.kinds:
-        said = owned(said, owner, owner.name(filled, ctx.local), ctx.patient, {*columns, *filled})
-    return Mapped(identity=identity, feed=feed.name, source=source, event="", control_id="",
-                  contributions=tuple(said), issues=tuple(issues), test=False)
+    return finished(ctx, compiled.rules.version)
+
+
+def _local(feed: Feed) -> str:
+    return f"urn:x-careloop:{feed.name}"
+
+
+def _plan(compiled: Compiled, columns: tuple[str, ...]) -> RowPlan:
+    """The plan of a header, made once; of the last headers, should they be many."""
+    plan = compiled.memory.get(columns)
+    if plan is None:
+        plan = RowPlan(compiled, columns)
+        keep(compiled.memory, columns, plan)
+    return plan
 
 
 def joined(rows: Sequence[Mapped]) -> Mapped:

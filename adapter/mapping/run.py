@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
             ctx.refs[one.resource] = builder.symbol
             first[one.resource] = builder.at
         for row in one.always:
-            _run(row, source, ctx, builder, trace)
+            run_row(row, source, ctx, builder, trace)
         for field, rows in one.by_field.items():
             raw = valued.get(field)
             if raw:
@@ -87,7 +87,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
                     if row.plain and trace is None:
                         run_plain(row, raw, source, ctx, builder)
                     else:
-                        _run(row, source, ctx, builder, trace)
+                        run_row(row, source, ctx, builder, trace)
         if columns and one.scope != "reference":
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
     return first
@@ -96,10 +96,10 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
 def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str]) -> str | None:
     """The key of the resource that a map makes of a segment, None where it makes none."""
     if one.when and not holds(one.when, source, ctx):
-        if one.scope == "own" and (columns or _emptied(one.when, source, ctx)) and (key := _key(one, source, ctx)) is not None:
+        if one.scope == "own" and (columns or _emptied(one.when, source, ctx)) and (key := key_of(one, source, ctx)) is not None:
             ctx.withdrawn.append((one.resource, key))
         return None
-    key = _key(one, source, ctx) if ctx.patient or one.no_patient else None
+    key = key_of(one, source, ctx) if ctx.patient or one.no_patient else None
     if key is None:
         return None
     if one.listed:
@@ -128,14 +128,20 @@ def _list(one: Map, key: str, ctx: MapContext) -> None:
 
 def _take_back(one: Map, snapshot: Json, columns: frozenset[str], doubted: set[str]) -> None:
     """Null for each slot of a CSV row's map that its columns leave empty, not where a cell was not understood."""
-    for row in (*one.always, *(r for rows in one.by_field.values() for r in rows)):
-        read_here = row.function.parts.keys() if row.whole and row.function else {str(row.place)}
-        understood = not any(place.endswith(f", {column}") for place in doubted for column in read_here)
-        if row.place is not None and row.slot and not row.group and understood and columns & read_here:
-            snapshot.setdefault(row.slot, None)
+    for slot, read_here in slots_of_columns(one, columns):
+        if not any(place.endswith(f", {column}") for place in doubted for column in read_here):
+            snapshot.setdefault(slot, None)
 
 
-def _key(one: Map, source: Source, ctx: MapContext) -> str | None:
+def slots_of_columns(one: Map, columns: frozenset[str]) -> list[tuple[str, Collection[str]]]:
+    """The slots of a map that these columns can fill, each with the columns that its row reads."""
+    rows = (*one.always, *(r for rows in one.by_field.values() for r in rows))
+    read = [(row, row.function.parts.keys() if row.whole and row.function else {str(row.place)}) for row in rows]
+    return [(row.slot, read_here) for row, read_here in read
+            if row.place is not None and row.slot and not row.group and columns & read_here]
+
+
+def key_of(one: Map, source: Source, ctx: MapContext) -> str | None:
     """The business key a map makes, None where a part is missing (visit: an issue says so)."""
     parts: list[str] = []
     for part in one.key:
@@ -173,7 +179,8 @@ def _key_text(source: Source, place: Place) -> str:
     return source.first(place.field).plain()
 
 
-def _run(row: Row, source: Source, ctx: MapContext, builder: Builder, trace: Trace | None) -> None:
+def run_row(row: Row, source: Source, ctx: MapContext, builder: Builder, trace: Trace | None = None) -> None:
+    """What one row makes of a segment, put into the builder's snapshot, or effect."""
     ctx.row = row
     ctx.rep = 1
     if row.when and not holds(row.when, source, ctx):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, tuple_, update
 
 from adapter.identity.links import CROSSWALK, INFERRED, PROPOSED, Link, link_of
-from adapter.model import Contribution, Order
+from adapter.model import Contribution, Json, Order
+from adapter.store.engine import insert_rows
 from adapter.store.schema import CONTRIBUTION as T
 from adapter.store.schema import SNAPSHOT
 
@@ -19,8 +21,25 @@ Item = TypeVar("Item")
 _CHUNK = 400
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of contributions. fresh: those that say something new (a crosswalk stated again does: it replaces another).
+
+    new: those among them that were not there, each with when it was made last; last: the id of the latest that was there before.
+    """
+
+    fresh: list[Contribution]
+    new: list[tuple[Contribution, int]]
+    last: int
+
+
 def add(connection: Connection, contributions: Iterable[Contribution]) -> list[Contribution]:
-    """Store contributions; those that say something new are returned (a crosswalk stated again is: it replaces another).
+    """Store contributions, as `append`; those that say something new."""
+    return append(connection, contributions).fresh
+
+
+def append(connection: Connection, contributions: Iterable[Contribution]) -> Added:
+    """Store contributions.
 
     A snapshot, or a link that each message states, which repeats an earlier one to the letter is kept once, with the last
     order and a count: only the last matters. So is the list that a source gives of a person's allergies and the like.
@@ -28,8 +47,9 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     """
     fresh: dict[str, tuple[Contribution, int]] = {}
     seen: dict[str, int] = {}
+    told: dict[tuple[Any, ...], tuple[Json, str]] = {}
     for c in contributions:
-        identity = _identity(c)
+        identity = _identity_of(c, told)
         known = fresh.get(identity)
         last = c if known is None or _later(c) > _later(known[0]) else known[0]
         fresh[identity] = (last, known[1] + 1 if known else 1)
@@ -38,9 +58,9 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
     for chunk in chunks(fresh, _CHUNK):
         for row in connection.execute(select(T).where(T.c.identity.in_(chunk))):
             standing[row.identity] = row
+    last = connection.scalar(select(func.max(T.c.id))) or 0
     new = {i: said for i, said in fresh.items() if i not in standing}
-    if new:
-        connection.execute(insert(T), [_values(i, c, times) | {"seen": seen[i]} for i, (c, times) in new.items()])
+    insert_rows(connection, T, _COLUMNS, [_row(i, c, times, seen[i]) for i, (c, times) in new.items()])
     again = [_repeated(standing[i], c, times) | {"to_seen": max(seen[i], standing[i].seen)}
              for i, (c, times) in fresh.items() if i in standing]
     if again:
@@ -50,7 +70,8 @@ def add(connection: Connection, contributions: Iterable[Contribution]) -> list[C
              and (c.event == CROSSWALK or c.body.get("level") in ("list", "row"))
              and _later(c) > (_order(standing[i]).of_snapshot(), standing[i].message)]
     back = _back(connection, [(c, standing[i]) for i, (c, _) in fresh.items() if i in standing])
-    return [*(c for c, _ in new.values()), *moved, *back]
+    return Added(fresh=[*(c for c, _ in new.values()), *moved, *back], last=last,
+                 new=[(c, seen[i]) for i, (c, _) in new.items()])
 
 
 def _back(connection: Connection, again: Sequence[tuple[Contribution, Row[Any]]]) -> list[Contribution]:
@@ -85,9 +106,21 @@ def _later(c: Contribution) -> tuple[Any, ...]:
 
 
 def _repeated(row: Row[Any], c: Contribution, times: int) -> dict[str, Any]:
-    values = _values("", c, row.times + times) if _later(c) > (_order(row).of_snapshot(), row.message) else \
-        {n: getattr(row, n) for n in _ORDER} | {"times": row.times + times}
+    later = _later(c) > (_order(row).of_snapshot(), row.message)
+    values = dict(zip(_COLUMNS, _row("", c, 0, 0), strict=True)) if later else {n: getattr(row, n) for n in _ORDER}
+    values["times"] = row.times + times
     return {"at": row.id, **{f"to_{n}": values[n] for n in _ORDER}}
+
+
+def _identity_of(c: Contribution, told: dict[tuple[Any, ...], tuple[Json, str]]) -> str:
+    """The identity of a statement; rows of a file share the bodies they repeat, so those are hashed once. told: of before."""
+    if c.kind != "snapshot":
+        return _identity(c)
+    at = (id(c.body), c.source, c.resource_type, c.key, c.scope, c.patient, c.visit, c.mapping, c.other)
+    known = told.get(at)
+    if known is None:
+        known = told[at] = (c.body, _identity(c))  # the body stays alive here, so that its id is no other's
+    return known[1]
 
 
 def _identity(c: Contribution) -> str:
@@ -103,13 +136,17 @@ def _identity(c: Contribution) -> str:
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _values(identity: str, c: Contribution, times: int) -> dict[str, Any]:
+_COLUMNS = ("identity", "source", "resource_type", "key", "scope", "patient", "visit", "kind", "event", "occurred",
+            "occurred_given", "stated", "sequence", "rank", "arrival", "order_by", "body", "cancels", "other", "message",
+            "mapping", "times", "seen")
+
+
+def _row(identity: str, c: Contribution, times: int, seen: int) -> tuple[Any, ...]:
+    """A row of the table, in the order of _COLUMNS."""
     o = c.order
-    return {"identity": identity, "source": c.source, "resource_type": c.resource_type, "key": c.key, "scope": c.scope,
-            "patient": c.patient, "visit": c.visit, "kind": c.kind, "event": c.event, "occurred": o.occurred,
-            "occurred_given": int(o.occurred_given), "stated": o.stated, "sequence": o.sequence, "rank": o.rank,
-            "arrival": o.arrival, "order_by": o.by, "body": orjson.dumps(c.body).decode(), "cancels": " ".join(c.cancels),
-            "other": c.other, "message": c.message, "mapping": c.mapping, "times": times}
+    return (identity, c.source, c.resource_type, c.key, c.scope, c.patient, c.visit, c.kind, c.event, o.occurred,
+            int(o.occurred_given), o.stated, o.sequence, o.rank, o.arrival, o.by, orjson.dumps(c.body).decode(),
+            " ".join(c.cancels), c.other, c.message, c.mapping, times, seen)
 
 
 def _order(row: Row[Any]) -> Order:
@@ -144,17 +181,23 @@ def take_out(connection: Connection, feed: str) -> None:
     connection.execute(delete(T).where(or_(T.c.source == feed, T.c.source.like(f"{feed}/%"))))
 
 
-def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: Collection[str] = ()) -> Iterator[Contribution]:
-    """Every statement that holds about these (resource type, key), but not those that name one of the patients `besides`."""
+def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: Collection[str] = (),
+            added: Added | None = None) -> Iterator[Contribution]:
+    """Every statement that holds about these (resource type, key), but not those that name one of the patients `besides`.
+
+    added: what was stored just now, so that it need not be read again.
+    """
     by_type: dict[str, list[str]] = {}  # a type and its keys: pairs take the database, and its driver, three times as long
     for resource_type, key in keys:
         by_type.setdefault(resource_type, []).append(key)
     for resource_type, chunk in ((t, chunk) for t, of_type in by_type.items() for chunk in chunks(of_type, _CHUNK)):
         query = select(T).where(T.c.resource_type == resource_type, T.c.key.in_(chunk))
         query = query.where(T.c.patient.not_in(besides)) if 0 < len(besides) <= _CHUNK else query
+        query = query.where(T.c.id <= added.last) if added else query
         for row in _holding(connection, connection.execute(query).all()):
             if row.patient not in besides:
                 yield contribution_of(row)
+    yield from (c for c in _new(connection, added) if c.patient not in besides and (c.resource_type, c.key) in keys)
 
 
 def of_rows(connection: Connection, rows: Collection[str]) -> Iterator[Contribution]:
@@ -164,12 +207,24 @@ def of_rows(connection: Connection, rows: Collection[str]) -> Iterator[Contribut
             yield contribution_of(row)
 
 
-def by_person_keys(connection: Connection, keys: Collection[tuple[str, str, str]]) -> Iterator[Contribution]:
-    """Every statement that holds about these (resource type, key, patient)."""
+def by_person_keys(connection: Connection, keys: Collection[tuple[str, str, str]],
+                   added: Added | None = None) -> Iterator[Contribution]:
+    """Every statement that holds about these (resource type, key, patient). added: as in by_keys."""
     for chunk in chunks(keys, _CHUNK):
         query = select(T).where(tuple_(T.c.resource_type, T.c.key, T.c.patient).in_(chunk))
+        query = query.where(T.c.id <= added.last) if added else query
         for row in _holding(connection, connection.execute(query).all()):
             yield contribution_of(row)
+    if keys:
+        yield from (c for c in _new(connection, added) if (c.resource_type, c.key, c.patient) in keys)
+
+
+def _new(connection: Connection, added: Added | None) -> list[Contribution]:
+    """What was stored just now and holds."""
+    if added is None or not added.new:
+        return []
+    ends = ends_of(connection, {c.source for c, _ in added.new})
+    return [c for c, seen in added.new if seen >= ends.get(c.source, 0)] if ends else [c for c, _ in added.new]
 
 
 def links_around(connection: Connection, numbers: Collection[str]) -> list[Link]:

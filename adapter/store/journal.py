@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, up
 from adapter.errors import kind_of
 from adapter.model import Issue
 from adapter.store.contributions import chunks
+from adapter.store.engine import insert_rows
 from adapter.store.schema import CSV_FILE, CURSOR, FINDING, JOURNAL
 
 _CHUNK = 400
@@ -71,14 +72,17 @@ def used_control_ids(connection: Connection, pairs: Collection[tuple[str, str]])
     return found
 
 
+_COLUMNS = ("identity", "kind", "feed", "source", "event", "sender", "control_id", "arrival", "origin", "raw", "state",
+            "ack_code", "ack", "attempts")
+
+
 def append(connection: Connection, entries: Sequence[Entry]) -> None:
     """Journal entries whose identities are new, with their findings."""
     if not entries:
         return
-    connection.execute(insert(JOURNAL), [
-        {"identity": e.identity, "kind": e.kind, "feed": e.feed, "source": e.source, "event": e.event, "sender": e.sender,
-         "control_id": e.control_id, "arrival": e.arrival, "origin": e.origin, "raw": e.raw, "state": e.state,
-         "ack_code": e.ack_code, "ack": e.ack, "attempts": 0} for e in entries])
+    insert_rows(connection, JOURNAL, _COLUMNS, [
+        (e.identity, e.kind, e.feed, e.source, e.event, e.sender, e.control_id, e.arrival, e.origin, e.raw, e.state, e.ack_code,
+         e.ack, 0) for e in entries])
     told = [e for e in entries if e.issues]
     ids: dict[str, int] = {}
     for chunk in chunks([e.identity for e in told], _CHUNK):

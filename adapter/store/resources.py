@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, or_, select, text, update
 
 from adapter.model import Composed, Json
+from adapter.store.engine import insert_rows
 from adapter.store.schema import RESOURCE, RESOURCE_VERSION, SEARCH_INDEX
 from adapter.store.search_index import index_rows
 
@@ -139,7 +140,6 @@ def instant(updated: int) -> str:
     return (_EPOCH + timedelta(microseconds=updated)).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-_INSERT = insert(RESOURCE)
 _UPDATE = update(RESOURCE).where(RESOURCE.c.resource_type == bindparam("t"), RESOURCE.c.id == bindparam("i"))
 _INDEX_COLUMNS = "resource_type, id, param, value, low, high"
 _INDEX_SQLITE = f"INSERT INTO search_index ({_INDEX_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
@@ -173,24 +173,26 @@ def _standing(connection: Connection, keys: Iterable[Key]) -> dict[Key, _Standin
 
 def _write_rows(connection: Connection, changed: Sequence[Composed], standing: dict[Key, _Standing],
                 updated: int) -> None:
-    new: list[dict[str, Any]] = []
+    new: list[tuple[Any, ...]] = []
     newer: list[dict[str, Any]] = []
-    versions: list[dict[str, Any]] = []
+    versions: list[tuple[Any, ...]] = []
     for one in changed:
         old = standing.get((one.resource_type, one.id))
         version = old.version + 1 if old else 1
         body = "" if one.deleted else orjson.dumps(without_meta(one.body), option=orjson.OPT_SORT_KEYS).decode()
-        row = {"key": one.key, "person": one.person, "version": version, "hash": one.hash, "deleted": int(one.deleted),
-               "updated": updated, "body": body, "sources": orjson.dumps(one.sources).decode()}
+        row = (one.key, one.person, version, one.hash, int(one.deleted), updated, body, orjson.dumps(one.sources).decode())
         if old:
-            newer.append({"t": one.resource_type, "i": one.id, **row})
+            newer.append({"t": one.resource_type, "i": one.id, **dict(zip(_ROW, row, strict=True))})
         else:
-            new.append({"resource_type": one.resource_type, "id": one.id, **row})
-        versions.append({"resource_type": one.resource_type, "id": one.id, "version": version, "updated": updated,
-                         "body": None if one.deleted else body})
-    _execute_each(connection, _INSERT, new)
+            new.append((one.resource_type, one.id, *row))
+        versions.append((one.resource_type, one.id, version, updated, None if one.deleted else body))
+    insert_rows(connection, RESOURCE, ("resource_type", "id", *_ROW), new)
     _execute_each(connection, _UPDATE, newer)
-    _execute_each(connection, insert(RESOURCE_VERSION), versions)
+    insert_rows(connection, RESOURCE_VERSION, _VERSION, versions)
+
+
+_ROW = ("key", "person", "version", "hash", "deleted", "updated", "body", "sources")
+_VERSION = ("resource_type", "id", "version", "updated", "body")
 
 
 def _write_search_index(connection: Connection, changed: Sequence[Composed], standing: dict[Key, _Standing]) -> None:

@@ -1,0 +1,327 @@
+"""Rows of one header as contributions, the quick way: what a rule made of its cells is kept, by the cells it read (ADR 0019).
+
+A plan knows, for each shape of a row (which columns have a value, and what stands in those that conditions ask), which rules
+run. A rule's value is kept by the texts of the columns that it read when it was watched. A row of which anything else
+decides (a finding, a link, another resource of the row) is mapped the general way (run.py): a plan makes the same or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapter.mapping.context import Builder, joined
+from adapter.mapping.csv_row import CsvRow
+from adapter.mapping.message import Compiled
+from adapter.mapping.pieces import Piece, PiecedBody
+from adapter.mapping.row_watch import WatchedContext
+from adapter.mapping.rules import Map, Row
+from adapter.mapping.run import holds, run_row, slots_of_columns
+from adapter.mapping.values import distinct, wrapped
+from adapter.model import Contribution, Json, Order, is_object
+from adapter.parse.er7 import NULL
+
+KEPT = 4096
+"""Texts of which a rule keeps what it made; where most rows bring new ones it keeps none any more."""
+SHAPES = 1000
+"""Shapes of rows that are kept."""
+TRIED = 32
+"""Rows of a shape after which it is given up, if most of them had to be mapped the general way."""
+_UNKNOWN: Any = object()
+_MESSAGE_SLOTS = frozenset({"target#", "focus#visit"})
+_Shared = dict[tuple[str, str], Json]
+"""(type, key) -> body of the shared resources that a row states."""
+
+
+class _Rule:
+    """One row of a mapping file, with what it made of texts."""
+
+    __slots__ = ("columns", "hits", "memory", "row", "single")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.columns: tuple[str, ...] = ()
+        self.single = ""
+        self.memory: dict[Any, Piece | None] | None = {}
+        self.hits = 0
+
+    def piece(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
+        """What the row makes of these cells; None for nothing. What it does beside is told by the context."""
+        memory = self.memory
+        if memory is None:
+            return self._made(cells, context)
+        text = cells.get(self.single) if self.single else tuple([cells.get(c) for c in self.columns])
+        piece = memory.get(text, _UNKNOWN)
+        if piece is not _UNKNOWN:
+            self.hits += 1
+            return piece
+        read = context.row_read.read
+        read.clear()
+        piece = self._made(cells, context)
+        if context.clean:
+            self._keep(cells, piece, read)
+        return piece
+
+    def _keep(self, cells: Mapping[str, str], piece: Piece | None, read: set[str]) -> None:
+        """Keep a piece by all that any run read: a run that finds the same there goes the same way."""
+        memory: dict[Any, Piece | None] = {} if self.memory is None else self.memory
+        if not read <= set(self.columns):
+            self.columns = tuple(sorted(read.union(self.columns)))
+            self.single = self.columns[0] if len(self.columns) == 1 else ""
+            memory.clear()
+        if len(memory) >= KEPT:
+            memory.clear()
+            if self.hits < KEPT:
+                self.memory = None
+            self.hits = 0
+        memory[cells.get(self.single) if self.single else tuple([cells.get(c) for c in self.columns])] = piece
+
+    def _made(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
+        row = self.row
+        if row.plain and row.place is not None:
+            column = str(row.place.field)
+            context.row_read.read.add(column)
+            slot, value = row.slot, _plain(row, context.value(row, cells[column]))
+        else:
+            builder = Builder("", "", "")
+            run_row(row, context.row_read, context, builder)
+            if builder.effect or len(builder.snapshot) > 1:
+                context.own = True
+            slot, value = next(iter(builder.snapshot.items()), ("", None))
+        stated = context.shared
+        if stated:
+            context.shared = {}
+        if value is None and not stated:
+            return None
+        return Piece(slot if value is not None else "", value, tuple(stated.items()) if stated else ())
+
+
+def _plain(row: Row, value: Any) -> Any:
+    """The slot's value of a plain row: as `run_plain` puts it into an empty body."""
+    if value is None or not (row.listed or row.url or row.wrap):
+        return value
+    values = distinct(wrapped(row, value))
+    return (values if row.listed else values[-1]) if values else None
+
+
+class _Key:
+    """The business key that a map makes of rows of one shape: texts and columns, '' as a column for the patient's number."""
+
+    __slots__ = ("alone", "column", "form", "parts")
+
+    def __init__(self, form: str, parts: tuple[tuple[str, str], ...], *, alone: bool) -> None:
+        self.form = form
+        self.parts = parts
+        self.alone = alone
+        self.column = parts[0][1] if len(parts) == 1 and not parts[0][0] else ""
+
+    def of(self, cells: Mapping[str, str], patient: str) -> str:
+        """The key of a row, '' where a part has no text after all."""
+        if self.column:
+            texts = [_text(cells[self.column])]
+        else:
+            texts = [text or (_text(cells[column]) if column else patient) for text, column in self.parts]
+        if not all(texts):
+            return ""
+        return texts[0] if self.alone else f"{self.form}|{'/'.join(texts)}"
+
+
+def _text(cell: str) -> str:
+    return "" if "\0" in cell else cell.strip()
+
+
+def _key(one: Map, cells: Mapping[str, str], patient: str, local: str) -> _Key | None:
+    """How rows of this shape make a map's key; None where they make none, or where it is not by columns alone."""
+    parts: list[tuple[str, str]] = []
+    for part in one.key:
+        if isinstance(part, str):
+            if part.startswith("="):
+                parts.append((part[1:], ""))
+            elif part == "patient" and patient:
+                parts.append(("", ""))
+            else:
+                return None
+            continue
+        column = next((str(p.field) for p in part if p is not None and cells.get(str(p.field))), "")
+        if column:
+            parts.append(("", column))
+        elif part[-1] is not None:
+            return None
+    alone = len(parts) == 1 and not one.system and isinstance(one.key[0], str)
+    return _Key(one.system or f"{local}:{one.label}", tuple(parts), alone=alone)
+
+
+class _MapPlan:
+    """What one map makes of rows of one shape. missing: slots that are stated -> null for each other one that columns fill."""
+
+    __slots__ = ("key", "last", "map", "missing", "nulls", "rules")
+
+    def __init__(self, one: Map, key: _Key, rules: Sequence[_Rule], columns: frozenset[str]) -> None:
+        self.map = one
+        self.key = key
+        self.rules = rules
+        self.nulls = [slot for slot, _ in slots_of_columns(one, columns)] if columns and one.scope != "reference" else []
+        self.missing: dict[tuple[str, ...], Json] = {}
+        self.last: tuple[list[Piece], PiecedBody] | None = None
+
+    def body(self, cells: Mapping[str, str], context: WatchedContext, shared: _Shared) -> PiecedBody | None:
+        """The body that the rules make of a row; None where two of them meet in one list."""
+        pieces: list[Piece] = []
+        for rule in self.rules:
+            piece = rule.piece(cells, context)
+            if piece is not None:
+                if piece.stated:
+                    _state(piece, shared)
+                if piece.slot:
+                    pieces.append(piece)
+        last = self.last
+        if last is not None and last[0] == pieces:  # the row before said the same of this resource
+            return last[1]
+        body = PiecedBody(pieces)
+        slots = tuple(body)
+        if len(slots) < len(pieces) and not _overlaid(body, pieces):
+            return None
+        nulls = self.missing.get(slots)
+        if nulls is None:
+            nulls = {slot: None for slot in self.nulls if slot not in body}
+            self.missing[slots] = nulls
+        body.update(nulls)
+        self.last = (pieces, body)
+        return body
+
+
+def _overlaid(body: PiecedBody, pieces: Sequence[Piece]) -> bool:
+    """Let the last piece of a slot stand, where its first stood; False for a list, to which each adds."""
+    last: dict[str, Piece] = {}
+    for piece in pieces:
+        if piece.slot in last and piece.value.__class__ is list:
+            return False
+        last[piece.slot] = piece
+    body.pieces = list(last.values())
+    return True
+
+
+def _state(piece: Piece, shared: _Shared) -> None:
+    for at, body in piece.stated:
+        standing = shared.get(at)
+        if standing is None:
+            shared[at] = body
+        elif standing is not body:
+            shared[at] = joined(standing, body)
+
+
+class _Shape:
+    """What rows of one shape become: resources stated, resources taken back. done, failed: how often it could say."""
+
+    __slots__ = ("done", "failed", "maps", "withdrawn")
+
+    def __init__(self, maps: Sequence[_MapPlan], withdrawn: Sequence[tuple[str, _Key]]) -> None:
+        self.maps = maps
+        self.withdrawn = withdrawn
+        self.failed = 0
+        self.done = 0
+
+
+class RowPlan:
+    """How rows of a header become contributions. Safe to share between threads: each takes a context of its own."""
+
+    def __init__(self, compiled: Compiled, columns: Sequence[str]) -> None:
+        feed = compiled.feed
+        self._compiled = compiled
+        self._columns = frozenset(columns)
+        self._maps = compiled.rules.maps.get("ROW", ())
+        self._local = f"urn:x-careloop:{feed.name}"
+        self._patient = str(feed.options.get("patient", ""))
+        snapshot = feed.options.get("snapshot")
+        self._fits = not (is_object(snapshot) and "per" in snapshot)
+        asked = {str(place): None for one in self._maps for place, _ in (*one.when, *one.withdraw)}
+        self._asked = tuple(asked)
+        self._rules: dict[int, _Rule] = {}
+        self._shapes: dict[Any, _Shape | None] = {}
+        self._spare: list[WatchedContext] = []
+
+    def said(self, cells: Mapping[str, str], patient: str, order: Order, message: str) -> list[Contribution] | None:
+        """What a row states, in the order of `finished`; None where it must be mapped the general way. cells: defaults too."""
+        if not self._fits or NULL in cells.values():
+            return None
+        at = (*cells, *[cells.get(column) for column in self._asked])
+        shape = self._shapes.get(at, _UNKNOWN)
+        if shape is _UNKNOWN:
+            shape = self._shape(cells, patient)
+            if len(self._shapes) >= SHAPES:
+                self._shapes.clear()
+            self._shapes[at] = shape
+        if shape is None:
+            return None
+        context = self._spare.pop() if self._spare else self._context()
+        context.begin(cells, patient)
+        said = self._said(shape, cells, patient, context, order, message)
+        if context.clean:
+            self._spare.append(context)
+        if said is not None and context.clean:
+            shape.done += 1
+            return said
+        shape.failed += 1
+        if shape.failed >= TRIED and shape.failed > shape.done:
+            self._shapes[at] = None
+        return None
+
+    def _context(self) -> WatchedContext:
+        return WatchedContext(self._compiled.feed, self._compiled.terminology, self._local, self._patient)
+
+    def _said(self, shape: _Shape, cells: Mapping[str, str], patient: str, context: WatchedContext, order: Order,
+              message: str) -> list[Contribution] | None:
+        source, mapping = self._compiled.feed.name, self._compiled.rules.version
+        said: list[Contribution] = []
+        shared: _Shared = {}
+        stated: set[tuple[str, str]] = set()
+        for plan in shape.maps:
+            one = plan.map
+            key = plan.key.of(cells, patient)
+            body = plan.body(cells, context, shared) if key else None
+            if body is None or (one.resource, key) in stated:
+                return None
+            stated.add((one.resource, key))
+            if body:
+                said.append(Contribution(
+                    source=source, resource_type=one.resource, key=key, scope=one.scope,  # pyright: ignore[reportArgumentType]  # checked by the mapping schema
+                    patient="" if one.scope == "reference" else key if one.resource == "Patient" else patient,
+                    kind="snapshot", event="", order=order, body=body, message=message, mapping=mapping))
+        if not stated.isdisjoint(shared):
+            return None
+        said += [Contribution(source=source, resource_type=resource_type, key=key, scope="reference", patient="", kind="snapshot",
+                              event="", order=order, body=body, message=message, mapping=mapping)
+                 for (resource_type, key), body in shared.items()]
+        withdrawn = dict.fromkeys([(resource_type, key.of(cells, patient)) for resource_type, key in shape.withdrawn])
+        for resource_type, key in withdrawn:
+            if not key:
+                return None
+            if (resource_type, key) not in stated:
+                said.append(Contribution(source=source, resource_type=resource_type, key=key, scope="own", patient=patient,
+                                         kind="withdraw", event="", order=order, message=message, mapping=mapping))
+        return said
+
+    def _shape(self, cells: Mapping[str, str], patient: str) -> _Shape | None:
+        """What rows of this row's shape become; None where that is not for a plan."""
+        context = self._context()
+        row = CsvRow(cells, 0)
+        maps: list[_MapPlan] = []
+        withdrawn: list[tuple[str, _Key]] = []
+        for one in self._maps:
+            applies = holds(one.when, row, context)
+            if one.listed or (applies and not patient and not one.no_patient):
+                return None
+            if not applies and not (one.scope == "own" and self._columns):
+                continue
+            key = _key(one, cells, patient, self._local)
+            if key is None:
+                return None
+            if not applies or (one.withdraw and holds(one.withdraw, row, context)):
+                withdrawn.append((one.resource, key))
+                continue
+            valued = (of_field for field, of_field in one.by_field.items() if cells.get(str(field)))
+            rules = [*one.always, *(rule for of_field in valued for rule in of_field)]
+            if any(rule.slot in _MESSAGE_SLOTS or rule.effect for rule in rules):
+                return None
+            maps.append(_MapPlan(one, key, [self._rules.setdefault(id(rule), _Rule(rule)) for rule in rules], self._columns))
+        return _Shape(maps, withdrawn) if context.clean else None
