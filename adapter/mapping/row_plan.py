@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapter.mapping.context import Builder, joined
+from adapter.mapping.context import joined
 from adapter.mapping.csv_row import CsvRow
 from adapter.mapping.message import Compiled
 from adapter.mapping.pieces import Piece, PiecedBody
+from adapter.mapping.row_rule import KeptRule
 from adapter.mapping.row_watch import WatchedContext
-from adapter.mapping.rules import Map, Row
-from adapter.mapping.run import holds, run_row, slots_of_columns
-from adapter.mapping.values import distinct, wrapped
+from adapter.mapping.rules import Map
+from adapter.mapping.run import holds, slots_of_columns
 from adapter.model import Contribution, Json, Order, is_object
 from adapter.parse.er7 import NULL
 
-KEPT = 4096
-"""Texts of which a rule keeps what it made; where most rows bring new ones it keeps none any more."""
 SHAPES = 1000
 """Shapes of rows that are kept."""
 TRIED = 32
@@ -31,77 +29,6 @@ _UNKNOWN: Any = object()
 _MESSAGE_SLOTS = frozenset({"target#", "focus#visit"})
 _Shared = dict[tuple[str, str], Json]
 """(type, key) -> body of the shared resources that a row states."""
-
-
-class _Rule:
-    """One row of a mapping file, with what it made of texts."""
-
-    __slots__ = ("columns", "hits", "memory", "row", "single")
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self.columns: tuple[str, ...] = ()
-        self.single = ""
-        self.memory: dict[Any, Piece | None] | None = {}
-        self.hits = 0
-
-    def piece(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
-        """What the row makes of these cells; None for nothing. What it does beside is told by the context."""
-        memory = self.memory
-        if memory is None:
-            return self._made(cells, context)
-        text = cells.get(self.single) if self.single else tuple([cells.get(c) for c in self.columns])
-        piece = memory.get(text, _UNKNOWN)
-        if piece is not _UNKNOWN:
-            self.hits += 1
-            return piece
-        read = context.row_read.read
-        read.clear()
-        piece = self._made(cells, context)
-        if context.clean:
-            self._keep(cells, piece, read)
-        return piece
-
-    def _keep(self, cells: Mapping[str, str], piece: Piece | None, read: set[str]) -> None:
-        """Keep a piece by all that any run read: a run that finds the same there goes the same way."""
-        memory: dict[Any, Piece | None] = {} if self.memory is None else self.memory
-        if not read <= set(self.columns):
-            self.columns = tuple(sorted(read.union(self.columns)))
-            self.single = self.columns[0] if len(self.columns) == 1 else ""
-            memory.clear()
-        if len(memory) >= KEPT:
-            memory.clear()
-            if self.hits < KEPT:
-                self.memory = None
-            self.hits = 0
-        memory[cells.get(self.single) if self.single else tuple([cells.get(c) for c in self.columns])] = piece
-
-    def _made(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
-        row = self.row
-        if row.plain and row.place is not None:
-            column = str(row.place.field)
-            context.row_read.read.add(column)
-            slot, value = row.slot, _plain(row, context.value(row, cells[column]))
-        else:
-            builder = Builder("", "", "")
-            run_row(row, context.row_read, context, builder)
-            if builder.effect or len(builder.snapshot) > 1:
-                context.own = True
-            slot, value = next(iter(builder.snapshot.items()), ("", None))
-        stated = context.shared
-        if stated:
-            context.shared = {}
-        if value is None and not stated:
-            return None
-        return Piece(slot if value is not None else "", value, tuple(stated.items()) if stated else ())
-
-
-def _plain(row: Row, value: Any) -> Any:
-    """The slot's value of a plain row: as `run_plain` puts it into an empty body."""
-    if value is None or not (row.listed or row.url or row.wrap):
-        return value
-    values = distinct(wrapped(row, value))
-    return (values if row.listed else values[-1]) if values else None
 
 
 class _Key:
@@ -156,7 +83,7 @@ class _MapPlan:
 
     __slots__ = ("key", "last", "map", "missing", "nulls", "rules")
 
-    def __init__(self, one: Map, key: _Key, rules: Sequence[_Rule], columns: frozenset[str]) -> None:
+    def __init__(self, one: Map, key: _Key, rules: Sequence[KeptRule], columns: frozenset[str]) -> None:
         self.map = one
         self.key = key
         self.rules = rules
@@ -236,7 +163,7 @@ class RowPlan:
         self._fits = not (is_object(snapshot) and "per" in snapshot)
         asked = {str(place): None for one in self._maps for place, _ in (*one.when, *one.withdraw)}
         self._asked = tuple(asked)
-        self._rules: dict[int, _Rule] = {}
+        self._rules: dict[int, KeptRule] = {}
         self._shapes: dict[Any, _Shape | None] = {}
         self._spare: list[WatchedContext] = []
 
@@ -323,5 +250,5 @@ class RowPlan:
             rules = [*one.always, *(rule for of_field in valued for rule in of_field)]
             if any(rule.slot in _MESSAGE_SLOTS or rule.effect for rule in rules):
                 return None
-            maps.append(_MapPlan(one, key, [self._rules.setdefault(id(rule), _Rule(rule)) for rule in rules], self._columns))
+            maps.append(_MapPlan(one, key, [self._rules.setdefault(id(rule), KeptRule(rule)) for rule in rules], self._columns))
         return _Shape(maps, withdrawn) if context.clean else None

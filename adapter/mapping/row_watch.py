@@ -73,13 +73,13 @@ class WatchedContext(MapContext):
         self._number = number
 
     @property
-    def refs(self) -> dict[str, str]:  # pyright: ignore[reportIncompatibleVariableOverride]  # as patient
+    def refs(self) -> dict[str, str]:
         """What else the row made: no cell decides it alone."""
         self.own = True
         return {}
 
     @refs.setter
-    def refs(self, found: Mapping[str, str]) -> None:
+    def refs(self, found: Mapping[str, str]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # as patient
         pass
 
     def begin(self, cells: Mapping[str, str], patient: str) -> None:
