@@ -30,12 +30,11 @@ from adapter.mapping.functions.registry import MEMORY
 from adapter.mapping.header import load_events, read_sender
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
-from adapter.mapping.pieces import PiecedBody
 from adapter.mapping.precedence import load_precedence
 from adapter.mapping.rows import map_row
 from adapter.mapping.rules import compile_feed
 from adapter.mapping.terminology import load_terminology
-from adapter.model import Composed, Contribution, Issue, Json, Mapped, Order, Received
+from adapter.model import Composed, Contribution, Issue, Json, Mapped, Order, PiecedBody, Received
 from adapter.parse.rows import Binding, RowError, bind, open_csv
 from adapter.parse.rows_contract import Contract, load_contract
 from adapter.parse.rows_options import CsvOptions, csv_options

@@ -16,8 +16,7 @@ from adapter.compose.precedence import Precedence
 from adapter.compose.references import resolved
 from adapter.identity.ids import resource_id
 from adapter.identity.persons import Person, alone
-from adapter.mapping.pieces import Piece
-from adapter.model import Composed, Contribution, Issue, Json
+from adapter.model import Composed, Contribution, Issue, Json, Piece
 
 SERVER_KEY = "urn:x-careloop:fhir-id"
 """System of keys that name a resource by the id another client gave it: `urn:x-careloop:fhir-id|Type/id`."""

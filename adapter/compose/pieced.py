@@ -13,8 +13,7 @@ import orjson
 
 from adapter.compose.merge import Identity, identity_of, natural, once_each, put_at
 from adapter.compose.references import MARK, resolved
-from adapter.mapping.pieces import Piece
-from adapter.model import Json
+from adapter.model import Json, Piece
 
 _NONE: frozenset[str] = frozenset()
 

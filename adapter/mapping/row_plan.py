@@ -13,12 +13,11 @@ from typing import Any
 from adapter.mapping.context import joined
 from adapter.mapping.csv_row import CsvRow
 from adapter.mapping.message import Compiled
-from adapter.mapping.pieces import Piece, PiecedBody
 from adapter.mapping.row_rule import KeptRule
 from adapter.mapping.row_watch import WatchedContext
 from adapter.mapping.rules import Map
 from adapter.mapping.run import holds, slots_of_columns
-from adapter.model import Contribution, Json, Order, is_object
+from adapter.model import Contribution, Json, Order, Piece, PiecedBody, is_object
 from adapter.parse.er7 import NULL
 
 SHAPES = 1000

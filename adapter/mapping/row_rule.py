@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.mapping.context import Builder
-from adapter.mapping.pieces import Piece
 from adapter.mapping.row_watch import WatchedContext
 from adapter.mapping.rules import Row
 from adapter.mapping.run import run_row
 from adapter.mapping.values import distinct, wrapped
+from adapter.model import Piece
 
 KEPT = 4096
 """Texts of which a rule keeps what it made; where most rows bring new ones it keeps none any more."""

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 
 from adapter.compose.compose import hashed
 from adapter.mapping import row_rule
-from adapter.mapping.pieces import PiecedBody
 from adapter.mapping.rows import map_row
-from adapter.model import Contribution, Mapped
+from adapter.model import Contribution, Mapped, PiecedBody
 from adapter.parse.rows import Row, open_csv
 from adapter.pipeline import Feeds, compose_all, contract_and_options, open_feeds
 
