@@ -177,12 +177,23 @@ def _finished(space: Path, folder: Path, catalog: Catalog, a_bucket: int, *, jou
 
 def organization_names(snapshot: Snapshot) -> dict[str, str]:
     """Organization id to name; the id where it has none."""
+    return {resource_id: name or resource_id for resource_id, _, name in _organizations(snapshot)}
+
+
+def find_organization(snapshot: Snapshot, text: str) -> str:
+    """The id of the Organization that its id, or its id in the network, names. Raises Rejected (unknown-organization)."""
+    found = {resource_id for resource_id, number, _ in _organizations(snapshot) if text in (resource_id, number)}
+    if len(found) != 1:
+        raise Rejected("unknown-organization", text)
+    return found.pop()
+
+
+def _organizations(snapshot: Snapshot) -> list[Any]:
     import duckdb
 
     with duckdb.connect() as database:
         table = quoted(snapshot.folder / "organization.parquet")
-        rows: list[Any] = database.execute(f"SELECT resource_id, name FROM read_parquet({table})").fetchall()
-    return {row[0]: row[1] or row[0] for row in rows}
+        return database.execute(f"SELECT resource_id, number, name FROM read_parquet({table})").fetchall()
 
 
 def _count(database: duckdb.DuckDBPyConnection, rows: str) -> int:

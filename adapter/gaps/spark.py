@@ -6,7 +6,7 @@ snapshot's folder, and the folder written to, must be reachable by every worker.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ def write(snapshot: Snapshot, asked: Question, out: Path, master: str = MASTER) 
 
 
 @contextmanager
-def session(master: str) -> Generator[Any]:
-    """A Spark session of the process, kept for the next question where one stands already."""
+def session(master: str, settings: Mapping[str, str] | None = None) -> Generator[Any]:
+    """A Spark session of the process, kept for the next question where one stands already. settings: Spark's own."""
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
@@ -53,7 +53,7 @@ def session(master: str) -> Generator[Any]:
     builder: Any = SparkSession.builder
     spark = standing or (builder.master(master).appName("careloop-gaps").config("spark.ui.enabled", "false")
                          .config("spark.ui.showConsoleProgress", "false").config("spark.sql.session.timeZone", "UTC")
-                         .config(map=_HERE if master.startswith("local") else {}).getOrCreate())
+                         .config(map={**(_HERE if master.startswith("local") else {}), **(settings or {})}).getOrCreate())
     spark.sparkContext.setLogLevel("ERROR")
     try:
         yield spark

@@ -166,6 +166,24 @@ def test_load_then_gaps(run: Run, tmp_path: Path) -> None:
     assert table.exit_code == 0
     assert "G01" in table.stdout
 
+    whole = run("gaps", "--format", "json", "--as-of", "2026-05-01").stdout
+    assert run("gaps", "--format", "json", "--as-of", "2026-05-01", "--engine", "duckdb").stdout == whole
+    assert run("gaps", "--format", "json", "--as-of", "2026-05-01", "--known-at", "2035-01-01").stdout == whole
+    assert run("gaps", "--format", "json", "--known-at", "2020-01-01").stdout == "[]\n"
+    assert json.loads(run("gaps", "--member", "M1", "--known-at", "2035-01-01", "--format", "json",
+                          "--as-of", "2026-05-01").stdout) == [row for row in json.loads(whole) if row["member"]]
+    assert run("views", "rebuild").stdout == "the tables are made again\n"
+    assert run("views", "export", tmp_path / "views").stdout.startswith("1 members in ")
+    assert run("gaps", "--format", "json", "--as-of", "2026-05-01", "--views", tmp_path / "views").stdout == whole
+    assert run("gaps", "--organization", "O1", "--views", tmp_path / "views").exit_code == 0
+    told = run("gaps", "--views", tmp_path / "views", "--out", tmp_path / "gaps", "--as-of", "2026-05-01")
+    assert f"{len(json.loads(whole))} gaps" in told.output
+    assert list((tmp_path / "gaps").glob("*.parquet"))
+    (tmp_path / "bulk").mkdir()
+    (tmp_path / "bulk" / "Patient.ndjson").write_text('{"resourceType": "Patient", "id": "a"}\n')
+    other = json.loads(run("gaps", "--ndjson", tmp_path / "bulk", "--rule", "G01", "--format", "json").stdout)
+    assert [row["member"] for row in other] == ["a"]
+
 
 def test_feed_withdraw_takes_back_what_a_feed_said(run: Run, tmp_path: Path) -> None:
     (tmp_path / "members.csv").write_text(MEMBERS)
@@ -183,6 +201,10 @@ def test_gaps_wrong_usage(run: Run) -> None:
     assert run("gaps", "--as-of", "yesterday").exit_code == 2
     assert run("gaps", "--member", "nobody").exit_code == 1
     assert run("gaps", "--rule", "G99").exit_code == 1
+    for wrong in (["--engine", "store", "--out", "x"], ["--engine", "duckdb", "--member", "M1"],
+                  ["--ndjson", "x", "--known-at", "2026-01-01"], ["--known-at", "2026-01-01", "--member", "M1", "--out", "x"]):
+        assert run("gaps", *wrong).exit_code == 2
+    assert run("gaps", "--views", "nowhere").exit_code == 1
 
 
 @pytest.mark.parametrize("command", [
