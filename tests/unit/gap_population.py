@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from tests.unit.gap_network import NOWS, Resource, network
+from tests.unit.gap_rules_known import SUBJECTS
 
 
 def population(now: datetime, size: int, seed: int = 0) -> list[Resource]:
@@ -15,7 +16,7 @@ def population(now: datetime, size: int, seed: int = 0) -> list[Resource]:
     found: list[Resource] = []
     drawn = 0
     while drawn < size:
-        at, resources = network(Random(seed))
+        at, resources = network(Random(seed), SUBJECTS)
         if at == now:
             found += [_renamed(resource, f"-{drawn}") for resource in resources]
             drawn += 1

@@ -25,10 +25,10 @@ from adapter.store.engine import migrate, open_engine
 from adapter.store.resources import write_resources
 from adapter.store.schema import CSV_FILE, RESOURCE_VERSION
 from tests.servers import postgres_url
+from tests.unit.gap_checks import answer, composed
 from tests.unit.gap_network import NOWS, Resource
-from tests.unit.gap_oracle import expected
 from tests.unit.gap_population import population as networks
-from tests.unit.test_gap_rules import answer, composed
+from tests.unit.gap_rules_known import expected
 
 N = "urn:x-careloop:"
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
