@@ -20,6 +20,7 @@ from adapter.compose.compose import Network, Target, compose, compose_pieced, ha
 from adapter.compose.precedence import Precedence
 from adapter.compose.review import reviews
 from adapter.compose.settled import records_of, settled
+from adapter.compose.shared_plans import shared_plans
 from adapter.compose.standing import stand, stand_alone
 from adapter.errors import Rejected
 from adapter.identity.links import Link, link_of
@@ -209,7 +210,7 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     records = records_of(statements)
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
     network = Network(key=key, persons=persons, precedence=feeds.precedence(), lean=lean)
-    statements += reviews(persons.values(), own)
+    statements = shared_plans([*statements, *reviews(persons.values(), own)], lambda patient: network.person(patient).main)
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
         told = by_target.setdefault(target_of(c, network), [])

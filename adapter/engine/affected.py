@@ -11,6 +11,7 @@ from adapter.compose.compose import Network, Target, target_id, target_of
 from adapter.compose.homes import LEVELS
 from adapter.compose.review import is_review, reviews
 from adapter.compose.settled import settled
+from adapter.compose.shared_plans import is_plan, is_shared, shared_plans
 from adapter.identity.links import CHANGES, Link
 from adapter.identity.persons import Person, linked, resolve
 from adapter.model import Contribution
@@ -46,9 +47,16 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
         theirs, more_links = _persons(connection, others)
         persons.update(theirs)
         links += _standing(more_links)
+    complete = {persons[c.patient].main for c in (*said, *touched) if is_plan(c) and c.patient}
+    siblings = _siblings(connection, said, persons, complete, anew)
+    if others := {c.patient for c in siblings if c.patient} - persons.keys():
+        theirs, more_links = _persons(connection, others)
+        persons.update(theirs)
+        links += _standing(more_links)
+    said += siblings
     network = Network(key=key, persons=persons, precedence=feeds.precedence())
     by_target: dict[Target, list[Contribution]] = {}
-    for c in [*settled(said, links), *reviews(anew, links)] if links else said:
+    for c in _planned([*settled(said, links), *reviews(anew, links)] if links else said, network, complete):
         by_target.setdefault(target_of(c, network), []).append(c)
         if c.resource_type == "Patient":
             main = network.person(c.key).main
@@ -56,10 +64,39 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
                 by_target.setdefault(("Patient", main, ""), []).append(c)
     members = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
     vanished = _vanished(connection, members, by_target, network)
+    vanished += [one for one in _vanished(connection, {m for p in persons.values() if p.main in complete for m in p.members},
+                                          by_target, network) if is_shared(one[0], one[2])] if complete else []
     ended = (*said, *touched) if links else touched  # of what was ended nothing may be left to compose
     over = {target_of(c, network) for c in ended if c.resource_type != "Link"} - by_target.keys()
     vanished += [(t[0], target_id(t, network), t[1]) for t in sorted(over)]
     return Affected(network=network, by_target=by_target, vanished=list(dict.fromkeys(vanished)))
+
+
+def plans_of(connection: Connection, persons: Collection[str]) -> list[Contribution]:
+    """Every statement about organizations' plans for these persons, by any of their numbers."""
+    links = stored.links_around(connection, persons)
+    numbers = {*persons}.union(*((n.patient, n.other) for n in links)) - {""}
+    return [c for c in stored.by_patients(connection, numbers, "CarePlan") if is_plan(c)]
+
+
+def _siblings(connection: Connection, said: Sequence[Contribution], persons: Mapping[str, Person], complete: Collection[str],
+              anew: Sequence[Person]) -> list[Contribution]:
+    """All other plans of persons of whom a plan is stated: the shared plan is made of all of them."""
+    if not complete:
+        return []
+    whole = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
+    known = {c.key for c in said if is_plan(c)}
+    members = {m for p in persons.values() if p.main in complete for m in p.members} - whole
+    keys = {("CarePlan", c.key) for c in stored.by_patients(connection, members, "CarePlan") if is_plan(c)}
+    return list(stored.by_keys(connection, {k for k in keys if k[1] not in known}))
+
+
+def _planned(said: Sequence[Contribution], network: Network, complete: Collection[str]) -> list[Contribution]:
+    """The statements with those of the shared plans, of persons all of whose plans are here."""
+    if not complete:
+        return list(said)
+    return [c for c in shared_plans(said, lambda patient: network.person(patient).main)
+            if not is_shared(c.resource_type, c.key) or network.person(c.patient).main in complete]
 
 
 def _numbers(touched: Sequence[Contribution]) -> set[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
 from adapter.compose.compose import hashed
+from adapter.compose.shared_plans import is_shared
 from adapter.compose.standing import stand
-from adapter.engine.affected import Affected, affected
+from adapter.engine.affected import Affected, affected, plans_of
 from adapter.gaps.tables import refresh
 from adapter.model import Composed, Contribution
 from adapter.pipeline import Feeds, composed_of
@@ -16,7 +17,7 @@ from adapter.store import contributions as stored
 from adapter.store import journal
 from adapter.store.contributions import Added
 from adapter.store.outbox import enqueue
-from adapter.store.resources import keys_of_resources, naming, standing_names, write_resources
+from adapter.store.resources import keys_of_resources, naming, persons_of, standing_names, write_resources
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
 
@@ -42,16 +43,15 @@ def compose_touched(connection: Connection, fresh: Sequence[Contribution], touch
     for _ in range(4):  # what was taken out for want of a target goes in once that stands; what refers to the gone lets go
         gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}
         created = {f"{c.resource_type}/{c.id}" for c in changed} - gone
-        more = keys_of_resources(connection, journal.wanting(connection, created))
-        more |= naming(connection, {p.main for p in work.network.persons.values()}, gone)
+        wanting, mains = journal.wanting(connection, created), {p.main for p in work.network.persons.values()}
+        more = keys_of_resources(connection, wanting) | naming(connection, mains, gone)
         if not more:
             break
-        changed += bring(connection, affected(connection, (), _of(connection, more), feeds, key), now_us, target)
+        again = list(stored.by_keys(connection, more))
+        if any(is_shared(*one) for one in more):  # nothing is stated of them: they are made of their persons' plans
+            again += plans_of(connection, mains | persons_of(connection, wanting))
+        changed += bring(connection, affected(connection, (), again, feeds, key), now_us, target)
     return changed
-
-
-def _of(connection: Connection, keys: Collection[tuple[str, str]]) -> list[Contribution]:
-    return list(stored.by_keys(connection, keys))
 
 
 def bring(connection: Connection, work: Affected, now_us: int, target: str) -> list[Composed]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from adapter.compose.compose import SERVER_KEY, Composed, Network, compose, target_id
-from adapter.engine.affected import affected
+from adapter.compose.shared_plans import is_shared
+from adapter.engine.affected import affected, plans_of
 from adapter.identity.ids import resource_id
 from adapter.model import Contribution, is_array
 from adapter.pipeline import Feeds
@@ -59,6 +60,8 @@ def spoken(connection: Connection, resource_type: str, identifier: str, feeds: F
 def _of(connection: Connection, resource_type: str, identifier: str, business: str, person: str,
         key: bytes) -> list[Contribution]:
     """The statements that a resource is found by: of its key, or of its person's numbers where each person has one."""
+    if is_shared(resource_type, business):
+        return plans_of(connection, {person})
     if business.startswith(SERVER_KEY) or not person or resource_id(key, resource_type, business) == identifier:
         return list(stored.by_keys(connection, [(resource_type, business)]))
     links = stored.links_around(connection, [person])

@@ -162,10 +162,11 @@ def contribution_of(row: Row[Any]) -> Contribution:
         cancels=tuple(row.cancels.split()), other=row.other, message=row.message, mapping=row.mapping)
 
 
-def by_patients(connection: Connection, patients: Collection[str]) -> Iterator[Contribution]:
-    """Every statement (no links) that holds and names one of these patients."""
+def by_patients(connection: Connection, patients: Collection[str], resource_type: str = "") -> Iterator[Contribution]:
+    """Every statement (no links) that holds and names one of these patients; of one type alone where it is given."""
+    of_type = T.c.resource_type == resource_type if resource_type else T.c.resource_type != "Link"
     for chunk in chunks(patients, _CHUNK):
-        query = select(T).where(T.c.patient.in_(chunk), T.c.resource_type != "Link")
+        query = select(T).where(T.c.patient.in_(chunk), of_type)
         for row in _holding(connection, connection.execute(query).all()):
             yield contribution_of(row)
 

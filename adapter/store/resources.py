@@ -257,6 +257,15 @@ def keys_of_resources(connection: Connection, names: Iterable[str]) -> set[tuple
     return found
 
 
+def persons_of(connection: Connection, names: Iterable[str]) -> set[str]:
+    """The persons (keys of their main Patients) of these resources, named `Type/id`."""
+    found: set[str] = set()
+    for resource_type, ids in _by_type([(t, i) for t, _, i in (name.partition("/") for name in names)]):
+        query = select(RESOURCE.c.person).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids))
+        found.update(connection.scalars(query))
+    return found - {""}
+
+
 def naming(connection: Connection, persons: Iterable[str], names: Iterable[str]) -> set[tuple[str, str]]:
     """(type, business key) of what stands of these persons and refers to one of these `Type/id`."""
     texts = [f'%"{name}"%' for name in sorted(names)]
