@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from sqlalchemy import select
@@ -55,7 +55,7 @@ def test_no_finding_is_an_error(demonstration: Gateway) -> None:
 
 
 def test_gaps_of_every_expected_state(demonstration: Gateway) -> None:
-    states: dict[str, set[str]] = {rule: set() for rule in STATES}
+    states: defaultdict[str, set[str]] = defaultdict(set)
     for gap in gaps(demonstration):
         states[gap.rule].add(gap.state)
     missing = {rule: wanted - states[rule] for rule, wanted in STATES.items() if wanted - states[rule]}

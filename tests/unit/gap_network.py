@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 Resource = dict[str, Any]
 N = "urn:x-careloop:"
 ORGS = ("oA", "oB", "oC")
+PARTS = ("specialist", "specialist", "mental-health", "primary-care", "natural-support")
 PEOPLE = ("pA", "pB", "pC")
 ROLES = {"rA": ("pA", "oA"), "rB": ("pB", "oB")}
 ZONE = ZoneInfo("America/New_York")
@@ -154,7 +155,7 @@ class Person:
     def seat(self) -> Resource:
         lead, snomed = coded(N + "care-team-role", "lead-coordinator"), coded("http://snomed.info/sct", "768820003")
         others = [[coded(N + "care-team-role", "care-coordinator"), snomed],
-                  [coded(N + "care-team-role", "specialist")]]
+                  [coded(N + "care-team-role", self.random.choice(PARTS))]]
         leads = [[lead, snomed], [lead], [snomed]]
         of_lead = self.subject == "lead"
         seat: Resource = {"role": self.random.choice(leads if self.random.random() < (0.9 if of_lead else 0.25)

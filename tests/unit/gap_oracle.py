@@ -76,6 +76,7 @@ class Seat(NamedTuple):
     start: Span | None
     end: Span | None
     now: bool
+    part: str | None
 
 
 class Oracle:
@@ -138,7 +139,7 @@ class Oracle:
         person = practitioner or (participant.get("member") or {}).get("reference")
         period = participant.get("period") or {}
         return Seat(team, lead, practitioner, person, organization, span(period.get("start")), span(period.get("end")),
-                    holds(period, self.now))
+                    holds(period, self.now), own[0] if own else None)
 
     def answer(self, rule: str, state: str, reason: str | None = None, *, item: str = "", due: datetime | None = None,
                organization: str | None = None, party: str = "") -> Answer:
