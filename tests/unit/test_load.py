@@ -200,6 +200,29 @@ def test_refused_rows_come_back_as_they_were(opened: Opener) -> None:
     assert all(line["error_next_step"] for line in (first, ragged, bytes_))
 
 
+def test_of_a_file_with_every_kind_of_dirt_each_bad_row_comes_back_and_the_rest_stands(opened: Opener) -> None:
+    gateway = opened()
+    good = [row(f"C{n}").encode() for n in (1, 2, 3)]
+    bad = {"csv-nul": b"X1,M1,ORG-A,a\0b,telephone,2026-03-01,reached\n",
+           "charset": b"X2,M1,ORG-A,Pe\xf1a,telephone,2026-03-01,reached\n",
+           "csv-row-ragged": b"X3,M1,ORG-A,Made Up,telephone,2026-03-01,reached,,\n",
+           "csv-quote": b'X4,M1,ORG-A,"Made Up,telephone,2026-03-01,reached\n',
+           "csv-value": b'="0042",M1,ORG-A,Made Up,telephone,2026-03-01,reached\n',
+           "csv-date": b"X5,M1,ORG-A,Made Up,telephone,45231,reached\n",
+           "csv-code": b"X6,M1,ORG-A,Made Up,telephone,2026-03-01,perhaps\n",
+           "csv-value-missing": b"X7,,ORG-A,Made Up,telephone,2026-03-01,reached\n",
+           "csv-cell-long": b"X8,M1,ORG-A," + b"x" * 40_000 + b",telephone,2026-03-01,reached\n"}
+    tail = b"\r\n" + good[1] + b",,,,,,\n" + good[2].rstrip()
+    raw = b"\xef\xbb\xbf" + HEADER.encode() + good[0] + b"".join(bad.values()) + tail
+    told = errors_of(gateway, raw)
+    assert [line["error_code"] for line in told] == list(bad)
+    assert [line["error_row"] for line in told] == [str(n) for n in range(3, 3 + len(bad))]
+    assert all(line["error_next_step"] for line in told)
+    while gateway.work():
+        pass
+    assert contacts(gateway) == {"C1", "C2", "C3"}
+
+
 def test_a_row_that_cannot_be_processed_comes_back_too(opened: Opener) -> None:
     gateway = opened()
     report = load(gateway, row("C1"), row("C2"))
