@@ -145,6 +145,8 @@ ISSUES: dict[str, IssueKind] = {
     "csv-row-empty": _kind("the row is blank", "remove it", "information", fhir="structure"),
     "csv-row-skipped": _kind("rows that the feed leaves out", "none, if rows of the feed's csv options means them", "information",
                              fhir="structure"),
+    "csv-header-missing": _kind("the file lacks a header that split or join of the feed names",
+                                "correct its name, or write a text of your own as =TEXT", "warning", fhir="not-supported"),
     "csv-column-unknown": _kind("the contract has no such column; its cells are kept under the header's name",
                                 "name it in the feed's columns, or leave it out", "warning", fhir="not-supported"),
     "csv-error-rate": _kind("more rows are refused than the feed allows; the file is refused whole, and nothing of it counts",

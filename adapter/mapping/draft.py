@@ -104,8 +104,8 @@ def draft(name: str, file: str, feed: str, sample: Sample, contract: Contract, z
     """The feed.yaml of a partner. feed: the one it extends. zone: of times without offset, unless it is decided otherwise."""
     taken, maybe = guesses(sample, contract)
     columns = {one.column: one for one in sorted(taken.values(), key=lambda one: one.place)}
-    left = [f"{column} is required: name its header in columns, make it by split or join, or give it in constants"
-            for column in contract.required if column not in columns]
+    left = [f"{column} is required{_listed(contract.codes(column))}: name its header in columns, make it by split or join, or "
+            "give it in constants" for column in contract.required if column not in columns]
     left += _unbound(sample, columns, maybe)
     dates, told = _dates(sample, columns, contract, zone)
     codes, more = _codes(sample, columns, contract)
@@ -145,11 +145,17 @@ def _unbound(sample: Sample, columns: Mapping[str, Guess], maybe: Sequence[Guess
             for place, header in enumerate(sample.header) if header and place not in bound]
 
 
+def _listed(codes: Sequence[str]) -> str:
+    return f" (its codes: {', '.join(codes)})" if codes else ""
+
+
 def _held(values: Sequence[str]) -> str:
     """What unbound cells seem to hold, without any of them."""
-    forms, _ = date_forms(values)
+    forms, others = date_forms(values)
     if forms:
-        return f" (dates as {forms[0]})"
+        return f" (dates as {' or '.join([forms[0], *others])}{': days tell from months in no row' if others else ''})"
+    if values and all(re.fullmatch(r"-?[0-9.]*,[0-9]+", text) for text in values):
+        return " (numbers with a decimal comma?)"
     pairs = sum(bool(re.fullmatch(r"[^,0-9]+, ?[^,0-9]+", text)) for text in values)
     return ' (two in one, apart by a comma?)' if pairs * 2 > len(values) else ""
 

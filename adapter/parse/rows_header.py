@@ -20,8 +20,8 @@ _OTHER_DELIMITERS = (",", ";", "\t", "|")
 class Header:
     """A bound header. written: as it stands, trimmed. names: for each cell its column, or its own name where the
     contract has none; then the columns that the feed makes itself. each: the rows that a record holds; at: where their headers
-    stand. passed: names of cells that are not handed on, since
-    others are made of them. issues: one csv-column-unknown for each header that nobody knows."""
+    stand. passed: names of cells that are not handed on, since others are made of them. issues: one csv-column-unknown for
+    each header that nobody knows, one csv-header-missing for each that is to be split or joined and is not there."""
 
     written: tuple[str, ...]
     names: tuple[str, ...]
@@ -50,7 +50,8 @@ def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> H
     _require({*columns.values(), *shaper.given, *each.given}, written, contract, options)
     used = {folded(h) for h in (*options.shape.headers, *options.shape.ignore, *at)}
     names: list[str] = []
-    issues: list[Issue] = []
+    named = (*options.shape.splits, *(h for join in options.shape.joins.values() for h in join.headers))
+    issues = [Issue(code="csv-header-missing", place=f"row 1, {h}") for h in dict.fromkeys(named) if folded(h) not in places]
     passed: set[str] = set()
     for place, cell in enumerate(written):
         if place in columns:
