@@ -16,7 +16,7 @@ from adapter.mapping.message import Compiled
 from adapter.mapping.row_rule import KeptRule
 from adapter.mapping.row_watch import WatchedContext
 from adapter.mapping.rules import Map
-from adapter.mapping.run import holds, slots_of_columns
+from adapter.mapping.run import holds, slots_of_columns, withdraws
 from adapter.model import Contribution, Json, Order, Piece, PiecedBody, is_object
 from adapter.parse.er7 import NULL
 
@@ -86,7 +86,7 @@ class _MapPlan:
         self.map = one
         self.key = key
         self.rules = rules
-        self.nulls = [slot for slot, _ in slots_of_columns(one, columns)] if columns and one.scope != "reference" else []
+        self.nulls = [slot for slot, _ in slots_of_columns(one, columns)] if columns and one.in_full else []
         self.missing: dict[tuple[str, ...], Json] = {}
         self.last: tuple[list[Piece], PiecedBody] | None = None
 
@@ -237,7 +237,7 @@ class RowPlan:
             applies = holds(one.when, row, context)
             if one.listed or (applies and not patient and not one.no_patient):
                 return None
-            if not applies and not (one.scope == "own" and self._columns):
+            if not applies and not (self._columns and withdraws(one, row, context, self._columns)):
                 continue
             key = _key(one, cells, patient, self._local)
             if key is None:

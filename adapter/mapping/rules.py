@@ -84,7 +84,8 @@ class Map:
     """The rows that make one resource out of one segment (or CSV row). key: patient, visit, account, or parts of a key.
 
     listed: `patient` or `visit` where the segments of a message are the whole list of it. withdraw: conditions on which
-    the resource is taken back. by_field: the rows that read a field, in HL7's order (columns as the mapping file has them).
+    the resource is taken back. alone: one row of a file alone states this shared resource. by_field: the rows that read a
+    field, in HL7's order (columns as the mapping file has them).
     """
 
     rule: str
@@ -101,6 +102,12 @@ class Map:
     no_patient: bool = False
     listed: str = ""
     withdraw: tuple[Condition, ...] = ()
+    alone: bool = False
+
+    @property
+    def in_full(self) -> bool:
+        """Whether a CSV row states all that its feed says of the resource, so that an empty cell takes back."""
+        return self.scope != "reference" or self.alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +188,7 @@ def _map(written: Mapping[str, Any], where: str) -> Map:
         by_field={k: tuple(by_field[k]) for k in (by_field if segment == "ROW" else sorted(by_field))}, always=tuple(always),
         drops={k: tuple(v) for k, v in drops.items()},
         no_patient=written.get("scope") == "reference", listed=written.get("list", ""),
-        withdraw=_conditions(written.get("withdraw", {}), place_of))
+        withdraw=_conditions(written.get("withdraw", {}), place_of), alone=written.get("alone", False))
 
 
 def _key_part(text: str, place_of: Callable[[str], Place]) -> str | tuple[Place | None, ...]:

@@ -63,8 +63,8 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
     Result: where the first resource of each type stands among the context's builders.
 
     columns: those a CSV file has. Its rows state their resources in full, so what these columns could say and do not is
-    taken back; shared resources, of which other rows speak too, excepted. A resource of its own that a map could make of it,
-    and whose condition does not hold (any more), is withdrawn: a contact that was not reached is no Encounter.
+    taken back; shared resources of which other rows speak too (no `alone`) excepted. A resource of its own that a map could
+    make of it, and whose condition does not hold (any more), is withdrawn: a contact that was not reached is no Encounter.
     """
     ctx.segment = source
     ctx.refs = {}
@@ -88,7 +88,7 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
                         run_plain(row, raw, source, ctx, builder)
                     else:
                         run_row(row, source, ctx, builder, trace)
-        if columns and one.scope != "reference":
+        if columns and one.in_full:
             _take_back(one, builder.snapshot, columns, {i.place for i in ctx.issues})
     return first
 
@@ -96,7 +96,8 @@ def run_maps(maps: tuple[Map, ...], source: Source, ctx: MapContext, trace: Trac
 def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str]) -> str | None:
     """The key of the resource that a map makes of a segment, None where it makes none."""
     if one.when and not holds(one.when, source, ctx):
-        if one.scope == "own" and (columns or _emptied(one.when, source, ctx)) and (key := key_of(one, source, ctx)) is not None:
+        gone = withdraws(one, source, ctx, columns) if columns else one.scope == "own" and _emptied(one.when, source, ctx)
+        if gone and (key := key_of(one, source, ctx)) is not None:
             ctx.withdrawn.append((one.resource, key))
         return None
     key = key_of(one, source, ctx) if ctx.patient or one.no_patient else None
@@ -108,6 +109,15 @@ def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str])
         ctx.withdrawn.append((one.resource, key))
         return None
     return key
+
+
+def withdraws(one: Map, source: Source, ctx: MapContext, columns: frozenset[str]) -> bool:
+    """Whether a CSV row for which a map's condition does not hold takes its resource back; a shared one by empty cells alone."""
+    if not one.alone:
+        return one.scope == "own"
+    empty = [not isinstance(place, str) and want == "valued" and not read(source, place) and str(place.field) in columns
+             for place, want in one.when]
+    return any(empty) and holds(tuple(c for c, gone in zip(one.when, empty, strict=True) if not gone), source, ctx)
 
 
 def _emptied(conditions: tuple[Condition, ...], source: Source, ctx: MapContext) -> bool:

@@ -76,7 +76,8 @@ _COLUMNS: dict[str, dict[str, st.SearchStrategy[str]]] = {
         "record": _either("organization", "organization", "service"), "organization_id": _ORGANIZATION,
         "organization_name": _either("Harbor House", "Harbor"), "type": _either("", "hospital", "housing"),
         "phone": _either("", "518-555-0100", "518-555-0101"), "city": _either("", "Alderton"), "state": _either("", "NY"),
-        "active": _either("", "Y", "N"), "service_id": st.just("SVC-1"), "service": _either("housing", "food")},
+        "active": _either("", "Y", "N"), "on_call_phone": _either("", "518-555-0190"),
+        "service_id": st.just("SVC-1"), "service": _either("housing", "food")},
 }
 _HOSPITALS = {"st-anne": ("STANNE", "MAIN", "STANNE", "2.5.1"), "lakeside": ("LAKESIDE", "LKS", "LKS", "2.3.1")}
 FEEDS = (*_COLUMNS, *_HOSPITALS)
