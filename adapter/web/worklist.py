@@ -58,9 +58,9 @@ def _about(gap: Gap, names: Mapping[str, str]) -> str:
 
 
 def _items(gap: Gap) -> list[str]:
-    """The references in a gap's item: `Type/id`, or organization ids as `id>id`."""
+    """The references in a gap's item: `Type/id`, maybe with `#step`, or organization ids as `id>id`."""
     if "/" in gap.item:
-        return [gap.item]
+        return [gap.item.partition("#")[0]]
     return [f"Organization/{one}" for one in gap.item.split(">") if one]
 
 

@@ -7,18 +7,28 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tests.unit import gap_network, gap_network_transitions, gap_oracle_transitions
+from tests.unit import (
+    gap_network,
+    gap_network_requests,
+    gap_network_transitions,
+    gap_oracle_loop,
+    gap_oracle_requests,
+    gap_oracle_transitions,
+)
 from tests.unit.gap_network import Resource, Subjects
 from tests.unit.gap_oracle import Answer, Oracle, Organizations
 
 SUBJECTS: Subjects = {
     **gap_network.SUBJECTS,
     **gap_network_transitions.SUBJECTS,
+    **gap_network_requests.SUBJECTS,
 }
 
 ABOUT_MEMBERS = (
     Oracle.answers,
     gap_oracle_transitions.answers,
+    gap_oracle_loop.g18,
+    gap_oracle_requests.answers,
 )
 """Answers about one member, of all that is known of them at one instant."""
 
