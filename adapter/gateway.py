@@ -25,6 +25,7 @@ from adapter.engine.spoken import spoken
 from adapter.errors import Defect, Rejected, Unavailable
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.http import new_session
+from adapter.fhirserver.naming import NamingServer
 from adapter.fhirserver.port import FhirServer, Write
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import prepare
@@ -76,8 +77,8 @@ class Gateway:
         self.feeds: Feeds = open_feeds(settings.mappings)
         self.key = settings.installation_key()
         self.embedded = EmbeddedServer(self.engine, self._accept_writes)
-        self.upstream: UpstreamServer | None = (
-            UpstreamServer(settings.fhir_url, new_session()) if settings.fhir_url else None)
+        self.upstream: FhirServer | None = (
+            NamingServer(UpstreamServer(settings.fhir_url, new_session()), self.engine) if settings.fhir_url else None)
         self._mapped: OrderedDict[str, Mapped] = OrderedDict()
         self._composing = threading.Lock()
         self._arriving = threading.Lock()

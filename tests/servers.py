@@ -39,12 +39,24 @@ def hapi_url() -> str:
     """
     if running := os.environ.get("CARELOOP_TEST_HAPI"):
         return running.rstrip("/")
+    return _started({})
+
+
+def _started(options: dict[str, str]) -> str:
     port = str(free_port())
-    environment = {**os.environ, "HAPI_PORT": port, "HAPI_FAST_START": "1"}
+    environment = {**os.environ, **options, "HAPI_PORT": port, "HAPI_FAST_START": "1"}
     atexit.register(subprocess.run, [str(_HAPI / "stop-hapi.sh")], env=environment, check=False,
                     stdout=subprocess.DEVNULL)
     subprocess.run([str(_HAPI / "start-hapi.sh")], env=environment, check=True, stdout=subprocess.DEVNULL)
     return f"http://127.0.0.1:{port}/fhir"
+
+
+@cache
+def hapi_naming_url() -> str:
+    """Base URL of a second HAPI that gives every id itself; CARELOOP_TEST_HAPI_NAMING names one that runs already."""
+    if running := os.environ.get("CARELOOP_TEST_HAPI_NAMING"):
+        return running.rstrip("/")
+    return _started({"HAPI_CLIENT_IDS": "NOT_ALLOWED"})
 
 
 def postgres_missing() -> str:

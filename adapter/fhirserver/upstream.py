@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +21,16 @@ _FORM = "application/x-www-form-urlencoded; charset=UTF-8"  # unnamed, some serv
 _HISTORY_PAGE = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IN_MEMORY = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation(Write):
+    """A resource that the server names itself, unless one that this search finds stands there (If-None-Exist).
+
+    id: a UUID by which the other writes of the transaction refer to it, as `urn:uuid:<id>`; its Written has the id given.
+    """
+
+    unless: str
 
 
 class UpstreamServer:
@@ -126,6 +137,10 @@ class UpstreamServer:
                     raise Rejected("version-conflict", f"{write.resource_type}/{write.id}")
 
     def _entry(self, write: Write) -> Json:
+        if isinstance(write, Creation) and write.body is not None:
+            unnamed = {name: value for name, value in write.body.items() if name != "id"}
+            return {"fullUrl": f"urn:uuid:{write.id}", "resource": unnamed,
+                    "request": {"method": "POST", "url": write.resource_type, "ifNoneExist": write.unless}}
         address = f"{write.resource_type}/{write.id}"
         request = {"method": "DELETE" if write.body is None else "PUT", "url": address}
         if write.if_match is not None:
@@ -152,7 +167,13 @@ def _next_link(bundle: Json) -> str | None:
 
 
 def _written(write: Write, response: Json) -> Written:
-    return Written(resource_type=write.resource_type, id=write.id, version=_version_id(response),
+    given = write.id
+    if isinstance(write, Creation):
+        named = (response.get("location") or "").partition("/_history/")[0].rsplit("/", 2)
+        if named[-2:-1] != [write.resource_type] or not named[-1]:
+            raise Unavailable("server-unavailable", "transaction", "no location of what was created")
+        given = named[-1]
+    return Written(resource_type=write.resource_type, id=given, version=_version_id(response),
                    status=int(response["status"][:3]))
 
 

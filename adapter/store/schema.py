@@ -163,6 +163,16 @@ PUSHED = Table(
     Column("body", Text),  # what we pushed: base of the difference when others change it; NULL: deleted
 )
 
+SERVER_ID = Table(
+    "server_id", METADATA,
+    Column("target", Text, primary_key=True),
+    Column("resource_type", Text, primary_key=True),
+    Column("server_id", Text, primary_key=True),  # what the server calls it
+    Column("id", Text, nullable=False),  # what we call it
+    Column("gone", SmallInteger, nullable=False, server_default="0"),  # lost there: never used again
+)
+Index("server_id_by_id", SERVER_ID.c.target, SERVER_ID.c.resource_type, SERVER_ID.c.id)
+
 CURSOR = Table(
     "cursor", METADATA,
     Column("name", Text, primary_key=True),  # history:<server>

@@ -14,12 +14,13 @@ from sqlalchemy import Engine
 
 from adapter.fhirserver.embedded import Accept, EmbeddedServer, check_versions
 from adapter.fhirserver.http import new_session
+from adapter.fhirserver.naming import NamingServer
 from adapter.fhirserver.port import FhirServer, Write
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.model import Composed
 from adapter.store.engine import migrate, open_engine, writing
 from adapter.store.resources import without_meta, write_resources
-from tests.servers import hapi_url, postgres_url
+from tests.servers import hapi_naming_url, hapi_url, postgres_url
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -50,12 +51,19 @@ def taking_as_is(engine: Engine) -> Accept:
     return accept
 
 
-@pytest.fixture(scope="module", params=[*DATABASES, pytest.param("hapi", marks=pytest.mark.hapi)])
+@pytest.fixture(scope="module", params=[*DATABASES, *(pytest.param(name, marks=pytest.mark.hapi)
+                                                      for name in ("hapi", "hapi-naming"))])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FhirServer]:
     """Each server in turn; HAPI keeps what earlier tests wrote, so tests use names of their own (`run`)."""
     if request.param == "hapi":
         with new_session() as session:
             yield UpstreamServer(hapi_url(), session, name="hapi")
+        return
+    if request.param == "hapi-naming":
+        engine = database("sqlite", tmp_path_factory.mktemp("store"))
+        with new_session() as session:
+            yield NamingServer(UpstreamServer(hapi_naming_url(), session, name="hapi"), engine)
+        engine.dispose()
         return
     engine = database(request.param, tmp_path_factory.mktemp("store"))
     yield EmbeddedServer(engine, taking_as_is(engine))

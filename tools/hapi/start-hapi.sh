@@ -7,6 +7,7 @@
 #   ./start-hapi.sh --build-only         only download and build (a CI cache-warming step)
 #   ./stop-hapi.sh                       stop it
 #
+# HAPI_CLIENT_IDS=NOT_ALLOWED: the server gives every id itself, and refuses a PUT of what it does not know
 # HAPI_PORT (8080)  HAPI_HOST (127.0.0.1)  HAPI_HEAP (2g)  HAPI_WAIT seconds (180)
 # HAPI_FAST_START=1: for short test runs; the first such run writes a class archive when it is stopped
 #   (160 MB, +15 s), later ones start in under half the time. Uses the C1 compiler only: not for benchmarks.
