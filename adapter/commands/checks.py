@@ -125,7 +125,7 @@ def _fhir_server(settings: Settings) -> Iterator[Finding]:
 
 
 def _capabilities(held: Capabilities) -> Iterator[Finding]:
-    """What we need of a server that we push to: R4, transactions, our types, and ids that we assign."""
+    """What we need of a server that we push to: R4, transactions, our types; ids are its own where it wants that."""
     what = f"FHIR server {held.software}".strip()
     if not held.fhir_version.startswith("4.0"):
         yield _unsound(what, f"it speaks FHIR {held.fhir_version}", "name a FHIR R4 (4.0.1) server")
@@ -134,7 +134,8 @@ def _capabilities(held: Capabilities) -> Iterator[Finding]:
     if missing := PARAMS.keys() - held.types:
         yield _unsound(what, f"it takes no {', '.join(sorted(missing))}", "allow these types there")
     if fixed := (PARAMS.keys() & held.types) - held.update_create:
-        yield _unsound(what, f"we cannot assign ids of {', '.join(sorted(fixed))}", "allow update as create there")
+        yield Finding(what=what, verdict="note", told=f"it names {', '.join(sorted(fixed))} itself",
+                      next_step="its ids are kept beside ours; back the database up with it")
     if not held.system_history:
         yield Finding(what=what, verdict="note", told="it gives no system history",
                       next_step="what others write there is not read back")
