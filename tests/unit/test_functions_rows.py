@@ -172,8 +172,8 @@ def test_the_team_that_a_plan_names_is_the_one_that_the_rows_make() -> None:
     plan = {"plan_id": "P1", "member_id": "M1", "status": "active", "author_org": "A", "created_date": "2026-01-20"}
     composed = standing([*mapped("care_team", SEAT), *mapped("care_plans", plan)])
     (team,) = [c for c in composed if c.resource_type == "CareTeam"]
-    (care_plan,) = [c for c in composed if c.resource_type == "CarePlan"]
-    assert care_plan.body["careTeam"] == [{"reference": f"CareTeam/{team.id}"}]
+    plans = [c for c in composed if c.resource_type == "CarePlan"]  # the organization's own, and the shared one
+    assert [p.body["careTeam"] for p in plans] == [[{"reference": f"CareTeam/{team.id}"}]] * 2
 
 
 # --- goals
