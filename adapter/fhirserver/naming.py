@@ -2,7 +2,7 @@
 
 As long as the server takes our ids nothing differs. When it refuses them, a resource is created by a conditional POST and found
 again by a tag that holds our id, so a lost answer doubles nothing; references are translated both ways. Source: FHIR R4 http,
-update as create, conditional create; decision 0021.
+update as create, conditional create; decision 0022.
 """
 
 from __future__ import annotations
