@@ -27,7 +27,6 @@ from adapter.identity.links import Link, link_of
 from adapter.identity.persons import resolve
 from adapter.mapping.bundle import transaction
 from adapter.mapping.feed import Feed, load_feeds
-from adapter.mapping.functions.registry import MEMORY
 from adapter.mapping.header import load_events, read_sender
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, map_message, read_message
@@ -249,24 +248,8 @@ def composed_of(target: Target, said: Sequence[Contribution], network: Network) 
         if not network.lean or c.resource_type in PER_MESSAGE or len(network.person(c.patient).members) > 1:
             return compose(target, said, network)
         return _owned(network.key, c.resource_type, c.key, c.patient, orjson.dumps(c.body))
-    kept = _shared(network.key, c.resource_type, c.key, _text(c.body))
+    kept = _shared(network.key, c.resource_type, c.key, orjson.dumps(c.body))
     return kept if network.lean else replace(kept, sources=dict.fromkeys(kept.sources, (c.source, c.message)))
-
-
-_TEXTS: dict[int, tuple[Json, bytes]] = {}
-"""JSON text of bodies that shared functions keep, by identity of the object (which stays alive here)."""
-
-
-def _text(body: Json) -> bytes:
-    """The JSON text of a body that is never changed any more."""
-    kept = _TEXTS.get(id(body))
-    if kept is not None and kept[0] is body:
-        return kept[1]
-    if len(_TEXTS) >= MEMORY:
-        _TEXTS.clear()
-    text = orjson.dumps(body)
-    _TEXTS[id(body)] = (body, text)
-    return text
 
 
 PER_MESSAGE = frozenset({"MessageHeader", "Provenance"})
@@ -298,7 +281,6 @@ def forget(feeds: Feeds) -> None:
     """Forget what was kept of earlier messages; every message is then the first (for measurements)."""
     for one in feeds.compiled.values():
         one.memory.clear()
-    _TEXTS.clear()
     _shared.cache_clear()
     _owned.cache_clear()
 

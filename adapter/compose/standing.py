@@ -55,7 +55,9 @@ def stand_alone(c: Composed, missing: frozenset[str], claim: Claim, check: Claim
         found = check(current)
         errors = [i for i in found if kind_of(i).severity == "error"] if found else []
         if not errors:
-            return replace(c, body=current, checked=True, issues=(*c.issues, *issues, *dropped, *claimed))
+            return Composed(resource_type=c.resource_type, id=c.id, key=c.key, person=c.person, body=current, hash=c.hash,
+                            sources=c.sources, references=c.references, checked=True,
+                            issues=(*c.issues, *issues, *dropped, *claimed))
         dropped.extend(errors)
         lessened = _lessened(body, {_element(i.place, c.resource_type) for i in errors})
         if lessened == body:

@@ -6,7 +6,7 @@ import hmac
 from functools import lru_cache
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=5_000)
 def resource_id(key: bytes, resource_type: str, business_key: str) -> str:
     """The id of the resource of a business key: `c` and 31 hex digits of the HMAC-SHA256 under the installation's key.
 

@@ -15,7 +15,7 @@ from adapter.mapping.run import run_row
 from adapter.mapping.values import distinct, wrapped
 from adapter.model import Piece
 
-KEPT = 4096
+KEPT = 1024
 """Texts of which a rule keeps what it made; where most rows bring new ones it keeps none any more."""
 _UNKNOWN: Any = object()
 

@@ -27,7 +27,8 @@ BUSY_SECONDS = 30
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x6361_7265  # key of PostgreSQL's advisory lock around migrations
 _ONE_AT_A_TIME = threading.Lock()  # alembic.context belongs to the whole process
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}")
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-8000")
+"""cache_size: 8 MB a connection, so that more pages of a large store's indexes stay at hand than with SQLite's 2 MB."""
 
 
 def open_engine(url: str) -> Engine:
@@ -121,7 +122,7 @@ def _told_apart() -> Generator[None]:
 def _open_sqlite(address: URL) -> Engine:
     if address.database and address.database != ":memory:":
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(address, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "cached_statements": 32})
 
     @event.listens_for(engine, "connect")
     def prepare(dbapi_connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] - a listener

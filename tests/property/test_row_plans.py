@@ -143,3 +143,15 @@ def test_a_rule_that_meets_new_texts_all_the_time_keeps_none(monkeypatch: pytest
     kept = {rule.row.slot: rule.memory is not None for rule in plan._rules.values()}
     assert not kept["identifier#contact_id"]
     assert kept["class"]
+
+
+def test_a_rule_that_reads_more_of_one_row_than_of_another_is_kept_by_all_that_it_ever_read() -> None:
+    base = {"contact_id": "C", "member_id": "M", "organization_id": "O", "outcome": "reached",
+            "started_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-01T11:00:00Z"}
+    compiled = open_feeds(ROOT / "mappings").named("contacts")
+    for kind, setting in (("telephone", "hospital"), ("face-to-face", "hospital"), ("face-to-face", "home"),
+                          ("telephone", "home"), ("face-to-face", "hospital")):
+        row = {**base, "contact_type": kind, "setting": setting}
+        columns = tuple(row)
+        one = map_row(row, 2, "x", compiled, ARRIVAL, None, columns)
+        assert text(one) == text(map_row(row, 2, "x", compiled, ARRIVAL, None, columns, planned=False))
