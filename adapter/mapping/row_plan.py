@@ -159,7 +159,7 @@ class RowPlan:
         self._local = f"urn:x-careloop:{feed.name}"
         self._patient = str(feed.options.get("patient", ""))
         snapshot = feed.options.get("snapshot")
-        self._fits = not (is_object(snapshot) and "per" in snapshot)
+        self._fits = not (is_object(snapshot) and "per" in snapshot) and not any(one.alone for one in self._maps)
         asked = {str(place): None for one in self._maps for place, _ in (*one.when, *one.withdraw)}
         self._asked = tuple(asked)
         self._rules: dict[int, KeptRule] = {}
@@ -200,20 +200,21 @@ class RowPlan:
         source, mapping = self._compiled.feed.name, self._compiled.rules.version
         said: list[Contribution] = []
         shared: _Shared = {}
-        stated: set[tuple[str, str]] = set()
+        stated: set[tuple[str, str, str]] = set()
         for plan in shape.maps:
             one = plan.map
             key = plan.key.of(cells, patient)
             body = plan.body(cells, context, shared) if key else None
-            if body is None or (one.resource, key) in stated:
+            at = (one.resource, key, patient if one.scope == "person" else "")
+            if body is None or at in stated:
                 return None
-            stated.add((one.resource, key))
+            stated.add(at)
             if body:
                 said.append(Contribution(
                     source=source, resource_type=one.resource, key=key, scope=one.scope,  # pyright: ignore[reportArgumentType]  # checked by the mapping schema
                     patient="" if one.scope == "reference" else key if one.resource == "Patient" else patient,
                     kind="snapshot", event="", order=order, body=body, message=message, mapping=mapping))
-        if not stated.isdisjoint(shared):
+        if any((*at, "") in stated for at in shared):
             return None
         said += [Contribution(source=source, resource_type=resource_type, key=key, scope="reference", patient="", kind="snapshot",
                               event="", order=order, body=body, message=message, mapping=mapping)
@@ -222,7 +223,7 @@ class RowPlan:
         for resource_type, key in withdrawn:
             if not key:
                 return None
-            if (resource_type, key) not in stated:
+            if (resource_type, key, "") not in stated:
                 said.append(Contribution(source=source, resource_type=resource_type, key=key, scope="own", patient=patient,
                                          kind="withdraw", event="", order=order, message=message, mapping=mapping))
         return said
