@@ -64,6 +64,9 @@ bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same mess
 bench-duplicates: $(DEVSTAMP) ## measure: likely duplicates, precision and recall where they were planted, time and memory on many
 	@$(BIN)/python -m bench.duplicates
 
+bench-gaps: $(DEVSTAMP) ## measure: gaps of a member, a message, a population; flattening (MEMBERS: how many, 100000 without)
+	@for what in flatten population member message; do $(BIN)/python -m bench.gaps $$what --members $${MEMBERS:-100000} || exit 1; done
+
 coverage: $(DEVSTAMP) ## measure: how much of the sample messages stands in their Bundles, and what became of the rest
 	@$(BIN)/python -m bench.coverage
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -95,12 +95,14 @@ def gaps(*, everyone: bool, states: tuple[str, ...], form: str, member: str | No
     asked = _Asked(member=member, organization=organization, rule=rule, as_of=as_of, known_at=known_at, engine=engine,
                    ndjson=ndjson, views=views, master=master, memory=memory, out=out)
     asked.check()
-    with opened(settings()) as gateway, reading(gateway.engine) as connection:
-        moment = as_of or gateway.clock()
-        if asked.everybody:
-            found, names = _of_everybody(connection, asked, moment)
-        else:
-            found, names = _of_store(connection, asked, moment), organization_names(connection)
+    if ndjson or views:
+        moment = as_of or datetime.now(UTC)
+        found, names = _of_everybody(None, asked, moment)
+    else:
+        with opened(settings()) as gateway, reading(gateway.engine) as connection:
+            moment = as_of or gateway.clock()
+            answer = _of_everybody if asked.everybody else _of_store
+            found, names = answer(connection, asked, moment)
     wanted = [gap for gap in found if not states or gap.state in states]
     if form == "fhir":
         click.echo(orjson.dumps(as_bundle(wanted, moment)))
@@ -111,14 +113,15 @@ def gaps(*, everyone: bool, states: tuple[str, ...], form: str, member: str | No
         click.echo(as_csv(rows) if form == "csv" else as_json(rows), nl=form == "json")
 
 
-def _of_store(connection: Connection, asked: _Asked, moment: datetime) -> list[Gap]:
-    return evaluate(connection, now=moment, rule=asked.rule,
+def _of_store(connection: Connection, asked: _Asked, moment: datetime) -> tuple[list[Gap], dict[str, str]]:
+    gaps = evaluate(connection, now=moment, rule=asked.rule,
                     member=find_member(connection, asked.member) if asked.member else None,
                     organization=find_organization(connection, asked.organization) if asked.organization else None)
+    return gaps, organization_names(connection)
 
 
-def _of_everybody(connection: Connection, asked: _Asked, moment: datetime) -> tuple[list[Gap], dict[str, str]]:
-    member = find_member(connection, asked.member) if asked.member else None
+def _of_everybody(connection: Connection | None, asked: _Asked, moment: datetime) -> tuple[list[Gap], dict[str, str]]:
+    member = find_member(connection, asked.member) if connection and asked.member else None
     with _snapshot(connection, asked, member) as flat:
         organization = snapshot.find_organization(flat, asked.organization) if asked.organization else None
         question = population.question(now=moment, rule=asked.rule, organization=organization, memory=asked.memory)
@@ -130,14 +133,14 @@ def _of_everybody(connection: Connection, asked: _Asked, moment: datetime) -> tu
 
 
 @contextmanager
-def _snapshot(connection: Connection, asked: _Asked, member: str | None) -> Generator[Snapshot]:
+def _snapshot(connection: Connection | None, asked: _Asked, member: str | None) -> Generator[Snapshot]:
     """The tables to reckon over: those of a folder, or made for this question."""
     if asked.views:
         yield snapshot.open_snapshot(asked.views)
         return
     with tempfile.TemporaryDirectory(prefix="careloop-views-") as space:
-        if asked.ndjson:
-            yield snapshot.of_resources(snapshot.ndjson(asked.ndjson), Path(space))
+        if asked.ndjson or connection is None:
+            yield snapshot.of_resources(snapshot.ndjson(asked.ndjson or Path()), Path(space))
         elif asked.known_at:
             yield snapshot.of_resources(known_resources(connection, asked.known_at, member), Path(space),
                                         arrivals=known_arrivals(connection, asked.known_at))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from adapter.commands.installation import Moment, opened, settings
+from adapter.fhirserver import bulk
+from adapter.fhirserver.http import new_session
 from adapter.gaps import snapshot, tables
+from adapter.gaps.catalog import open_catalog
 from adapter.gaps.known import known_arrivals, known_resources
 from adapter.store.engine import reading, writing
 
@@ -31,12 +35,17 @@ def rebuild() -> None:
 @views.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("--ndjson", type=_FOLDER, help="Of the resources in this folder's *.ndjson files, not of the store.")
+@click.option("--fhir", metavar="URL", help="Of another FHIR server, by its Bulk Data $export.")
 @click.option("--known-at", type=Moment(), help="As they were known then.")
-def export(*, folder: Path, ndjson: Path | None, known_at: datetime | None) -> None:
+def export(*, folder: Path, ndjson: Path | None, fhir: str | None, known_at: datetime | None) -> None:
     """Write the tables into FOLDER as Parquet files, for `careloop gaps --views`."""
-    if ndjson and known_at:
-        raise click.UsageError("--ndjson and --known-at exclude each other")
-    if ndjson:
+    if sum(source is not None for source in (ndjson, fhir, known_at)) > 1:
+        raise click.UsageError("--ndjson, --fhir and --known-at exclude each other")
+    if fhir:
+        with tempfile.TemporaryDirectory(prefix="careloop-export-") as space:
+            bulk.export(fhir, new_session(), Path(space), open_catalog().by_type)
+            made = snapshot.of_resources(snapshot.ndjson(Path(space)), folder)
+    elif ndjson:
         made = snapshot.of_resources(snapshot.ndjson(ndjson), folder)
     else:
         with opened(settings()) as gateway, reading(gateway.engine) as connection:

@@ -44,17 +44,25 @@ def call(session: requests.Session, method: str, url: str, *, place: str, absent
     place: what is asked for, as an error names it. Raises Unavailable (server-unavailable: no connection, timeout, 408,
     425, 429, 5xx, no JSON; with Retry-After) or Rejected (version-conflict: 409, 412; server-refused: the rest).
     """
+    response = send(session, method, url, place=place, absent=absent, **request)
+    return ({}, b"") if response.status_code >= 300 else (read_json(response.content, place), response.content)
+
+
+def send(session: requests.Session, method: str, url: str, *, place: str, absent: bool = False,
+         **request: Any) -> requests.Response:
+    """One exchange whose answer need not be JSON; of a status of 300 or more only 404 and 410, where `absent` allows them.
+
+    Raises as `call` does.
+    """
     try:
         response = session.request(method, url, timeout=TIMEOUT, allow_redirects=False, **request)
     except _NO_ADDRESS as error:
         raise Rejected("server-refused", place, type(error).__name__) from error
     except requests.RequestException as error:
         raise Unavailable("server-unavailable", place, type(error).__name__) from error
-    if absent and response.status_code in {404, 410}:
-        return {}, b""
-    if response.status_code >= 300:
+    if response.status_code >= 300 and not (absent and response.status_code in {404, 410}):
         raise _failure(response, place)
-    return _json(response.content, place), response.content
+    return response
 
 
 def same_server(base_url: str, link: str) -> str:
@@ -102,7 +110,8 @@ def _retry_after(response: requests.Response) -> float | None:
         return None
 
 
-def _json(content: bytes, place: str) -> Json:
+def read_json(content: bytes, place: str) -> Json:
+    """An answer's JSON object. Raises Unavailable (server-unavailable) where it is none."""
     try:
         answer = orjson.loads(content)
     except ValueError as error:

@@ -19,7 +19,7 @@ PROFILES = Path(__file__).resolve().parents[2] / "profiles"
 VIEWS = PROFILES / "fhir" / "views"
 CALENDAR = PROFILES / "calendar.yaml"
 
-_FORM = "2"
+_FORM = "3"
 """Raised when the tables change while the ViewDefinitions do not (a new column type, say)."""
 
 

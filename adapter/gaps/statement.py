@@ -1,8 +1,8 @@
 """A rule's statement compiled for an engine by sqlglot: shared tables as WITH, views as tables, parameters as literals.
 
 Statements are written in sqlglot's `postgres` dialect. For one member every view t that belongs to persons becomes
-(SELECT * FROM view_t WHERE member_id = :member). `:now`, `:today`, `:member` and `:organization` stay as binds, in the form
-that the engine's driver wants. In our own store `arrival` is read off the journal. Where programs set parameters of the
+a WITH table of view_t's rows WHERE member_id = :member. `:now`, `:today`, `:member` and `:organization` stay as binds, in
+the form that the engine's driver wants. In our own store `arrival` is read off the journal. Where programs set parameters of the
 rule, it is compiled once for each set of them.
 """
 
@@ -30,6 +30,8 @@ COLUMNS = ("item", "verdict", "due", "evidence", "responsible_org", "responsible
 
 SHARED_PREFIX = "shared_"
 """A shared table `x` that stands as a table is `shared_x`."""
+
+_MINE = "my_"  # a view's rows of the one member who is asked about
 
 MEMBER_PROGRAM = "member_program"
 """The shared table that says which programs a member belongs to."""
@@ -178,24 +180,29 @@ def _literal(value: int | str) -> exp.Expr:
 
 
 def _set_tables(tree: exp.Query, rules: Rules, catalog: Catalog, target: Target) -> None:
-    own = {cte.alias for cte in tree.find_all(exp.CTE)}
+    own, mine = {cte.alias for cte in tree.find_all(exp.CTE)}, dict[str, exp.CTE]()
     for table in list(tree.find_all(exp.Table)):
-        if table.name in own:
+        name, alias = table.name, table.alias_or_name
+        if name in own:
             continue
-        alias = table.alias_or_name
-        if table.name in catalog.tables:
-            table.replace(_stored(catalog, table.name, alias, target))
-        elif target.shared_stored and table.name in rules.tables:
-            table.replace(exp.alias_(exp.to_table(SHARED_PREFIX + table.name), alias, table=True))
+        if name == "arrival" and target.in_store:
+            table.replace(sqlglot.parse_one(ARRIVAL, read=WRITTEN_IN, into=exp.Select).subquery(alias))
+        elif name in catalog.tables:
+            if personal := target.one_member and any(column.name == "member_id" for column in catalog.tables[name]):
+                mine[name] = _of_member(name)
+            table.replace(exp.alias_(exp.to_table((_MINE if personal else PREFIX) + name), alias, table=True))
+        elif target.shared_stored and name in rules.tables:
+            table.replace(exp.alias_(exp.to_table(SHARED_PREFIX + name), alias, table=True))
+    if mine:
+        tables = tree.args.get("with_")
+        others: list[exp.Expr] = tables.expressions if tables else []
+        tree.set("with_", exp.With(expressions=[*mine.values(), *others]))
 
 
-def _stored(catalog: Catalog, name: str, alias: str, target: Target) -> exp.Expr:
-    if name == "arrival" and target.in_store:
-        return sqlglot.parse_one(ARRIVAL, read=WRITTEN_IN, into=exp.Select).subquery(alias)
-    stored = exp.to_table(PREFIX + name)
-    if target.one_member and any(column.name == "member_id" for column in catalog.tables[name]):
-        return exp.select("*").from_(stored).where(exp.column("member_id").eq(exp.Placeholder(this="member"))).subquery(alias)
-    return exp.alias_(stored, alias, table=True)
+def _of_member(name: str) -> exp.CTE:
+    """The rows of one member, read once by their index: joined in place, planners would rather scan everybody's."""
+    rows = exp.select("*").from_(PREFIX + name).where(exp.column("member_id").eq(exp.Placeholder(this="member")))
+    return exp.CTE(this=rows, alias=exp.TableAlias(this=exp.to_identifier(_MINE + name)), materialized=True)
 
 
 def _narrowed(tree: exp.Query, rule: Rule, target: Target) -> exp.Query:

@@ -51,9 +51,11 @@ FROM journal WHERE kind = 'hl7v2' AND state IN ('done', 'refused')"""
 _SQL_TYPES: dict[str, Any] = {"boolean": SmallInteger(), "integer": BigInteger(), "positiveInt": BigInteger(),
                               "unsignedInt": BigInteger(), "decimal": Float()}
 _KEYS = {"calendar": (("zone", "day"), ("zone", "business_number"), ("zone", "month")),
-         "local_day": (("zone", "network_day"),), "practitioner_specialty": (("practitioner",),)}
+         "local_day": (("zone", "network_day"),)}
 """Indexes beside those on resource_id and member_id."""
 
+_KEYS_OF_MEMBER = ("resource_id", "member_id")
+_KEYS_OF_OTHERS = ("resource_id", "organization", "practitioner", "partner", "target")  # columns by which rules join them
 _COPY_FROM = 100
 _AT_ONCE = 500
 _REBUILD_AT_ONCE = 2000
@@ -206,7 +208,7 @@ def _metadata(catalog: Catalog) -> MetaData:
 def _define(metadata: MetaData, view: str, columns: Columns) -> None:
     name = PREFIX + view
     table = Table(name, metadata, *(Column(c.name, _sql_type(c)) for c in columns))
-    for key in ("resource_id", "member_id"):
+    for key in _KEYS_OF_MEMBER if "member_id" in table.c else _KEYS_OF_OTHERS:
         if key in table.c:
             Index(f"{name}_{key}", table.c[key])
     for keys in _KEYS.get(view, ()):
