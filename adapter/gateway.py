@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from adapter.deliver import others
 from adapter.deliver.push import push
 from adapter.deliver.read_back import map_written, read_written
+from adapter.engine import gap_keeping
 from adapter.engine.local import apply
 from adapter.engine.provenance import provenances
 from adapter.engine.remap import Remapped, remap
@@ -46,6 +47,7 @@ from adapter.settings import Settings
 from adapter.store import journal, outbox
 from adapter.store.contributions import chunks
 from adapter.store.engine import migrate, open_engine, reading, writing
+from adapter.store.gap_lives import stale_count
 from adapter.store.journal import Entry
 
 TRIES = 3
@@ -251,6 +253,22 @@ class Gateway:
         """State the network's own definitions (questionnaires); how many resources that changed: none but the first time."""
         with self._composing, writing(self.engine) as connection:
             return len(self._apply(connection, shipped(self.now_us())))
+
+    def keep_gaps(self) -> int:
+        """Follow the gaps of some of those about whom something was written, or whose gaps time turns; how many."""
+        with self._composing, writing(self.engine) as connection:
+            return self._kept(connection)
+
+    def _kept(self, connection: Connection) -> int:
+        applied = partial(self._apply, connection)
+        if stale_count(connection) > gap_keeping.MANY:
+            return 1 + gap_keeping.sweep(connection, applied, self.now_us())
+        return gap_keeping.look(connection, applied, self.now_us()) or gap_keeping.turn(connection, applied, self.now_us())
+
+    def sweep(self) -> int:
+        """Follow everybody's gaps to the present instant; how many something happened to."""
+        with self._composing, writing(self.engine) as connection:
+            return gap_keeping.sweep(connection, partial(self._apply, connection), self.now_us())
 
     def remap(self, feed: str, *, dry_run: bool, everything: bool) -> Remapped:
         """Map and compose a feed anew in one transaction, undone where it is a dry run. Raises Rejected (unknown-feed)."""

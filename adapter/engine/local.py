@@ -10,11 +10,12 @@ from adapter.compose.compose import hashed
 from adapter.compose.shared_plans import is_shared
 from adapter.compose.standing import stand
 from adapter.engine.affected import Affected, affected, plans_of
+from adapter.engine.gap_keeping import touched
 from adapter.gaps.tables import refresh
 from adapter.model import Composed, Contribution
 from adapter.pipeline import Feeds, composed_of
 from adapter.store import contributions as stored
-from adapter.store import journal
+from adapter.store import gap_lives, journal
 from adapter.store.contributions import Added
 from adapter.store.outbox import enqueue
 from adapter.store.resources import keys_of_resources, naming, persons_of, standing_names, write_resources
@@ -65,6 +66,7 @@ def bring(connection: Connection, work: Affected, now_us: int, target: str) -> l
         connection, [f"{c.resource_type}/{c.id}" for c in standing],
         [(0, f"{c.resource_type}/{c.id}", issue) for c in standing for issue in c.issues])
     refresh(connection, changed)
+    gap_lives.note(connection, touched(changed))
     if target:
         enqueue(connection, target, changed, now_us)
     return changed

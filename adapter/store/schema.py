@@ -178,3 +178,45 @@ CURSOR = Table(
     Column("name", Text, primary_key=True),  # history:<server>
     Column("position", Text, nullable=False),
 )
+
+GAP_STALE = Table(
+    "gap_stale", METADATA,
+    # key of the main Patient of a person whose gaps are to be looked at; '' for those of organizations
+    Column("person", Text, primary_key=True),
+)
+
+GAP = Table(
+    "gap", METADATA,
+    Column("subject", Text, primary_key=True),  # Patient/<id> or Organization/<id>
+    Column("rule", Text, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("due", BigInteger),
+    Column("evidence", Text, nullable=False, default=""),
+    Column("responsible_org", Text, nullable=False, default=""),
+    Column("responsible_party", Text, nullable=False, default=""),
+    Column("since", BigInteger, nullable=False),
+    Column("opened", BigInteger),
+    Column("assigned", Text, nullable=False, default=""),
+    Column("snoozed", BigInteger),
+    Column("snooze_reason", Text, nullable=False, default=""),
+)
+Index("gap_by_due", GAP.c.state, GAP.c.due)
+Index("gap_by_snooze", GAP.c.snoozed)
+Index("gap_by_organization", GAP.c.responsible_org, GAP.c.state)
+
+GAP_EVENT = Table(
+    "gap_event", METADATA,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("item", Text, nullable=False),
+    Column("what", Text, nullable=False),  # opened, due, closed, missed, reopened, ended, assigned, snoozed, woken, claimed
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("why", Text, nullable=False, default=""),
+)
+Index("gap_event_by_gap", GAP_EVENT.c.subject, GAP_EVENT.c.rule, GAP_EVENT.c.item)

@@ -17,6 +17,7 @@ _LOG = log("worker")
 _IDLE = 1.0
 _READ_BACK = 5.0
 _LOOK = 10.0
+_SWEEP = 3600.0
 _LONGEST_PAUSE = 30.0
 
 
@@ -30,7 +31,8 @@ class Worker:
         self._gateway = gateway
         self._woken = Event()
         self._stopping = False
-        self._steps = [_Step("work", gateway.work), _Step("deliver", gateway.deliver),
+        self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.keep_gaps),
+                       _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.deliver),
                        _Step("read-back", gateway.read_back, every=_READ_BACK),
                        _Step("mappings", self._look, every=_LOOK)]
         self._thread = Thread(target=self._run, name="worker", daemon=True)
@@ -54,6 +56,11 @@ class Worker:
         if changed := self._gateway.files.news():
             _LOG.warning("mappings changed: run careloop check, then restart", code="mappings-changed", count=len(changed),
                          place=", ".join(changed))
+        return 0
+
+    def _sweep(self) -> int:
+        """Let what time alone changes happen to gaps that nobody wrote about; what is done here calls for no hurry."""
+        self._gateway.sweep()
         return 0
 
     def _run(self) -> None:

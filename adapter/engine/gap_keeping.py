@@ -1,0 +1,130 @@
+"""Gaps kept: looked at when something was written about somebody, and when time has passed; each as a Task on the FHIR server.
+
+Whose gaps are to be looked at is noted in the transaction that writes; looking is a step of its own, so no write waits for
+it and none is forgotten. Source: REQUIREMENTS 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapter.gaps.engine import Gap, evaluate
+from adapter.gaps.life import LIVING, Happening, Life, follow, pair, subject_of
+from adapter.gaps.rules import open_rules
+from adapter.gaps.task import KEY, task_of
+from adapter.model import Composed, Contribution
+from adapter.store import gap_lives as kept
+
+MANY = 500
+"""So many persons to look at, and a sweep over all is cheaper."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Apply = Callable[[Sequence[Contribution]], None]
+"""Brings contributions into force, in the caller's transaction."""
+
+
+def touched(changed: Iterable[Composed]) -> set[str]:
+    """Whose gaps what changed may concern: keys of main Patients, '' for shared data. Tasks of gaps concern nobody's."""
+    persons: set[str] = set()
+    for c in changed:
+        if c.resource_type == "Task" and c.key.startswith(KEY):
+            continue
+        persons.add(c.person)
+        if c.resource_type == "Patient":
+            persons.add(c.key)  # a record that was merged away has no gaps any more
+    return persons
+
+
+def look(connection: Connection, apply: Apply, now_us: int, limit: int = 50) -> int:
+    """Look at the gaps of some of those that were noted; how many persons."""
+    persons = kept.stale(connection, limit)
+    if persons:
+        ids = kept.patients(connection, persons)
+        look_at(connection, [f"Patient/{ids[person]}" for person in persons if person in ids], apply, now_us)
+        if "" in persons:
+            _look_at_organizations(connection, apply, now_us)
+        kept.looked_at(connection, persons)
+    return len(persons)
+
+
+def look_at(connection: Connection, subjects: Iterable[str], apply: Apply, now_us: int) -> None:
+    """Follow all gaps of these members, as of now."""
+    for subject in subjects:
+        gaps = evaluate(connection, now=_moment(now_us), member=subject.removeprefix("Patient/"))
+        _follow(connection, lives_of(kept.of_subjects(connection, [subject])), gaps, apply, now_us)
+
+
+def turn(connection: Connection, apply: Apply, now_us: int, limit: int = 50) -> int:
+    """Look again at those whose gaps turn by the passing of time: what falls due, and what was put off until now."""
+    subjects = kept.turning(connection, now_us, limit)
+    look_at(connection, [s for s in subjects if s.startswith("Patient/")], apply, now_us)
+    if any(s.startswith("Organization/") for s in subjects):
+        _look_at_organizations(connection, apply, now_us)
+    return len(subjects)
+
+
+def sweep(connection: Connection, apply: Apply, now_us: int) -> int:
+    """Look at everybody's gaps, rule by rule; how many gaps something happened to."""
+    now, count = _moment(now_us), 0
+    for rule in open_rules().rules:
+        lives = lives_of(kept.of_rule(connection, rule))
+        found = evaluate(connection, now=now, rule=rule, states=tuple(LIVING))
+        alive = {(subject_of(gap), gap.rule, gap.item) for gap in found}
+        if any(life.at not in alive for life in lives):
+            known = {life.at for life in lives} - alive
+            found += [gap for gap in evaluate(connection, now=now, rule=rule, states=("closed", "missed", "not-applicable"))
+                      if (subject_of(gap), gap.rule, gap.item) in known]
+        count += _follow(connection, lives, found, apply, now_us)
+    kept.looked_at(connection, None)
+    return count
+
+
+def _look_at_organizations(connection: Connection, apply: Apply, now_us: int) -> None:
+    for rule in open_rules().rules.values():
+        if rule.subject != "member":
+            gaps = evaluate(connection, now=_moment(now_us), rule=rule.id)
+            _follow(connection, lives_of(kept.of_rule(connection, rule.id)), gaps, apply, now_us)
+
+
+def _follow(connection: Connection, lives: Sequence[Life], gaps: Sequence[Gap], apply: Apply, now_us: int) -> int:
+    changed: list[tuple[Life | None, Life]] = []
+    happened: list[Happening] = []
+    for before, gap in pair(lives, gaps):
+        after, steps = follow(before, gap, now_us)
+        if after is not None and after != before:
+            changed.append((before, after))
+        happened += steps
+    keep(connection, [after for _, after in changed], happened, apply, now_us)
+    return len(happened)
+
+
+def keep(connection: Connection, changed: Sequence[Life], happened: Sequence[Happening], apply: Apply, now_us: int) -> None:
+    """Save lives that changed, tell what happened, and state the Task of each."""
+    if not changed and not happened:
+        return
+    kept.save(connection, [kept.Kept(**asdict(life)) for life in changed])
+    kept.tell(connection, [_event(one) for one in happened])
+    rules = open_rules().rules
+    ids = {life.subject.removeprefix("Patient/") for life in changed if life.subject.startswith("Patient/")}
+    keys = kept.keys(connection, ids)
+    apply([task_of(life, rules[life.rule], keys.get(life.subject.removeprefix("Patient/"), ""), now_us) for life in changed
+           if life.rule in rules])
+
+
+def lives_of(rows: Iterable[kept.Kept]) -> list[Life]:
+    """What is kept, as lives."""
+    return [Life(**asdict(row)) for row in rows]
+
+
+def _event(one: Happening) -> dict[str, Any]:
+    life = one.life
+    return {"at": one.at, "subject": life.subject, "rule": life.rule, "item": life.item, "what": one.what, "state": life.state,
+            "actor": one.by, "why": one.why}
+
+
+def _moment(now_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=now_us)

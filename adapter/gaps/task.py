@@ -1,0 +1,70 @@
+"""A gap as a Task for who is responsible, on the FHIR server; pure. Source: R4 Task; DEQM gaps in care.
+
+The Task tells the life of the gap, so unlike all other resources it goes by what was known when, not by the messages alone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from adapter.gaps.life import Life
+from adapter.gaps.rules import Rule
+from adapter.model import Contribution, Json, Order
+
+KEY = "urn:x-careloop:gap"
+"""System of a gap Task's identifier and business key: `rule|subject|item`."""
+SOURCE = "careloop"
+RULES = "urn:x-careloop:rule"
+_STATES = "urn:x-careloop:gap-state"
+_STATUS = {"closed": "completed", "missed": "failed", "not-applicable": "cancelled"}
+_PRIORITY = {"urgent": "urgent", "soon": "asap", "routine": "routine"}
+
+
+def key_of(life: Life) -> str:
+    """The business key of a gap's Task."""
+    return f"{KEY}|{life.rule}|{life.subject}|{life.item}"
+
+
+def task_of(life: Life, rule: Rule, patient: str, now: int) -> Contribution:
+    """The statement of a gap's Task as its life is now. patient: key of the member's Patient, '' for an organization's gap."""
+    order = Order(occurred=now, stated=now, sequence=0, rank=0, arrival=now)
+    return Contribution(source=SOURCE, resource_type="Task", key=key_of(life), scope="own" if patient else "reference",
+                        patient=patient, kind="snapshot", event="", order=order, body=_body(life, rule),
+                        message=f"{key_of(life)}|{now}", mapping="")
+
+
+def _body(life: Life, rule: Rule) -> Json:
+    verdict = rule.verdicts.get(life.verdict)
+    words = "" if verdict is None else f"{verdict.text}; closed by: {verdict.closes}" if verdict.closes else verdict.text
+    owner = life.assigned or life.responsible_party or (f"Organization/{life.responsible_org}" if life.responsible_org else "")
+    focus = life.item if life.item.count("/") == 1 and ">" not in life.item else ""
+    return {
+        "identifier#gap": [{"system": KEY, "value": f"{life.rule}|{life.subject}|{life.item}"}],
+        "status": _status(life),
+        "statusReason": {"text": life.snooze_reason} if life.snoozed is not None and life.snooze_reason else None,
+        "businessStatus": {"coding": [{"system": _STATES, "code": life.state}]},
+        "intent": "order",
+        "priority": _PRIORITY[rule.urgency],
+        "code": {"coding": [{"system": RULES, "code": rule.id}], "text": rule.title},
+        "description": words or rule.title,
+        "for": {"reference": life.subject},
+        "focus": {"reference": focus} if focus else None,
+        "owner": {"reference": owner} if owner else None,
+        "authoredOn": _moment(life.opened or life.since),
+        "lastModified": _moment(life.since),
+        "restriction": {"period": {"end": _moment(life.due)}} if life.due is not None else None,
+        "output#evidence": [{"type": {"text": "evidence"}, "valueReference": {"reference": one}}
+                            for one in life.evidence.split()] or None,
+    }
+
+
+def _status(life: Life) -> str:
+    if life.state in _STATUS:
+        return _STATUS[life.state]
+    if life.snoozed is not None:
+        return "on-hold"
+    return "accepted" if life.assigned else "requested"
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at // 1_000_000, UTC).isoformat()

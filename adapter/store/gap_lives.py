@@ -1,0 +1,150 @@
+"""Gaps as they are kept, what happened to them, and whose are to be looked at again. All SQL of this subject."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, tuple_
+
+from adapter.store.contributions import chunks
+from adapter.store.schema import GAP, GAP_EVENT, GAP_STALE, RESOURCE
+
+_CHUNK = 300
+_LIVING = ("prospective", "open")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A row of what is kept; the names as in gaps.life.Life. Times are microseconds since 1970 UTC."""
+
+    subject: str
+    rule: str
+    item: str
+    state: str
+    verdict: str
+    reason: str
+    due: int | None
+    evidence: str
+    responsible_org: str
+    responsible_party: str
+    since: int
+    opened: int | None
+    assigned: str
+    snoozed: int | None
+    snooze_reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a gap. seq: its number, rising; at: microseconds since 1970 UTC."""
+
+    seq: int
+    at: int
+    subject: str
+    rule: str
+    item: str
+    what: str
+    state: str
+    actor: str
+    why: str
+
+
+def note(connection: Connection, persons: Iterable[str]) -> None:
+    """Remember that the gaps of these persons (keys of main Patients; '' for organizations) are to be looked at."""
+    wanted = set(persons)
+    for chunk in chunks(sorted(wanted), _CHUNK):
+        there = set(connection.scalars(select(GAP_STALE.c.person).where(GAP_STALE.c.person.in_(chunk))))
+        rows = [{"person": person} for person in chunk if person not in there]
+        if rows:
+            connection.execute(insert(GAP_STALE), rows)
+
+
+def stale(connection: Connection, limit: int) -> list[str]:
+    """Persons whose gaps are to be looked at."""
+    return list(connection.scalars(select(GAP_STALE.c.person).order_by(GAP_STALE.c.person).limit(limit)))
+
+
+def stale_count(connection: Connection) -> int:
+    """How many persons' gaps are to be looked at."""
+    return connection.scalar(select(func.count()).select_from(GAP_STALE)) or 0
+
+
+def looked_at(connection: Connection, persons: Collection[str] | None) -> None:
+    """Their gaps were looked at; None: those of all."""
+    if persons is None:
+        connection.execute(delete(GAP_STALE))
+        return
+    for chunk in chunks(sorted(persons), _CHUNK):
+        connection.execute(delete(GAP_STALE).where(GAP_STALE.c.person.in_(chunk)))
+
+
+def patients(connection: Connection, persons: Collection[str]) -> dict[str, str]:
+    """Key of a Patient to its id, of those that stand or stood."""
+    found: dict[str, str] = {}
+    for chunk in chunks(sorted(persons), _CHUNK):
+        query = select(RESOURCE.c.key, RESOURCE.c.id).where(RESOURCE.c.resource_type == "Patient", RESOURCE.c.key.in_(chunk))
+        found.update((row.key, row.id) for row in connection.execute(query))
+    return found
+
+
+def keys(connection: Connection, ids: Collection[str]) -> dict[str, str]:
+    """Id of a Patient to its key."""
+    found: dict[str, str] = {}
+    for chunk in chunks(sorted(ids), _CHUNK):
+        query = select(RESOURCE.c.id, RESOURCE.c.key).where(RESOURCE.c.resource_type == "Patient", RESOURCE.c.id.in_(chunk))
+        found.update((row.id, row.key) for row in connection.execute(query))
+    return found
+
+
+def of_subjects(connection: Connection, subjects: Collection[str], rule: str = "") -> list[Kept]:
+    """What is kept of the gaps of these subjects."""
+    found: list[Kept] = []
+    for chunk in chunks(sorted(subjects), _CHUNK):
+        query = select(GAP).where(GAP.c.subject.in_(chunk))
+        found += _rows(connection, query.where(GAP.c.rule == rule) if rule else query)
+    return found
+
+
+def of_rule(connection: Connection, rule: str) -> list[Kept]:
+    """What is kept of the gaps of a rule."""
+    return _rows(connection, select(GAP).where(GAP.c.rule == rule))
+
+
+def one(connection: Connection, subject: str, rule: str, item: str) -> Kept | None:
+    """One gap."""
+    rows = _rows(connection, select(GAP).where(GAP.c.subject == subject, GAP.c.rule == rule, GAP.c.item == item))
+    return rows[0] if rows else None
+
+
+def turning(connection: Connection, now: int, limit: int) -> list[str]:
+    """Subjects of which something may turn by the passing of time alone: a date due has come, or what was put off wakes."""
+    query = select(GAP.c.subject).distinct().where(or_(
+        and_(GAP.c.state.in_(_LIVING), GAP.c.due < now, GAP.c.since < GAP.c.due), GAP.c.snoozed <= now)).limit(limit)
+    return list(connection.scalars(query))
+
+
+def save(connection: Connection, rows: Sequence[Kept]) -> None:
+    """Put what is kept of these gaps in place of what was."""
+    for chunk in chunks(rows, _CHUNK):
+        at = [(row.subject, row.rule, row.item) for row in chunk]
+        connection.execute(delete(GAP).where(tuple_(GAP.c.subject, GAP.c.rule, GAP.c.item).in_(at)))
+        connection.execute(insert(GAP), [asdict(row) for row in chunk])
+
+
+def tell(connection: Connection, events: Sequence[dict[str, Any]]) -> None:
+    """Add what happened; each with the names of Event but for seq."""
+    if events:
+        connection.execute(insert(GAP_EVENT), list(events))
+
+
+def events(connection: Connection, after: int = 0, *, limit: int = 1000, subject: str = "") -> list[Event]:
+    """What happened behind number `after`, oldest first."""
+    query = select(GAP_EVENT).where(GAP_EVENT.c.seq > after).order_by(GAP_EVENT.c.seq).limit(limit)
+    rows = connection.execute(query.where(GAP_EVENT.c.subject == subject) if subject else query)
+    return [Event(**dict(row)) for row in rows.mappings()]
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Kept]:
+    return [Kept(**dict(row)) for row in connection.execute(query).mappings()]
