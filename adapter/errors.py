@@ -198,6 +198,8 @@ ISSUES: dict[str, IssueKind] = {
     "outside-calendar": _kind("the day lies outside the calendar that rules reckon with",
                               "ask about another day, or widen profiles/calendar.yaml", fhir="not-found", http=400),
     "unknown-rule": _kind("no such rule", "use the id of a file in profiles/rules", fhir="not-found", http=404),
+    "unknown-gap": _kind("no gap is kept under this Task", "name a Task that careloop gap list shows", fhir="not-found",
+                          http=404),
     "unknown-member": _kind("no such member", "use a Patient id or a member id of the network", fhir="not-found", http=404),
     "unknown-organization": _kind("no such organization", "use an Organization id or its id in the network", fhir="not-found",
                                   http=404),

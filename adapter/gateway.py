@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from adapter.deliver import others
 from adapter.deliver.push import push
-from adapter.deliver.read_back import map_written, read_written
+from adapter.deliver.read_back import Written, map_written, read_written
 from adapter.engine import gap_keeping
 from adapter.engine.local import apply
 from adapter.engine.provenance import provenances
@@ -29,6 +29,7 @@ from adapter.fhirserver.http import new_session
 from adapter.fhirserver.naming import NamingServer
 from adapter.fhirserver.port import FhirServer, Write
 from adapter.fhirserver.upstream import UpstreamServer
+from adapter.gaps.life import Happening, Life
 from adapter.gaps.tables import prepare
 from adapter.intake.accept import entry_of
 from adapter.intake.decisions import Decision, Proposals, Withdrawal, entry_of_decision, map_decision
@@ -190,8 +191,9 @@ class Gateway:
                 findings.extend((entry.id, "", i) for i in mapped.issues)
         with writing(self.engine) as connection:
             self._apply(connection, said)
+            written = [read_written(e.raw) for e in entries if e.kind == "fhir"]
+            self._answer(connection, written)
             if self.upstream is not None:
-                written = [read_written(e.raw) for e in entries if e.kind == "fhir"]
                 outbox.put_right(connection, self.upstream.name, [(w.resource_type, w.id) for w in written], self.now_us())
             journal.add_findings(connection, findings)
             journal.settle(connection, [e.id for e in entries if e.id not in failed], "done")
@@ -264,6 +266,11 @@ class Gateway:
         if stale_count(connection) > gap_keeping.MANY:
             return 1 + gap_keeping.sweep(connection, applied, self.now_us())
         return gap_keeping.look(connection, applied, self.now_us()) or gap_keeping.turn(connection, applied, self.now_us())
+
+    def change_gap(self, key: str, change: Callable[[Life, int], tuple[Life, list[Happening]]]) -> bool:
+        """Let an operator change the life of the gap whose Task has this key; whether anything happened. Raises Rejected."""
+        with self._composing, writing(self.engine) as connection:
+            return gap_keeping.change(connection, key, change, partial(self._apply, connection), self.now_us())
 
     def sweep(self) -> int:
         """Follow everybody's gaps to the present instant; how many something happened to."""
@@ -343,5 +350,13 @@ class Gateway:
         with self._composing, writing(self.engine) as connection:
             now = self.now_us()
             entries = others.take(connection, writes, self.embedded.name, now)
-            said = [c for e in entries for c in map_written(read_written(e.raw), self.key, now).contributions]
-            self._apply(connection, said)
+            written = [read_written(e.raw) for e in entries]
+            self._apply(connection, [c for w in written for c in map_written(w, self.key, now).contributions])
+            self._answer(connection, written)
+
+    def _answer(self, connection: Connection, written: Sequence[Written]) -> None:
+        """Let updates of gaps' Tasks have their say in the life of the gap."""
+        applied = partial(self._apply, connection)
+        for w in written:
+            if w.resource_type == "Task" and w.key:
+                gap_keeping.answer(connection, w.key, w.body, f"server:{w.server}", applied, self.now_us())

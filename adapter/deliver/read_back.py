@@ -16,6 +16,8 @@ import orjson
 from adapter.compose.compose import SERVER_KEY
 from adapter.compose.difference import difference
 from adapter.errors import Rejected
+from adapter.gaps.task import KEY as GAP
+from adapter.gaps.task import OURS
 from adapter.identity.ids import resource_id
 from adapter.model import Contribution, Json, Mapped, Order
 from adapter.validate.facts import is_backbone, known_type
@@ -69,8 +71,10 @@ def map_written(w: Written, key: bytes, arrival_us: int) -> Mapped:
     order = Order(occurred=w.moment, stated=w.moment, sequence=0, rank=0, arrival=arrival_us)
     business_key, scope, patient = _about(w, key)
     body = difference(w.resource_type, w.base, w.body, _nested, w.version) if w.body is not None else {}
+    if w.key.startswith(f"{GAP}|"):  # what others say of a gap is a wish: engine/gap_keeping.py answers it
+        body = {slot: value for slot, value in body.items() if slot.partition("#")[0].partition(".")[0] not in OURS}
     contributions: list[Contribution] = []
-    if body or w.body is None:
+    if body or (w.body is None and not w.key.startswith(f"{GAP}|")):
         contributions.append(Contribution(
             source=source, resource_type=w.resource_type, key=business_key, scope=scope, patient=patient,  # pyright: ignore[reportArgumentType]  # three literals below
             kind="withdraw" if w.body is None else "snapshot", event="", order=order, body=body, message=w.identity,

@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from adapter.errors import Rejected
 from adapter.gaps.engine import Gap, evaluate
-from adapter.gaps.life import LIVING, Happening, Life, follow, pair, subject_of
+from adapter.gaps.life import LIVING, Happening, Life, answered, follow, pair, subject_of
 from adapter.gaps.rules import open_rules
-from adapter.gaps.task import KEY, task_of
-from adapter.model import Composed, Contribution
+from adapter.gaps.task import KEY, at_of, task_of
+from adapter.model import Composed, Contribution, Json
 from adapter.store import gap_lives as kept
 
 MANY = 500
@@ -111,8 +112,29 @@ def keep(connection: Connection, changed: Sequence[Life], happened: Sequence[Hap
     rules = open_rules().rules
     ids = {life.subject.removeprefix("Patient/") for life in changed if life.subject.startswith("Patient/")}
     keys = kept.keys(connection, ids)
-    apply([task_of(life, rules[life.rule], keys.get(life.subject.removeprefix("Patient/"), ""), now_us) for life in changed
+    seq = kept.last_event(connection)
+    apply([task_of(life, rules[life.rule], keys.get(life.subject.removeprefix("Patient/"), ""), now_us, seq) for life in changed
            if life.rule in rules])
+
+
+def change(connection: Connection, key: str, step: Callable[[Life, int], tuple[Life, list[Happening]]], apply: Apply,
+           now_us: int) -> bool:
+    """Take a step in the life of the gap whose Task has this key; whether anything happened. Raises Rejected (unknown-gap)."""
+    at = at_of(key)
+    standing = kept.one(connection, *at) if at else None
+    if standing is None:
+        raise Rejected("unknown-gap")
+    [life] = lives_of([standing])
+    after, happened = step(life, now_us)
+    keep(connection, [after], happened, apply, now_us)
+    return bool(happened)
+
+
+def answer(connection: Connection, key: str, task: Json | None, by: str, apply: Apply, now_us: int) -> None:
+    """Take another client's update of a Task, if it is a gap's, as what it may be, and state the Task again."""
+    at = at_of(key)
+    if at is not None and kept.one(connection, *at) is not None:
+        change(connection, key, lambda life, now: answered(life, task, now, by), apply, now_us)
 
 
 def lives_of(rows: Iterable[kept.Kept]) -> list[Life]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from adapter.gaps.engine import Gap
 from adapter.gaps.rules import State
+from adapter.model import Json
 
 What = Literal["due", "opened", "reopened", "closed", "missed", "ended", "assigned", "snoozed", "woken", "claimed"]
 """What can happen to a gap. ended: it applies no more. claimed: somebody said that it is done, without evidence so far."""
@@ -144,3 +146,59 @@ def pair(lives: Sequence[Life], gaps: Sequence[Gap]) -> list[tuple[Life | None, 
     kept = {life.at: life for life in lives}
     pairs: list[tuple[Life | None, Gap | None]] = [(kept.pop((subject_of(gap), gap.rule, gap.item), None), gap) for gap in gaps]
     return [*pairs, *((life, None) for life in kept.values())]
+
+
+def answered(life: Life, task: Json | None, now: int, by: str) -> tuple[Life, list[Happening]]:
+    """A gap's life after another client's update of its Task (None: it deleted it): who sees to it, put off, said to be done.
+
+    Put off by status `on-hold`, with statusReason, until executionPeriod.start (seven days from now without it). Whatever
+    else the status says is not taken: the state of a gap is the rule's answer.
+    """
+    if task is None:
+        return life, []
+    status, reason = task.get("status"), _words(task.get("statusReason"))
+    owner: str = _part(task, "owner").get("reference", "")
+    taken_up = status in ("accepted", "in-progress", "received") and not life.assigned
+    happened: list[Happening] = []
+    if status in ("rejected", "cancelled", "failed"):
+        life, steps = assign(life, "", now, by)
+        happened += [replace(step, why=reason) for step in steps]
+    elif owner and (taken_up or owner != owner_of(life)):
+        life, steps = assign(life, owner, now, by)
+        happened += steps
+    if status == "on-hold":
+        until = _instant(_part(task, "executionPeriod").get("start", "")) or now + _WEEK
+        life, steps = snooze(life, until, reason, now, by)
+    elif status == "completed":
+        life, steps = claim(life, now, by, reason)
+    else:
+        life, steps = wake(life, now, by)
+    return life, [*happened, *steps]
+
+
+_WEEK = 7 * 24 * 3600 * 1_000_000
+
+
+def owner_of(life: Life) -> str:
+    """Who is to see to a gap: whom it was assigned to, else who is responsible; a reference, '' for nobody."""
+    return life.assigned or life.responsible_party or (f"Organization/{life.responsible_org}" if life.responsible_org else "")
+
+
+def _part(task: Json, name: str) -> Json:
+    found: Json | None = task.get(name)
+    return found or {}
+
+
+def _words(concept: Json | None) -> str:
+    concept = concept or {}
+    codings: list[Json] = concept.get("coding", [])
+    return concept.get("text") or next((c["display"] for c in codings if c.get("display")), "") or "no reason given"
+
+
+def _instant(text: str) -> int | None:
+    """A FHIR dateTime in microseconds, its first instant (UTC where it has no zone); None where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from adapter.gaps.life import Life
+from adapter.gaps.life import Life, owner_of
 from adapter.gaps.rules import Rule
 from adapter.model import Contribution, Json, Order
 
@@ -25,18 +25,32 @@ def key_of(life: Life) -> str:
     return f"{KEY}|{life.rule}|{life.subject}|{life.item}"
 
 
-def task_of(life: Life, rule: Rule, patient: str, now: int) -> Contribution:
-    """The statement of a gap's Task as its life is now. patient: key of the member's Patient, '' for an organization's gap."""
-    order = Order(occurred=now, stated=now, sequence=0, rank=0, arrival=now)
+def at_of(key: str) -> tuple[str, str, str] | None:
+    """Subject, rule and item of a gap whose Task has this business key; None where it is no gap's."""
+    parts = key.split("|", 3)
+    return (parts[2], parts[1], parts[3]) if len(parts) == 4 and parts[0] == KEY else None
+
+
+OURS = frozenset({"identifier", "status", "statusReason", "businessStatus", "intent", "priority", "code", "description", "for",
+                  "focus", "owner", "authoredOn", "lastModified", "restriction", "executionPeriod", "output"})
+"""Elements that the life of a gap decides: another client's word on them is taken as a wish, and answered by the next version."""
+
+
+def task_of(life: Life, rule: Rule, patient: str, now: int, seq: int) -> Contribution:
+    """The statement of a gap's Task as its life is now. patient: key of the member's Patient, '' for an organization's gap.
+
+    seq: number of the last thing that happened; it orders the statements, whatever the clock does.
+    """
+    order = Order(occurred=now, stated=now, sequence=seq, rank=0, arrival=now, by="sequence")
     return Contribution(source=SOURCE, resource_type="Task", key=key_of(life), scope="own" if patient else "reference",
                         patient=patient, kind="snapshot", event="", order=order, body=_body(life, rule),
-                        message=f"{key_of(life)}|{now}", mapping="")
+                        message=f"{key_of(life)}|{seq}|{now}", mapping="")
 
 
 def _body(life: Life, rule: Rule) -> Json:
     verdict = rule.verdicts.get(life.verdict)
     words = "" if verdict is None else f"{verdict.text}; closed by: {verdict.closes}" if verdict.closes else verdict.text
-    owner = life.assigned or life.responsible_party or (f"Organization/{life.responsible_org}" if life.responsible_org else "")
+    owner = owner_of(life)
     focus = life.item if life.item.count("/") == 1 and ">" not in life.item else ""
     return {
         "identifier#gap": [{"system": KEY, "value": f"{life.rule}|{life.subject}|{life.item}"}],

@@ -139,6 +139,11 @@ def tell(connection: Connection, events: Sequence[dict[str, Any]]) -> None:
         connection.execute(insert(GAP_EVENT), list(events))
 
 
+def last_event(connection: Connection) -> int:
+    """Number of the last thing that happened, 0 before the first."""
+    return connection.scalar(select(func.max(GAP_EVENT.c.seq))) or 0
+
+
 def events(connection: Connection, after: int = 0, *, limit: int = 1000, subject: str = "") -> list[Event]:
     """What happened behind number `after`, oldest first."""
     query = select(GAP_EVENT).where(GAP_EVENT.c.seq > after).order_by(GAP_EVENT.c.seq).limit(limit)

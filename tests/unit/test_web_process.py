@@ -77,6 +77,8 @@ class _Scripted:
         self.done = threading.Event()
         self.read_back = self._step("read-back")
         self.deliver = self._step("deliver")
+        self.keep_gaps = self._step("gaps")
+        self.sweep = self._step("sweep")
         self.files = SimpleNamespace(news=lambda: ())
 
     def work(self) -> int:
@@ -107,7 +109,7 @@ def test_the_worker_goes_on_after_failures(capsys: pytest.CaptureFixture[str]) -
     assert "server-unavailable" in told
     assert '"exception":"ValueError"' in told
     assert "Zzyzx" not in told
-    assert {"deliver", "read-back"} <= set(gateway.worked)
+    assert {"gaps", "sweep", "deliver", "read-back"} <= set(gateway.worked)
 
 
 @pytest.mark.parametrize(("host", "expected"), [

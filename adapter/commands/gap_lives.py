@@ -1,0 +1,123 @@
+"""`gap`: the life of gaps: what is kept of them, who sees to them, what is put off, what happened."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from adapter.commands.installation import Moment, opened, settings
+from adapter.errors import Rejected
+from adapter.gaps import life as lives
+from adapter.gaps.engine import find_organization
+from adapter.gaps.life import Happening, Life
+from adapter.gaps.rules import open_rules
+from adapter.gaps.task import at_of, key_of
+from adapter.gateway import Gateway
+from adapter.identity.ids import resource_id
+from adapter.store import gap_lives as kept
+from adapter.store.engine import reading
+from adapter.store.resources import key_and_person
+
+_BY = click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+
+
+@click.group()
+def gap() -> None:
+    """Show and change the life of gaps. A gap is named by its Task (`Task/<id>`); its state is the rule's answer alone."""
+
+
+@gap.command("list")
+@click.option("--organization", help="Those that this organization can close: its id, or its id in the network.")
+@click.option("--rule", help="One rule, as G01.")
+@click.option("--all", "everything", is_flag=True, help="Also those that are settled.")
+def list_gaps(organization: str | None, rule: str | None, *, everything: bool) -> None:
+    """List the gaps that are kept, those due first."""
+    with opened(settings()) as gateway, reading(gateway.engine) as connection:
+        responsible = find_organization(connection, organization) if organization else ""
+        rules = [open_rules().named(rule).id] if rule else list(open_rules().rules)
+        found = [one for name in rules for one in kept.of_rule(connection, name)
+                 if (everything or one.state in lives.LIVING) and responsible in ("", one.responsible_org)]
+    table = Table("task", "rule", "subject", "state", "since", "due", "assigned", "put off until")
+    for one in sorted(found, key=lambda one: (one.due is None, one.due or one.since, one.subject, one.rule, one.item)):
+        task = resource_id(gateway.key, "Task", key_of(Life(**asdict(one))))
+        table.add_row(f"Task/{task}", one.rule, one.subject, one.state, _day(one.since), _day(one.due), one.assigned,
+                      _day(one.snoozed))
+    (Console() if sys.stdout.isatty() else Console(width=220)).print(table, markup=False)
+    click.echo(f"{len(found)} gaps")
+
+
+@gap.command()
+@click.argument("task")
+def show(task: str) -> None:
+    """Print a gap and everything that happened to it."""
+    with opened(settings()) as gateway, reading(gateway.engine) as connection:
+        subject, rule, item = at_of(_key(gateway, task)) or ("", "", "")
+        found = kept.one(connection, subject, rule, item)
+        if found is None:
+            raise Rejected("unknown-gap", task)
+        happened = [e for e in kept.events(connection, subject=subject) if (e.rule, e.item) == (rule, item)]
+    click.echo(f"{rule} {open_rules().named(rule).title}: {found.state} since {_day(found.since)}, {subject} {item}".rstrip())
+    for one in happened:
+        click.echo(f"  {_time(one.at)}  {one.what} by {one.actor}" + (f": {one.why}" if one.why else ""))
+
+
+@gap.command()
+@click.argument("task")
+@click.option("--to", required=True, help="Who sees to it: Practitioner/<id>, Organization/<id> ...; '' takes it back.")
+@_BY
+def assign(task: str, to: str, by: str) -> None:
+    """Say who sees to a gap."""
+    _change(task, lambda life, now: lives.assign(life, to, now, by))
+
+
+@gap.command()
+@click.argument("task")
+@click.option("--until", required=True, type=Moment(), help="The end of this day (UTC), or a full ISO 8601 time.")
+@click.option("--reason", required=True, help="Why; kept with the gap, and told in its Task.")
+@_BY
+def snooze(task: str, until: datetime, reason: str, by: str) -> None:
+    """Put a gap off; its state and its day due go on as they are."""
+    _change(task, lambda life, now: lives.snooze(life, round(until.timestamp() * 1_000_000), reason, now, by))
+
+
+@gap.command()
+@click.argument("task")
+@_BY
+def wake(task: str, by: str) -> None:
+    """Put a gap off no longer."""
+    _change(task, lambda life, now: lives.wake(life, now, by))
+
+
+@gap.command()
+def sweep() -> None:
+    """Follow everybody's gaps to now: what time alone opens is opened. A gateway that runs does so every hour."""
+    with opened(settings()) as gateway:
+        click.echo(f"{gateway.sweep()} changes")
+
+
+def _change(task: str, step: Callable[[Life, int], tuple[Life, list[Happening]]]) -> None:
+    with opened(settings()) as gateway:
+        click.echo("done" if gateway.change_gap(_key(gateway, task), step) else "nothing to change")
+
+
+def _key(gateway: Gateway, task: str) -> str:
+    with reading(gateway.engine) as connection:
+        found = key_and_person(connection, "Task", task.removeprefix("Task/"))
+    if found is None or at_of(found[0]) is None:
+        raise Rejected("unknown-gap", task)
+    return found[0]
+
+
+def _day(at: int | None) -> str:
+    return "" if at is None else _time(at)[:10]
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

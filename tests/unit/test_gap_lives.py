@@ -1,0 +1,194 @@
+"""The life of a gap, from rows of partners and other clients' updates to its Task and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from adapter.cli import main
+from adapter.fhirserver.port import Write
+from adapter.gateway import Gateway
+from adapter.settings import Settings
+from adapter.store import gap_lives
+from adapter.store.engine import reading, writing
+from adapter.store.schema import GAP_STALE
+
+MEMBER = (b"member_id,first_name,last_name,birth_date,program,enrollment_status,enrollment_date,attributed_org,"
+          b"attributed_org_name,updated_at\n"
+          b"M1,Viola,Wrenmere,1958-04-09,care-coordination,enrolled,2026-01-12,ORG-MAPLE,Maple,2026-03-01T06:00:00-05:00\n")
+SEAT = (b"member_id,program,organization_id,organization_name,npi,first_name,last_name,role,start_date,end_date,updated_at\n"
+        b"M1,care-coordination,ORG-MAPLE,Maple,2000001018,Odile,Marlwick,lead-coordinator,2026-01-12,%s,%s\n")
+
+
+@pytest.fixture(name="clock")
+def _clock() -> list[datetime]:
+    return [datetime(2026, 3, 20, 12, tzinfo=UTC)]
+
+
+@pytest.fixture(name="gateway")
+def _gateway(tmp_path: Path, clock: list[datetime]) -> Iterator[Gateway]:
+    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32), lambda: clock[0])
+    yield gateway
+    gateway.close()
+
+
+def load(gateway: Gateway, feed: str, rows: bytes) -> None:
+    gateway.load(feed, rows)
+    settle(gateway)
+
+
+def settle(gateway: Gateway) -> None:
+    while gateway.work():
+        pass
+    while gateway.keep_gaps():
+        pass
+
+
+def lead(gateway: Gateway) -> dict[str, Any]:
+    """The Task of G01, with its version."""
+    return next(t for t in gateway.embedded.search("Task", [("code", "urn:x-careloop:rule|G01")]).resources)
+
+
+def happened(gateway: Gateway, rule: str = "G01") -> list[tuple[str, str]]:
+    with reading(gateway.engine) as connection:
+        return [(e.what, e.actor) for e in gap_lives.events(connection) if e.rule == rule]
+
+
+def update(gateway: Gateway, **changes: Any) -> dict[str, Any]:
+    """Another client's update of the Task of G01; the Task as it stands then."""
+    task = lead(gateway)
+    changed = {name: value for name, value in {**task, **changes}.items() if value is not None}
+    gateway.embedded.transaction([Write(resource_type="Task", id=task["id"], body=changed)])
+    return lead(gateway)
+
+
+def test_a_gap_opens_is_closed_by_evidence_and_opens_again(gateway: Gateway, clock: list[datetime]) -> None:
+    load(gateway, "members", MEMBER)
+    task = lead(gateway)
+    assert (task["status"], task["intent"], task["priority"]) == ("requested", "order", "urgent")
+    assert task["for"]["reference"].startswith("Patient/")
+    assert gateway.embedded.read("Organization", task["owner"]["reference"].removeprefix("Organization/"))
+    clock[0] += timedelta(hours=1)
+    load(gateway, "care_team", SEAT % (b"", b"2026-03-01T07:00:00-05:00"))
+    closed = lead(gateway)
+    assert (closed["id"], closed["status"], closed["authoredOn"]) == (task["id"], "completed", task["authoredOn"])
+    assert closed["output"][0]["valueReference"]["reference"].startswith("CareTeam/")
+    clock[0] += timedelta(hours=1)
+    load(gateway, "care_team", SEAT % (b"2026-03-10", b"2026-03-11T07:00:00-05:00"))
+    assert lead(gateway)["status"] == "requested"
+    assert happened(gateway) == [("opened", "careloop"), ("closed", "careloop"), ("reopened", "careloop")]
+
+
+def test_what_is_looked_at_is_noted_with_the_write_and_survives_a_stop(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.load("members", MEMBER)
+    while gateway.work():
+        pass
+    gateway.close()
+    again = Gateway(Settings(data_dir=tmp_path, key="00" * 32), gateway.clock)
+    assert happened(again) == []
+    assert again.keep_gaps() > 0
+    assert happened(again) == [("opened", "careloop")]
+    assert again.keep_gaps() == 0
+    with reading(again.engine) as connection:
+        assert connection.execute(select(GAP_STALE)).all() == []
+    again.close()
+
+
+def test_a_clients_word_moves_the_life_but_never_closes_the_gap(gateway: Gateway) -> None:
+    load(gateway, "members", MEMBER)
+    someone = {"reference": "Practitioner/p1"}
+    gateway.embedded.transaction([Write(resource_type="Practitioner", id="p1", body={"resourceType": "Practitioner", "id": "p1",
+                                                                                     "name": [{"family": "Elmvale"}]})])
+    taken = update(gateway, status="accepted", owner=someone)
+    assert (taken["status"], taken["owner"]) == ("accepted", someone)
+    off = update(gateway, status="on-hold", statusReason={"text": "on holiday"}, executionPeriod={"start": "2026-03-25"})
+    assert (off["status"], off["statusReason"], "executionPeriod" in off) == ("on-hold", {"text": "on holiday"}, False)
+    on = update(gateway, status="in-progress")
+    assert (on["status"], "statusReason" in on) == ("accepted", False)
+    done = update(gateway, status="completed", note=[{"text": "all done"}])
+    assert (done["status"], done["businessStatus"]["coding"][0]["code"]) == ("accepted", "open")
+    assert done["note"] == [{"text": "all done"}]
+    declined = update(gateway, status="rejected", statusReason={"text": "not ours"})
+    assert (declined["status"], declined["owner"]["reference"].partition("/")[0]) == ("requested", "Organization")
+    gateway.embedded.transaction([Write(resource_type="Task", id=done["id"], body=None)])
+    assert lead(gateway)["status"] == "requested"
+    assert [what for what, by in happened(gateway) if by == "server:embedded"] == [
+        "assigned", "snoozed", "woken", "claimed", "assigned"]
+
+
+def test_what_is_put_off_wakes_by_itself(gateway: Gateway, clock: list[datetime]) -> None:
+    load(gateway, "members", MEMBER)
+    update(gateway, status="on-hold", executionPeriod={"start": "2026-03-25T12:00:00Z"})
+    clock[0] += timedelta(days=5, seconds=-1)
+    settle(gateway)
+    assert lead(gateway)["status"] == "on-hold"
+    clock[0] += timedelta(seconds=1)
+    settle(gateway)
+    assert lead(gateway)["status"] == "requested"
+
+
+REFERRAL = (b"referral_id,member_id,from_org,from_org_name,to_org,to_org_name,service,requested_at,status,updated_at\n"
+            b"R1,M1,ORG-MAPLE,Maple,ORG-NORTH,North,housing,2026-03-20T11:00:00Z,requested,2026-03-20T11:00:00Z\n")
+
+
+def test_time_alone_turns_a_gap_that_falls_due(gateway: Gateway, clock: list[datetime]) -> None:
+    load(gateway, "members", MEMBER)
+    load(gateway, "referrals", REFERRAL)
+    assert happened(gateway, "G07") == [("due", "careloop")]
+    task = next(t for t in gateway.embedded.search("Task", [("code", "urn:x-careloop:rule|G07")]).resources)
+    assert task["restriction"] == {"period": {"end": "2026-03-21T11:00:00+00:00"}}
+    assert gateway.embedded.read(*task["focus"]["reference"].split("/"))
+    clock[0] = datetime(2026, 3, 21, 11, tzinfo=UTC)
+    settle(gateway)
+    assert [what for what, _ in happened(gateway, "G07")] == ["due"]
+    clock[0] += timedelta(seconds=1)
+    settle(gateway)
+    assert [what for what, _ in happened(gateway, "G07")] == ["due", "missed"]
+
+
+def test_a_sweep_finds_what_nobody_wrote_about(gateway: Gateway) -> None:
+    load(gateway, "members", MEMBER)
+    before = happened(gateway)
+    assert gateway.sweep() == 0
+    with writing(gateway.engine) as connection:
+        connection.exec_driver_sql("DELETE FROM gap")
+    assert gateway.sweep() > 0
+    assert happened(gateway) == [*before, *before]
+
+
+def test_a_gap_that_applies_no_more_ends(gateway: Gateway, clock: list[datetime]) -> None:
+    load(gateway, "members", MEMBER)
+    clock[0] += timedelta(hours=1)
+    load(gateway, "members", MEMBER.replace(b"care-coordination,enrolled", b"care-coordination,eligible")
+         .replace(b"2026-03-01T06:00", b"2026-03-02T06:00"))
+    assert lead(gateway)["status"] == "cancelled"
+    assert happened(gateway) == [("opened", "careloop"), ("ended", "careloop")]
+
+
+def test_an_operator_assigns_puts_off_and_sees_what_happened(gateway: Gateway, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    load(gateway, "members", MEMBER)
+    task = f"Task/{lead(gateway)['id']}"
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, ["gap", *words])
+        return result.output if result.exit_code == 0 else f"exit {result.exit_code}: {result.output}{result.exception}"
+
+    assert task in run("list", "--rule", "G01")
+    assert run("assign", task, "--to", "Practitioner/p1", "--by", "ann") == "done\n"
+    assert run("assign", task, "--to", "Practitioner/p1", "--by", "ann") == "nothing to change\n"
+    assert run("snooze", task, "--until", "2099-01-01", "--reason", "moved house", "--by", "ann") == "done\n"
+    told = run("show", task)
+    assert "assigned by ann: Practitioner/p1" in told
+    assert "snoozed by ann: moved house" in told
+    assert run("wake", task, "--by", "ann") == "done\n"
+    assert "unknown-gap" in run("show", "Task/none")
+    assert lead(gateway)["status"] == "accepted"
