@@ -24,7 +24,7 @@ from adapter.store import gap_lives as kept
 MANY = 500
 """So many persons to look at, and a sweep over all is cheaper."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Apply = Callable[[Sequence[Contribution]], None]
+Apply = Callable[[Sequence[Contribution]], object]
 """Brings contributions into force, in the caller's transaction."""
 
 
