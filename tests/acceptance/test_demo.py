@@ -64,7 +64,7 @@ def test_gaps_of_every_expected_state(demonstration: Gateway) -> None:
 
 def test_one_member_is_told_what_all_are_told_of_them(demonstration: Gateway) -> None:
     everyone = gaps(demonstration)
-    members = sorted({gap.member_id for gap in everyone})
+    members = sorted({gap.member_id for gap in everyone} - {""})  # gaps of organizations have none
     assert len(members) >= 200
     for member in members[::10]:
         assert gaps(demonstration, member) == [gap for gap in everyone if gap.member_id == member]
