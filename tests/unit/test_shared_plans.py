@@ -148,3 +148,13 @@ def test_plans_of_other_clients_are_never_made_parts(gateway: Gateway) -> None:
     stands = gateway.embedded.read("CarePlan", "theirs") or {}
     assert "partOf" not in stands
     assert {p["id"] for p in plans(gateway)[0]} == {shared["id"], "theirs"}
+
+
+def test_what_another_member_s_rows_say_of_a_plan_stands_when_a_feed_goes(gateway: Gateway) -> None:
+    header = MEMBERS.partition("\n")[0].replace("updated_at", "mrn,mrn_system,updated_at") + "\n"
+    linked = "M2,Silas,Ashdale,1999-11-30,,,,100,urn:oid:2.16.840.1.113883.3.9999.1,2026-01-01T08:00:00-05:00\n"
+    load(gateway, "members", header, linked)
+    load(gateway, "goals", GOALS, goal("G1", "P1").replace("M1", "M2"))
+    load(gateway, "care_plans", PLANS, plan("P1", "ORG-A", 1))
+    gateway.withdraw(Withdrawal(feed="goals", by="test", reason="left"))
+    assert set(plans(gateway)[1]) == {"P1"}
