@@ -54,14 +54,16 @@ def _row(gap: Gap, said: Mapping[str, str], names: Mapping[str, str]) -> GapRow:
 
 def _about(gap: Gap, names: Mapping[str, str]) -> str:
     """The gap's item in words: what it is about, or the pair of organizations."""
-    return " to ".join(names.get(one) or one.partition("/")[0] for one in _items(gap))
+    step = gap.item.partition("#")[2]
+    return " to ".join(names.get(one) or one.partition("/")[0] for one in _items(gap)) + (f": {step}" if step else "")
 
 
 def _items(gap: Gap) -> list[str]:
-    """The references in a gap's item: `Type/id`, maybe with `#step`, or organization ids as `id>id`."""
-    if "/" in gap.item:
-        return [gap.item.partition("#")[0]]
-    return [f"Organization/{one}" for one in gap.item.split(">") if one]
+    """The references in a gap's item: `Type/id`, or organization ids as `id>id`; a step of it, `#step`, apart."""
+    item = gap.item.partition("#")[0]
+    if "/" in item:
+        return [item]
+    return [f"Organization/{one}" for one in item.split(">") if one]
 
 
 def references(gaps: Sequence[Gap]) -> list[str]:

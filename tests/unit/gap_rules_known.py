@@ -9,9 +9,11 @@ from datetime import datetime
 
 from tests.unit import (
     gap_network,
+    gap_network_organizations,
     gap_network_requests,
     gap_network_transitions,
     gap_oracle_loop,
+    gap_oracle_organizations,
     gap_oracle_requests,
     gap_oracle_transitions,
 )
@@ -22,6 +24,7 @@ SUBJECTS: Subjects = {
     **gap_network.SUBJECTS,
     **gap_network_transitions.SUBJECTS,
     **gap_network_requests.SUBJECTS,
+    **gap_network_organizations.SUBJECTS,
 }
 
 ABOUT_MEMBERS = (
@@ -37,6 +40,8 @@ def expected(resources: list[Resource], now: datetime) -> list[Answer]:
     """Every answer about every organization, and then about every person, merged records apart."""
     people = [r["id"] for r in resources if r["resourceType"] == "Patient"
               and not any(link["type"] in ("replaced-by", "refer") for link in r.get("link", []))]
-    mine = (a for person in people for one in [Oracle(resources, person, now)] for about in ABOUT_MEMBERS for a in about(one))
-    ours = Organizations(resources, now).answers()
+    members = [Oracle(resources, person, now) for person in people]
+    mine = (a for one in members for about in ABOUT_MEMBERS for a in about(one))
+    organizations = Organizations(resources, now)
+    ours = [*organizations.answers(), *gap_oracle_organizations.answers(organizations, members)]
     return [a for found in (ours, mine) for a in sorted(found, key=lambda a: (a.member, a.rule, a.item))]
