@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 import orjson
@@ -147,18 +146,19 @@ def flatten(catalog: Catalog, nodes: Iterable[Json]) -> dict[str, list[Row]]:
         for view in catalog.by_type.get(node["resourceType"], ()):
             found = view.rows(node)
             if found:
-                rows[view.name] += _as_numbers(found, truths) if (truths := _truths(view)) else found
+                rows[view.name] += _as_numbers(found, view.truths) if view.truths else found
     return rows
 
 
 def _as_numbers(rows: list[Row], truths: tuple[int, ...]) -> list[Row]:
-    return [tuple(int(value) if at in truths and value is not None else value for at, value in enumerate(row))
-            for row in rows]
-
-
-@cache
-def _truths(view: View) -> tuple[int, ...]:
-    return tuple(at for at, column in enumerate(view.columns) if column.type == "boolean")
+    numbers: list[Row] = []
+    for row in rows:
+        cells = list(row)
+        for at in truths:
+            if cells[at] is not None:
+                cells[at] = int(cells[at])
+        numbers.append(tuple(cells))
+    return numbers
 
 
 def _insert(connection: Connection, name: str, columns: Columns, rows: Sequence[Row]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, cast, get_args
 from adapter.errors import Defect
 from adapter.gaps.fhirpath import Path, Scope, compile_path
 from adapter.gaps.fhirpath_functions import single, truth
+from adapter.gaps.fhirpath_values import MANY, quick_value
 from adapter.gaps.instants import Reading, reader
 from adapter.model import Json
 
@@ -37,17 +38,19 @@ class Column:
     number: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A compiled ViewDefinition. rows: the rows of one resource of type `resource`, in the order of `columns`.
 
-    rows raises Defect (view-failed) where a column that is no collection finds more than one value.
+    truths: which columns are Boolean. rows raises Defect (view-failed) where a column that is no collection finds more
+    than one value.
     """
 
     name: str
     resource: str
     columns: tuple[Column, ...]
     rows: Callable[[Json], list[Row]]
+    truths: tuple[int, ...]
 
 
 def compile_view(definition: Json, zone: str = ZONE) -> View:
@@ -70,7 +73,8 @@ def compile_view(definition: Json, zone: str = ZONE) -> View:
             return []
         return rows(focus, scope)
 
-    return View(name, resource, tuple(columns), rows_of)
+    truths = tuple(at for at, column in enumerate(columns) if column.type == "boolean")
+    return View(name, resource, tuple(columns), rows_of, truths)
 
 
 def _constants(definition: Json) -> dict[str, Any]:
@@ -156,7 +160,11 @@ class _Compiler:
         if column.get("collection"):
             return Column(name, of_type, False), path
 
+        quick = quick_value(column.get("path"), self.constants)
+
         def value(focus: list[Any], scope: Scope) -> Any:
+            if quick is not None and len(focus) == 1 and (found := quick(focus[0])) is not MANY:
+                return found
             items = path(focus, scope)
             return (items[0] if len(items) == 1 else single(items, place)) if items else None
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from adapter.errors import Defect
 from adapter.gaps.catalog import VIEWS, open_catalog
 from adapter.gaps.fhirpath import Scope, compile_path
+from adapter.gaps.fhirpath_values import MANY, quick_value
 from adapter.gaps.instants import Reading, reader
 from adapter.gaps.views import compile_view
 
@@ -139,3 +141,43 @@ def test_a_lead_is_known_by_the_networks_role_else_by_snomed():
         names = [column.name for column in open_catalog().views["team_participant"].columns]
         found.append(dict(zip(names, rows[0], strict=True))["lead"])
     assert found == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("node", "row"), [
+    ({"period": {"start": "2026-01-01"}, "subject": {"reference": "Patient/p"}}, ("2026-01-01", "p", None, None, None)),
+    ({"period": [{"start": "a"}], "subject": [{"reference": "Group/p"}]}, ("a", None, None, None, None)),
+    ({"type": [{"coding": [{"system": "s", "code": "x"}]}, {"coding": [{"system": "t"}, {"system": "t", "code": "y"}]}]},
+     (None, None, "y", "x", None)),
+    ({"type": {"coding": [{"code": "z"}]}}, (None, None, None, "z", None)),
+    ({"subjectReference": {"reference": "Patient/q"}, "valueCode": "v"}, (None, "q", None, None, "v")),
+    ({"valueString": "v", "type": []}, (None, None, None, None, None)),
+])
+def test_quick_ways_to_a_value_find_what_the_path_finds(node: dict[str, Any], row: tuple[Any, ...]):
+    paths = ["period.start", "subject.getReferenceKey(Patient)", "type.coding.where(system = %t).code.first()",
+             "type.coding.code.first()", "value.ofType(code)"]
+    columns = [{"name": f"c{n}", "path": path} for n, path in enumerate(paths)]
+    view = compile_view({"name": "v", "resource": "Encounter", "select": [{"column": columns}],
+                         "constant": [{"name": "t", "valueString": "t"}]})
+    resource = {"resourceType": "Encounter", "id": "e", **node}
+    assert view.rows(resource) == [row]
+    for path, found in zip(paths, row, strict=True):
+        items = compile_path(path, {"t": "t"})([resource], Scope(resource))
+        assert items == ([] if found is None else [found])
+
+
+def test_quick_ways_agree_with_the_paths_of_our_views_on_every_golden_resource():
+    cases = (VIEWS.parents[2] / "mappings").glob("*/cases/*/expected.json")
+    bundles = [orjson.loads(path.read_bytes()) for path in cases]
+    resources = [entry["resource"] for bundle in bundles for entry in (bundle.get("bundle") or bundle).get("entry", [])]
+    tried = 0
+    for definition in (orjson.loads(path.read_bytes()) for path in VIEWS.glob("*.json")):
+        constants = {constant["name"]: constant["valueString"] for constant in definition.get("constant", [])}
+        mine = [resource for resource in resources if resource["resourceType"] == definition["resource"]]
+        for column in definition["select"][0]["column"]:
+            quick, path = quick_value(column["path"], constants), compile_path(column["path"], constants)
+            for resource in mine if quick is not None else ():
+                found = quick(resource) if quick is not None else None
+                items = path([resource], Scope(resource))
+                assert found is MANY or items == ([] if found is None else [found]), column
+                tried += 1
+    assert tried > 5_000
