@@ -131,8 +131,7 @@ class Person:
 
     # --- what is drawn
     def resources(self) -> list[Resource]:
-        out: list[Resource] = [{"resourceType": "Patient", "id": self.member}]
-        out += [self.make("EpisodeOfCare", n, "patient", status=self.mostly("active", "finished", "planned",
+        out = [self.make("EpisodeOfCare", n, "patient", status=self.mostly("active", "finished", "planned",
                                                                             "cancelled"),
                           type=self.program(), managingOrganization_=self.org(),
                           period=self.mostly(None, self.period()))
@@ -141,7 +140,9 @@ class Person:
                            category=self.program(),
                            participant=self.seats(), period=self.mostly(None, self.period()))
                  for n in self.several(1, 2 if self.subject == "plan" else 1)]
-        return out + teams + self.about(self, [team["id"] for team in teams])
+        out += [*teams, *self.about(self, [team["id"] for team in teams])]
+        told_of = any(resource["resourceType"] == "Patient" for resource in out)  # a subject may say more of the person itself
+        return out if told_of else [{"resourceType": "Patient", "id": self.member}, *out]
 
     def seats(self) -> list[Resource]:
         seats = [self.seat() for _ in self.several(2, 4)]

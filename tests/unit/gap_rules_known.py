@@ -9,10 +9,12 @@ from datetime import datetime
 
 from tests.unit import (
     gap_network,
+    gap_network_needs,
     gap_network_organizations,
     gap_network_requests,
     gap_network_transitions,
     gap_oracle_loop,
+    gap_oracle_needs,
     gap_oracle_organizations,
     gap_oracle_requests,
     gap_oracle_transitions,
@@ -25,6 +27,7 @@ SUBJECTS: Subjects = {
     **gap_network_transitions.SUBJECTS,
     **gap_network_requests.SUBJECTS,
     **gap_network_organizations.SUBJECTS,
+    **gap_network_needs.SUBJECTS,
 }
 
 ABOUT_MEMBERS = (
@@ -32,6 +35,7 @@ ABOUT_MEMBERS = (
     gap_oracle_transitions.answers,
     gap_oracle_loop.g18,
     gap_oracle_requests.answers,
+    gap_oracle_needs.answers,
 )
 """Answers about one member, of all that is known of them at one instant."""
 
