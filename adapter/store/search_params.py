@@ -221,6 +221,9 @@ PARAMS: dict[str, dict[str, SearchParam]] = {
         date="created payment-date=payment.date",
         reference="patient>Patient insurer>Organization request>Claim"
         " requestor>Organization,Practitioner,PractitionerRole"),
+    "Measure": _params(
+        token="status@publication-status version", string="name title description", date="date effective=effectivePeriod",
+        uri="url"),
     "MedicationRequest": _params(
         token="status intent priority@request-priority category code=medicationCodeableConcept",
         date="authoredon=authoredOn date=dosageInstruction.timing.event",
