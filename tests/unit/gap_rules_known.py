@@ -12,11 +12,13 @@ from tests.unit import (
     gap_network_needs,
     gap_network_organizations,
     gap_network_requests,
+    gap_network_review,
     gap_network_transitions,
     gap_oracle_loop,
     gap_oracle_needs,
     gap_oracle_organizations,
     gap_oracle_requests,
+    gap_oracle_review,
     gap_oracle_transitions,
 )
 from tests.unit.gap_network import Resource, Subjects
@@ -28,6 +30,7 @@ SUBJECTS: Subjects = {
     **gap_network_requests.SUBJECTS,
     **gap_network_organizations.SUBJECTS,
     **gap_network_needs.SUBJECTS,
+    **gap_network_review.SUBJECTS,
 }
 
 ABOUT_MEMBERS = (
@@ -36,6 +39,7 @@ ABOUT_MEMBERS = (
     gap_oracle_loop.g18,
     gap_oracle_requests.answers,
     gap_oracle_needs.answers,
+    gap_oracle_review.g22,
 )
 """Answers about one member, of all that is known of them at one instant."""
 
