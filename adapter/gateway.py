@@ -254,7 +254,7 @@ class Gateway:
     def publish(self) -> int:
         """State the network's own definitions (questionnaires); how many resources that changed: none but the first time."""
         with self._composing, writing(self.engine) as connection:
-            return len(self._apply(connection, shipped(self.now_us())))
+            return len(self._apply(connection, shipped(self.now_us(), self.settings.measures)))
 
     def keep_gaps(self) -> int:
         """Follow the gaps of some of those about whom something was written, or whose gaps time turns; how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
     key: str = Field("", description="installation key for resource ids (hex); empty: kept in the data folder")
     mappings: Path = Field(HOME / "mappings", description="folder of the feeds")
+    measures: str = Field("urn:x-careloop:rule", description="base of the canonical URLs of the rules' Measures")
 
     @field_validator("fhir_url")
     @classmethod
@@ -38,6 +40,13 @@ class Settings(BaseSettings):
             sound = False
         if not sound:
             raise ValueError("not an address of a FHIR server - write https://host/fhir")
+        return value
+
+    @field_validator("measures")
+    @classmethod
+    def _canonical(cls, value: str) -> str:
+        if not re.fullmatch(r"(https?://|urn:)[^\s|#?]+", value):
+            raise ValueError("not the beginning of a canonical URL - write https://host/path or urn:x-name")
         return value
 
     @field_validator("database_url")

@@ -1,58 +1,110 @@
-"""Each rule as a FHIR R4 Measure: its definition in words, its statement as the numerator's expression. Pure."""
+"""The rules as FHIR Measures: the definition of each in words, its statement as the numerator's expression. Pure.
+
+Source: R4 Measure; value sets measure-population, measure-scoring, measure-improvement-notation.
+"""
 
 from __future__ import annotations
 
 import hashlib
 
-from adapter.gaps.rules import Rule, Rules
+import orjson
+
+from adapter.gaps.rules import Parameter, Rule, Rules, Value
+from adapter.gaps.task import RULES as SYSTEM
 from adapter.model import Json
 
-URL = "urn:x-careloop:rule"
-_HL7 = "http://terminology.hl7.org/CodeSystem"
+TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+STATE = "urn:x-careloop:gap-state"
+"""System of the states of a gap; the stratifier of every Measure."""
+POPULATIONS = {
+    "initial-population": "Whom or what the rule is about",
+    "denominator": "The whole initial population",
+    "denominator-exclusion": "prospective: the deadline lies ahead, so nobody can say yet",
+    "numerator": "closed: the evidence is there",
+}
+"""The populations of every Measure, in order, and their names."""
 
 
-def measures(rules: Rules) -> list[Json]:
-    """A Measure for each rule, by id; the same rule gives the same Measure, another version with each change of it."""
-    return [measure(rule) for rule in rules.rules.values()]
+def canonical(base: str, rule: str) -> str:
+    """The url of a rule's Measure below the base of the setting: a URN goes on with `:`, another address with `/`."""
+    return f"{base.rstrip(':/')}{':' if base.startswith('urn:') else '/'}{rule}"
 
 
-def measure(rule: Rule) -> Json:
-    """The rule's Measure. Its canonical is `urn:x-careloop:rule:<id>`."""
-    kind = "Patient" if rule.subject == "member" else "Organization"
-    parts: Json = {
+def version_of(rules: Rules, rule: Rule) -> str:
+    """Changes whenever the rule does, or what a program sets of it."""
+    return hashlib.sha256(orjson.dumps([rule, rules.programs_of(rule)])).hexdigest()[:12]
+
+
+def measure(rules: Rules, rule: Rule, base: str) -> Json:
+    """The Measure of a rule, without an id; equal rules give equal Measures."""
+    about = "Patient" if rule.subject == "member" else "Organization"
+    return {
         "resourceType": "Measure",
-        "url": f"{URL}:{rule.id}",
+        "url": canonical(base, rule.id),
+        "identifier": [{"system": SYSTEM, "value": rule.id}],
+        "version": version_of(rules, rule),
         "name": f"Rule{rule.id}",
         "title": f"{rule.id} {rule.title}",
         "status": "active",
-        "subjectCodeableConcept": {"coding": [{"system": "http://hl7.org/fhir/resource-types", "code": kind}]},
+        "subjectCodeableConcept": _concept("http://hl7.org/fhir/resource-types", about),
         "description": rule.closed_when,
         "purpose": f"{rule.population} Nearest published measure: {rule.measure}.",
-        "scoring": _code("measure-scoring", "proportion"),
-        "type": [_code("measure-type", "process")],
-        "improvementNotation": _code("measure-improvement-notation", "increase"),
-        "definition": [f"{name} ({parameter.unit}; {_words(parameter.default)} where no program sets it): {parameter.text}"
-                       for name, parameter in rule.parameters.items()],
-        "guidance": "\n\n".join((f"Evidence: {rule.evidence}", f"Refusal: {rule.refusal}", f"Unknown: {rule.unknown}",
-                                 f"Responsible: {rule.responsible}", f"Urgency: {rule.urgency}")),
-        "group": [{"population": [
-            _population("initial-population", rule.population, ""),
-            _population("denominator", rule.population, ""),
-            _population("numerator", rule.closed_when, rule.statement)]}],
+        "scoring": _concept(f"{TERMINOLOGY}/measure-scoring", "proportion"),
+        "guidance": _guidance(rules, rule),
+        "improvementNotation": _concept(f"{TERMINOLOGY}/measure-improvement-notation", "increase"),
+        "group": [{
+            "population": [_population(code, criteria) for code, criteria in _criteria(rule).items()],
+            "stratifier": [{"code": {"text": "state"}, "description": "The state of the gap, of those in the denominator.",
+                            "criteria": _words("closed, prospective, open or missed")}],
+        }],
     }
-    parts = {name: value for name, value in parts.items() if value}
-    return {**parts, "version": hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}
 
 
-def _code(system: str, code: str) -> Json:
-    return {"coding": [{"system": f"{_HL7}/{system}", "code": code}]}
+def population_concept(code: str) -> Json:
+    """A population's code."""
+    return _concept(f"{TERMINOLOGY}/measure-population", code)
 
 
-def _population(code: str, words: str, statement: str) -> Json:
-    criteria: Json = {"description": words, "language": "application/sql" if statement else "text/plain",
-                      "expression": statement or words}
-    return {"code": _code("measure-population", code), "criteria": criteria}
+def _criteria(rule: Rule) -> dict[str, Json]:
+    """Of each population: only the statement is meant to be run, and it decides all of them."""
+    counted = f" Each of these counts by itself: {rule.item}" if rule.item else ""
+    return {
+        "initial-population": _words(f"{rule.population}{counted}"),
+        "denominator": _words("The initial population."),
+        "denominator-exclusion": _words("The deadline still lies ahead, and the evidence is not there yet."),
+        "numerator": {"description": rule.closed_when, "language": "application/sql", "expression": rule.statement},
+    }
 
 
-def _words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - a list of codes
+def _population(code: str, criteria: Json) -> Json:
+    return {"code": population_concept(code), "description": POPULATIONS[code], "criteria": criteria}
+
+
+def _words(text: str) -> Json:
+    return {"description": text, "language": "text/plain", "expression": text}
+
+
+def _concept(system: str, code: str) -> Json:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _guidance(rules: Rules, rule: Rule) -> str:
+    parts = [f"Evidence: {rule.evidence}", f"Refusal: {rule.refusal}", f"Unknown: {rule.unknown}",
+             f"Responsible: {rule.responsible}", f"Urgency: {rule.urgency}",
+             f"Classes of data read: {', '.join(rule.data_classes)}",
+             *(f"Parameter {line}" for line in _parameters(rule.parameters)),
+             *(f"Program {line}" for line in _programs(rules, rule))]
+    return "\n\n".join(parts)
+
+
+def _parameters(parameters: dict[str, Parameter]) -> list[str]:
+    return [f"{name} = {_value(one.default)} {one.unit}: {one.text}" for name, one in parameters.items()]
+
+
+def _programs(rules: Rules, rule: Rule) -> list[str]:
+    return [f"({program.text}): " + ", ".join(f"{name} = {_value(value)}" for name, value in program.parameters[rule.id].items())
+            for program in rules.programs_of(rule)]
+
+
+def _value(value: Value) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
