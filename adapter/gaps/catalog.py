@@ -53,7 +53,7 @@ def open_catalog(zone: str = ZONE, folder: Path = VIEWS, days: Path = CALENDAR) 
     views: dict[str, View] = {}
     by_type: defaultdict[str, tuple[View, ...]] = defaultdict(tuple)
     digest = hashlib.sha256(f"{_FORM} {zone}".encode())
-    digest.update(days.read_bytes())
+    digest.update(days.read_bytes() + repr(_MADE).encode())
     for path in sorted(folder.glob("*.json")):
         text = path.read_bytes()
         digest.update(text)
