@@ -11,12 +11,14 @@ from tests.unit import (
     gap_network,
     gap_network_needs,
     gap_network_organizations,
+    gap_network_providers,
     gap_network_requests,
     gap_network_review,
     gap_network_transitions,
     gap_oracle_loop,
     gap_oracle_needs,
     gap_oracle_organizations,
+    gap_oracle_providers,
     gap_oracle_requests,
     gap_oracle_review,
     gap_oracle_transitions,
@@ -31,6 +33,7 @@ SUBJECTS: Subjects = {
     **gap_network_organizations.SUBJECTS,
     **gap_network_needs.SUBJECTS,
     **gap_network_review.SUBJECTS,
+    **gap_network_providers.SUBJECTS,
 }
 
 ABOUT_MEMBERS = (
@@ -40,6 +43,7 @@ ABOUT_MEMBERS = (
     gap_oracle_requests.answers,
     gap_oracle_needs.answers,
     gap_oracle_review.g22,
+    gap_oracle_providers.answers,
 )
 """Answers about one member, of all that is known of them at one instant."""
 
