@@ -23,7 +23,7 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @given(networks(SUBJECTS))
-@settings(SLOW, max_examples=200)
+@settings(SLOW, max_examples=100)
 def test_the_rules_say_what_the_oracle_says(sqlite: Engine, drawn: tuple[datetime, list[Resource]]):
     agree(sqlite, *drawn)
 
