@@ -193,7 +193,7 @@ class Oracle:
                 and e["status"] not in ("planned", "cancelled", "entered-in-error")]
 
     def present(self, contact: Resource) -> set[tuple[str, str | None]]:
-        others = [e["valueReference"] for e in contact.get("extension", [])]
+        others = [e["valueReference"] for e in contact.get("extension", []) if "valueReference" in e]
         found: set[tuple[str, str | None]] = set()
         for reference in [contact.get("serviceProvider"), *others,
                           *(p["individual"] for p in contact.get("participant", []))]:
