@@ -12,7 +12,7 @@ from adapter.mapping.account import Leaf, conditional, element_of, leaves_of, pa
 from adapter.mapping.functions.registry import OTHER_WORDS
 from adapter.mapping.read_fields import fields_read
 from adapter.mapping.rules import Map, Row
-from adapter.mapping.run import Step, holds
+from adapter.mapping.run import Step, empties, holds
 from adapter.mapping.standing import Output
 from adapter.model import Composed, Json, Mapped
 from adapter.parse.er7 import NULL
@@ -31,6 +31,12 @@ NOT_STATED = "nothing was stated of it here: who or what it describes is describ
 
 NOT_HERE = "nothing of it stands in what came out: another value took its place, or its place takes no such value"
 """Why a leaf is told as dropped whose account has a place for it, and whose value does not stand there or near it."""
+
+NOT_MADE = "nothing is made of it here: the segment lacks what a resource of it is known by, or what its map asks for"
+"""Why nothing is made of a field whose maps were all passed over: no key, or a condition that does not hold."""
+
+LIST_EMPTY = "takes back what this sender listed before"
+"""What a null value does where it stands for all that a repeated segment would name."""
 
 
 @cache
@@ -162,6 +168,10 @@ class Ledger:
             return {"place": leaf.place, **_dropped(f"takes back the {taken} that the field made")}
         if isinstance(n, int) and 0 < _last(source.name) < n:
             return {"place": leaf.place, **_dropped(NO_FIELD)}
+        concerned = {id(one): one for one in maps if any(part_of(r, leaf) is not None for r in _readers(one, n))}
+        if concerned and not any((id(source), id(r), 1) in self._steps for one in concerned.values() for r in _rows(one)):
+            emptied = leaf.text == NULL and any(one.listed and empties(one, source) for one in concerned.values())
+            return {"place": leaf.place, **_dropped(LIST_EMPTY if emptied else NOT_MADE)}
         return {"place": leaf.place, "status": "unmapped"}
 
     def _by_row(self, source: Any, one: Map, row: Row, ctx: Any, leaf: Leaf) -> tuple[int, Json] | None:
@@ -228,6 +238,19 @@ def _at(row: Row, source: Any, rep: int) -> str:
     again = f"[{rep}]" if rep > 1 else ""
     tail = f".{place.component}" if place.component else ""
     return f"{name}-{place.field}{again}{tail}" + (f".{place.sub}" if place.sub else "")
+
+
+def _rows(one: Map) -> Iterator[Row]:
+    """Every row of a map but those that drop."""
+    yield from one.always
+    for rows in one.by_field.values():
+        yield from rows
+
+
+def _readers(one: Map, n: Any) -> Iterator[Row]:
+    """The rows of a map that could read a field."""
+    yield from one.by_field.get(n, ())
+    yield from (row for row in one.always if row.whole)
 
 
 def _withdrawn(maps: tuple[Map, ...], n: Any) -> str:

@@ -100,6 +100,9 @@ def _applies(one: Map, source: Source, ctx: MapContext, columns: frozenset[str])
         if gone and (key := key_of(one, source, ctx)) is not None:
             ctx.withdrawn.append((one.resource, key))
         return None
+    if one.listed and ctx.patient and empties(one, source):
+        _list(one, "", ctx)
+        return None
     key = key_of(one, source, ctx) if ctx.patient or one.no_patient else None
     if key is None:
         return None
@@ -127,13 +130,22 @@ def _emptied(conditions: tuple[Condition, ...], source: Source, ctx: MapContext)
     return bool(nulls) and holds(tuple(c for n, c in enumerate(conditions) if n not in nulls), source, ctx)
 
 
+def empties(one: Map, source: Source) -> bool:
+    """Whether a segment of a list names nothing, and has `""` where it would (`AL1|1||""`): the sender's list is empty now.
+
+    A set id names nothing. Source: HL7 v2 chapter 2, repeating segments in snapshot mode.
+    """
+    places = [p for part in one.key if not isinstance(part, str) and not _optional(part) for p in part if p and p.field != 1]
+    return any(source.raw(p.field) == NULL for p in places) and not any(_key_text(source, p) for p in places)
+
+
 def _list(one: Map, key: str, ctx: MapContext) -> None:
-    """Note that a message lists this key, so that what it leaves out of the list is over."""
+    """Note that a message lists this key, so that what it leaves out of the list is over; '': that it lists nothing."""
     beginning = f"{one.system or f'{ctx.local}:{one.label}'}|{ctx.patient}/"
     if one.listed == "visit":
         beginning += f"{ctx.visit}/"
-    if key.startswith(beginning) and (ctx.visit or one.listed != "visit"):
-        ctx.lists.setdefault((ctx.patient, one.resource, beginning), set()).add(key)
+    if (not key or key.startswith(beginning)) and (ctx.visit or one.listed != "visit"):
+        ctx.lists.setdefault((ctx.patient, one.resource, beginning), set()).update([key] if key else ())
 
 
 def _take_back(one: Map, snapshot: Json, columns: frozenset[str], doubted: set[str]) -> None:

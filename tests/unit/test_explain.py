@@ -121,6 +121,17 @@ def test_an_own_segment_without_a_map_is_told_and_not_counted_as_unmapped() -> N
     assert ("segment-unknown", "ZZT") in {(issue.code, issue.place) for issue in conversion.issues}
 
 
+def test_a_segment_that_lacks_what_it_would_be_known_by_is_dropped_with_its_reason() -> None:
+    raw = (b"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260302101500||ADT^A01^ADT_A01|R1|P|2.5.1\rEVN||20260302101500\r"
+           b"PID|1||4711^^^STANNE^MR||Fernley^Ada||19700201|F\rPV1|1|I|4W^12^A||||||||||||||||V100^^^STANNE\r"
+           b"AL1|1|DA||SV|Rash\rAL1|2||\"\"\r")
+    loss = convert(Received(raw=raw, arrival=datetime(2026, 11, 20, tzinfo=UTC)), feeds(), b"key", trace=True).loss
+    by_place = {leaf["place"]: leaf for leaf in loss["leaves"]}
+    assert loss["counts"]["unmapped"] == 0
+    assert "known by" in by_place["AL1-5.1"]["reason"]
+    assert "listed before" in by_place["AL1[2]-3.1"]["reason"]
+
+
 def test_what_a_row_makes_of_a_whole_segment_names_the_fields_it_read() -> None:
     raw = (b"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260302101500||ADT^A01^ADT_A01|R1|P|2.5.1\rEVN||20260302101500\r"
            b"PID|1||4711^^^STANNE^MR||Fernley^Ada||19700201|F\rPV1|1|I|4W^12^A||||||||||||||||V100^^^STANNE\r"

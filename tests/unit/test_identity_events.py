@@ -325,6 +325,24 @@ def test_a_later_list_replaces_this_senders_list_and_an_absent_one_says_nothing(
     assert allergies(after(gateways, [first, second, *[adt("A31", 10, "1", PENICILLIN)] * 2])) == {"7980"}
 
 
+@pytest.mark.parametrize(("said", "null"), [
+    (PENICILLIN, 'AL1|1||""'), (PENICILLIN, 'AL1|1|""|""|""'), ("NK1|1|Tarnhill^Ann|SIS^Sister^HL70063", 'NK1|1|""'),
+    ("DG1|1||R10^Pain^I10||20260301|A", 'DG1|1||""'), ("IN1|1|PLAN1^Plan|INS1|Insco", 'IN1|1|""|""'),
+    ("PR1|1||X1^Cut^L||20260301", 'PR1|1||""')], ids=lambda text: text[:8])
+def test_a_segment_that_is_null_where_it_would_name_something_empties_this_senders_list(
+        gateways: Any, said: str, null: str) -> None:
+    def told(*messages: bytes) -> int:
+        return sum(len(of_type(after(gateways, messages), kind))
+                   for kind in ("AllergyIntolerance", "RelatedPerson", "Condition", "Coverage", "Procedure"))
+
+    def message(trigger: str, at: int, segment: str) -> bytes:
+        return adt(trigger, at, "1", visit="V1") + f"{segment}\r".encode()
+
+    assert told(message("A01", 8, said)) == 1
+    assert told(message("A01", 8, said), message("A08", 9, null)) == 0
+    assert told(message("A01", 8, null), message("A08", 9, said)) == 1
+
+
 def test_a_list_says_nothing_of_what_was_told_one_by_one(gateways: Any) -> None:
     """NK1 lists next of kin, not the guarantor (GT1); AL1 lists allergies, IAM adds one."""
     kin, guarantor = "NK1|1|Tarnhill^Ann|SIS^Sister^HL70063", "GT1|1||Tarnhill^Carl||1 Elm^^Albany^NY^12207|||||||FTH"
