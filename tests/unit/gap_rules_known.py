@@ -11,6 +11,7 @@ from tests.unit import (
     gap_network,
     gap_network_needs,
     gap_network_organizations,
+    gap_network_plans,
     gap_network_providers,
     gap_network_requests,
     gap_network_review,
@@ -18,6 +19,7 @@ from tests.unit import (
     gap_oracle_loop,
     gap_oracle_needs,
     gap_oracle_organizations,
+    gap_oracle_plans,
     gap_oracle_providers,
     gap_oracle_requests,
     gap_oracle_review,
@@ -28,6 +30,7 @@ from tests.unit.gap_oracle import Answer, Oracle, Organizations
 
 SUBJECTS: Subjects = {
     **gap_network.SUBJECTS,
+    **gap_network_plans.SUBJECTS,
     **gap_network_transitions.SUBJECTS,
     **gap_network_requests.SUBJECTS,
     **gap_network_organizations.SUBJECTS,
@@ -38,6 +41,7 @@ SUBJECTS: Subjects = {
 
 ABOUT_MEMBERS = (
     Oracle.answers,
+    gap_oracle_plans.answers,
     gap_oracle_transitions.answers,
     gap_oracle_loop.g18,
     gap_oracle_requests.answers,
