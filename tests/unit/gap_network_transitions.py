@@ -56,7 +56,7 @@ def stay(person: Person, number: int, classes: tuple[str, ...]) -> Resource:
     kinds += [coded(N + "visit-type", person.random.choice(("inpatient", "psychiatric-inpatient", "crisis-stabilization")))]
     left = coded("http://terminology.hl7.org/CodeSystem/discharge-disposition",
                  person.mostly("home", "exp", "hosp", "psy", share=0.8))
-    services = coded("http://terminology.hl7.org/CodeSystem/v2-0069", person.mostly("MED", "PSY"))
+    services = coded("urn:x", person.mostly("MED", "PSY", "310116000", share=0.7))
     period = person.period(0.9, 0.95) or {}
     made = person.make("Encounter", number, "subject",
                        status=person.mostly("finished", "in-progress", "planned", "cancelled", share=0.85),
