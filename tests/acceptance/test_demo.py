@@ -23,8 +23,18 @@ from tests.acceptance.conftest import compose, make_network
 STATES = {
     "G01": {"open", "closed", "not-applicable"},
     "G02": {"open", "closed", "not-applicable"},
+    "G03": {"open", "closed", "not-applicable"},
+    "G04": {"open", "closed", "not-applicable"},
+    "G05": {"closed", "prospective", "missed", "not-applicable"},
+    "G06": {"closed", "missed", "not-applicable"},
     "G07": {"closed", "prospective", "missed", "not-applicable"},
+    "G08": {"closed", "missed", "not-applicable"},
+    "G09": {"closed", "prospective", "missed", "not-applicable"},
+    "G10": {"closed", "prospective", "missed", "not-applicable"},
+    "G11": {"open", "closed", "prospective", "not-applicable"},
+    "G12": {"open", "closed", "not-applicable"},
     "G13": {"open", "closed", "prospective", "not-applicable"},
+    "G28": {"closed", "prospective", "missed", "not-applicable"},
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine
 
 from adapter.gaps import tables
-from adapter.gaps.engine import Gap, evaluate
+from adapter.gaps.engine import Gap, evaluate, in_order
 from adapter.gaps.rules import open_rules
 from adapter.model import Composed
 from adapter.store.engine import migrate, open_engine
@@ -50,16 +50,23 @@ def holding(engine: Engine, resources: list[Resource]) -> Iterator[Connection]:
         transaction.rollback()
 
 
-def agree(engine: Engine, now: datetime, resources: list[Resource]) -> None:
-    """All answers are those of the oracles, name evidence that is there, and are the same for each member alone."""
-    wanted = expected(resources, now)
+def agree(engine: Engine, now: datetime, resources: list[Resource], rules: Collection[str] = ()) -> None:
+    """All answers (of these rules, or of every one) are those of the oracles, name evidence that is there, and are the same for
+    each member alone."""
+    wanted = [a for a in expected(resources, now) if not rules or a.rule in rules]
     with holding(engine, resources) as connection:
-        population = evaluate(connection, now=now)
+        population = _found(connection, now, rules)
         assert [answer(gap) for gap in population] == wanted
         known = {f"{r['resourceType']}/{r['id']}" for r in resources}
         assert {reference for gap in population for reference in gap.evidence} <= known
         for member in {gap.member_id for gap in population} - {""}:
-            assert evaluate(connection, now=now, member=member) == [g for g in population if g.member_id == member]
+            assert _found(connection, now, rules, member) == [g for g in population if g.member_id == member]
+
+
+def _found(connection: Connection, now: datetime, rules: Collection[str], member: str | None = None) -> list[Gap]:
+    if not rules:
+        return evaluate(connection, now=now, member=member)
+    return in_order([gap for rule in rules for gap in evaluate(connection, now=now, member=member, rule=rule)])
 
 
 def never_seen(engine: Engine, subjects: Subjects, rules: Collection[str], seeds: int = 5000) -> set[tuple[str, str]]:

@@ -244,7 +244,8 @@ class Transitions:
 
     def higher(self, stay: Stay) -> bool:
         service = [c["code"] for c in (stay.encounter.get("serviceType") or {}).get("coding", [])]
-        return stay.visit_type in ("psychiatric-inpatient", "crisis-stabilization", "detox") or service[:1] in (["PSY"], ["310116000"]) \
+        return stay.visit_type in ("psychiatric-inpatient", "crisis-stabilization", "detox") \
+            or service[:1] in (["PSY"], ["310116000"]) \
             or self.kind_of(stay.organization) in ("mental-health", "substance-use", "csu")
 
     def linked(self, stay: Stay) -> Answer:

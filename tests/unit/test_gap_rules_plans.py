@@ -29,7 +29,7 @@ def postgres() -> Engine:
 @given(networks(SUBJECTS))
 @settings(SLOW, max_examples=400)
 def test_the_rules_say_what_the_oracle_says(sqlite: Engine, drawn: tuple[datetime, list[Resource]]):
-    agree(sqlite, *drawn)
+    agree(sqlite, *drawn, RULES)
 
 
 def test_the_networks_bring_about_every_verdict(sqlite: Engine):
@@ -40,4 +40,4 @@ def test_the_networks_bring_about_every_verdict(sqlite: Engine):
 @given(networks(SUBJECTS))
 @settings(SLOW, max_examples=100)
 def test_the_rules_say_the_same_on_postgresql(postgres: Engine, drawn: tuple[datetime, list[Resource]]):
-    agree(postgres, *drawn)
+    agree(postgres, *drawn, RULES)
