@@ -36,7 +36,7 @@ def problem(oracle: Oracle, wanted: Callable[[str], bool]) -> bool:
         over = span(condition.get("abatementDateTime"))
         known = status in ([], ["active"]) and doubt in ([], ["confirmed"])
         stands = all(b is None or b.first <= oracle.now for b in begun) and (over is None or over.first > oracle.now)
-        if known and stands and any(wanted(c[:3]) for c in codes(condition["code"], "http://hl7.org/fhir/sid/icd-10-cm")):
+        if known and stands and any(wanted(c[:3]) for c in codes(condition.get("code"), "http://hl7.org/fhir/sid/icd-10-cm")):
             return True
     return False
 
@@ -63,7 +63,7 @@ def _wellness(oracle: Oracle, patient: Resource) -> tuple[str, str | None]:
         return "not-applicable", None
     since = date(day.year - 1, day.month, 28 if (day.month, day.day) == (2, 29) else day.day)
     found = _wellness_visits(oracle)
-    outreach = [span(c["period"]["start"]) for c in oracle.contacts() if _purpose(c, "wellness-visit")]
+    outreach = [span(c.get("period", {}).get("start")) for c in oracle.contacts() if _purpose(c, "wellness-visit")]
     outreach += [span(c.get("sent")) for c in oracle.mine("Communication", "subject") if _purpose(c, "wellness-visit")]
     if any(at and at.first <= now and at.day >= since for at in (*found, *outreach)):
         return "closed", None
@@ -85,7 +85,7 @@ def _purpose(what: Resource, purpose: str) -> bool:
 
 def _wellness_visits(oracle: Oracle) -> list[Span | None]:
     found = [span(e.get("period", {}).get("start")) for e in visits(oracle)
-             if codes(e["type"], NETWORK + "visit-type") == ["wellness"]]
+             if codes(e.get("type"), NETWORK + "visit-type")[:1] == ["wellness"]]
     for claim in oracle.mine("Claim", "patient"):
         if claim["status"] != "active" or claim["use"] != "claim":
             continue
@@ -109,7 +109,8 @@ def specialists(oracle: Oracle) -> list[Answer]:
     doctors = [s for s in seats(oracle, "specialist") if s.practitioner]
     if doctors and problem(oracle, lambda block: block in CHRONIC):
         clinicians = {s.practitioner for s in oracle.seats if s.part in ("primary-care", "mental-health", "specialist")}
-        ambulant = [e for e in visits(oracle) if e["class"]["code"] == "AMB"]
+        ambulant = [e for e in visits(oracle) if e.get("class", {}).get("code") in ("AMB", "HH", "VR", "FLD")
+                    and codes(e.get("type"), NETWORK + "visit-type")[:1] != ["urgent-care"]]
         met = [c for c in oracle.contacts() if _kind(c) in ("face-to-face", "video")
                and {p for _, p in oracle.present(c)} & (clinicians - {None})]
         found = [a for e in (*ambulant, *met) if (a := _seen(oracle, e, doctors))]
@@ -123,7 +124,7 @@ def _kind(contact: Resource) -> str:
 def _seen(oracle: Oracle, visit: Resource, doctors: list[Seat]) -> Answer | None:
     at = span(visit.get("period", {}).get("start"))
     there = {oracle.acting(p["individual"])[0] for p in visit.get("participant", [])}
-    if codes(visit["type"], NETWORK + "contact-type"):
+    if codes(visit.get("type"), NETWORK + "contact-type"):
         there = {p for kind, p in oracle.present(visit) if kind == "p"}
     mine = [s for s in doctors if s.practitioner in there]
     if not mine or at is None or at.first > oracle.now or at.day < today(oracle) - 365 * DAY:
@@ -190,7 +191,7 @@ def peers(oracle: Oracle) -> Answer:
     if not any(s.practitioner for s in sitting):
         return oracle.answer("G26", "open", "missing-element" if sitting else "not-found", **who)
     ever = {s.practitioner for s in oracle.seats if s.part == "peer-specialist"} - {None}
-    offs = [(at.first, c) for c in oracle.contacts() if (at := span(c["period"]["start"])) and at.first <= oracle.now
+    offs = [(at.first, c) for c in oracle.contacts() if (at := span(c.get("period", {}).get("start"))) and at.first <= oracle.now
             and ("warm-handoff" in codes(c["type"], NETWORK + "contact-type") or _purpose(c, "hand-off"))]
     last = max((at for at, _ in offs), default=None)
     there = any({("p", p) for p in ever} & oracle.present(c) for at, c in offs if at == last)
@@ -232,7 +233,7 @@ def _is(party: Parties, seat: Seat) -> bool:
 
 def _met(oracle: Oracle, one: Seat, other: Seat) -> Iterable[date]:
     for contact in oracle.contacts():
-        at, there = span(contact["period"]["start"]), oracle.present(contact)
+        at, there = span(contact.get("period", {}).get("start")), oracle.present(contact)
         if at and at.first <= oracle.now and one.practitioner and other.practitioner \
                 and {("p", one.practitioner), ("p", other.practitioner)} <= there:
             yield at.day
