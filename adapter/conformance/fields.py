@@ -19,7 +19,7 @@ FORMS = {
     "NM": re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)"), "SI": re.compile(r"\d{1,4}"),
 }
 """The primitive datatypes that have a form (HL7 v2 chapter 2A)."""
-_PLAIN = frozenset(("ST", "TX", "FT", "ID", "IS", "DT", "TM", "DTM", "NM", "SI", "GTS"))
+PLAIN = frozenset(("ST", "TX", "FT", "ID", "IS", "DT", "TM", "DTM", "NM", "SI", "GTS"))
 """Datatypes without components."""
 
 
@@ -83,7 +83,7 @@ def _typed(text: str, datatype: str, place: str, marks: tuple[str, ...], version
     parts = text.split(marks[0]) if marks else [text]
     types = version.datatypes.get(datatype)
     if types is None:
-        if datatype in _PLAIN and any(parts[1:]):
+        if datatype in PLAIN and any(parts[1:]):
             yield Finding(kind="form", place=place, detail=f"{datatype} has no components")
         elif datatype in FORMS and not _formed(text, datatype):
             yield Finding(kind="form", place=place, detail=f"not a {datatype}")

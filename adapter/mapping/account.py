@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from adapter.conformance.dictionary import Version, versions
+from adapter.conformance.fields import PLAIN
 from adapter.mapping.rules import Map, Row
 from adapter.parse.er7 import NULL
 
@@ -81,3 +83,23 @@ def leaves_of(source: Any) -> Iterator[Leaf]:
                 again = f"[{number}]" if number > 1 else ""
                 place = f"{name}-{n}{again}.{c}" + (f".{s}" if s else "")
                 yield Leaf(place=place, n=n, rep=number, component=c, sub=s, text=text)
+
+
+def beyond(segment: str, leaf: Leaf) -> bool:
+    """Whether no version of HL7 v2 that knows the segment gives it such a field, component or subcomponent."""
+    known = [one for one in versions().values() if segment in one.segments]
+    return bool(known) and not any(_has(one, segment, leaf) for one in known)
+
+
+def _has(version: Version, segment: str, leaf: Leaf) -> bool:
+    types = version.segments[segment].types
+    n: int = leaf.n
+    datatype = types[n] if n < len(types) else ""
+    for number in (leaf.component, leaf.sub or 1):
+        inner = version.datatypes.get(datatype, ("",) if datatype in PLAIN else None)
+        if inner is None:  # a datatype that varies
+            return bool(datatype)
+        if number > len(inner):
+            return False
+        datatype = inner[number - 1] or "ST"
+    return True

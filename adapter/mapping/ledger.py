@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
-from adapter.conformance.dictionary import versions
-from adapter.mapping.account import Leaf, conditional, element_of, leaves_of, part_of
+from adapter.mapping.account import Leaf, beyond, conditional, element_of, leaves_of, part_of
 from adapter.mapping.functions.registry import OTHER_WORDS
 from adapter.mapping.read_fields import fields_read
 from adapter.mapping.rules import Map, Row
@@ -23,8 +21,8 @@ _STATUSES = ("mapped", "dropped", "unmapped")
 OWN_SEGMENT = "a sender's own segment without a map: its feed says nothing of it (issue segment-unknown)"
 """Why nothing is made of a Z segment: no standard says what is in it, so it is not counted as unmapped."""
 
-NO_FIELD = "the standard has no such field (issue tolerated-form or refused-form)"
-"""Why nothing is made of a field behind the last one that any version of HL7 v2 gives its segment."""
+NO_FIELD = "the standard has no such field or component in any version"
+"""Why nothing is made of a field or component behind the last one that any version of HL7 v2 gives its segment."""
 
 NOT_STATED = "nothing was stated of it here: who or what it describes is described elsewhere, or not named"
 """Why a leaf whose function could state something has led to nothing, in any resource of the type it could go to."""
@@ -37,12 +35,6 @@ NOT_MADE = "nothing is made of it here: the segment lacks what a resource of it 
 
 LIST_EMPTY = "takes back what this sender listed before"
 """What a null value does where it stands for all that a repeated segment would name."""
-
-
-@cache
-def _last(segment: str) -> int:
-    """Number of the last field that any version knows of a segment; 0 for a segment that none knows."""
-    return max((len(one.segments[segment].types) - 1 for one in versions().values() if segment in one.segments), default=0)
 
 
 class _Said(list[tuple[str, str, Json]]):
@@ -166,7 +158,7 @@ class Ledger:
             return {"place": leaf.place, **min(said, key=lambda one: one[0])[1]}
         if source.raw(n) == NULL and (taken := _withdrawn(maps, n)):
             return {"place": leaf.place, **_dropped(f"takes back the {taken} that the field made")}
-        if isinstance(n, int) and 0 < _last(source.name) < n:
+        if isinstance(n, int) and beyond(source.name, leaf):
             return {"place": leaf.place, **_dropped(NO_FIELD)}
         concerned = {id(one): one for one in maps if any(part_of(r, leaf) is not None for r in _readers(one, n))}
         if concerned and not any((id(source), id(r), 1) in self._steps for one in concerned.values() for r in _rows(one)):

@@ -132,6 +132,20 @@ def test_a_segment_that_lacks_what_it_would_be_known_by_is_dropped_with_its_reas
     assert "listed before" in by_place["AL1[2]-3.1"]["reason"]
 
 
+@pytest.mark.parametrize(("segment", "place"), [
+    ("DG1|1||X1^Cut^L||20260301^D", "DG1-5.2"),
+    ("DG1|1||X1^Cut^L|||||||||||||||||A^B^C^D^E", "DG1-20.5"),
+    ("AL1|1||X1^Cut^L||||x", "AL1-7.1"),
+    ("NK1|1|Tarn^Jo|||||||||||||||||||||N^x", "NK1-23.2")])
+def test_what_no_version_has_a_place_for_is_dropped_with_that_reason(segment: str, place: str) -> None:
+    raw = (b"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260302101500||ADT^A01^ADT_A01|R1|P|2.5.1\rEVN||20260302101500\r"
+           b"PID|1||4711^^^STANNE^MR||Fernley^Ada||19700201|F\rPV1|1|I|4W^12^A||||||||||||||||V100^^^STANNE\r")
+    loss = convert(Received(raw=raw + segment.encode(), arrival=datetime(2026, 11, 20, tzinfo=UTC)), feeds(), b"key",
+                   trace=True).loss
+    [leaf] = [leaf for leaf in loss["leaves"] if leaf["place"] == place]
+    assert (loss["counts"]["unmapped"], leaf["status"]) == (0, "dropped")
+
+
 def test_what_a_row_makes_of_a_whole_segment_names_the_fields_it_read() -> None:
     raw = (b"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260302101500||ADT^A01^ADT_A01|R1|P|2.5.1\rEVN||20260302101500\r"
            b"PID|1||4711^^^STANNE^MR||Fernley^Ada||19700201|F\rPV1|1|I|4W^12^A||||||||||||||||V100^^^STANNE\r"
