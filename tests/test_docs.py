@@ -348,10 +348,12 @@ def test_requests_answer_as_the_page_says(page: Path, tmp_path: Path, no_setting
         with reading(gateway.engine) as connection:
             assert backlog(connection).journal == {"done": 4}
         patient = gateway.embedded.search("Patient", [("identifier", "urn:x-careloop:member|M90001")]).resources[0]["id"]
+        gateway.publish()
+        measure = gateway.embedded.search("Measure", [("identifier", "urn:x-careloop:rule|G01")]).resources[0]["id"]
         client = create_app(gateway).test_client()
         for block in _blocks(page):
             for line in block.text.splitlines() if block.kind == "http" else ():
-                request, _, status = line.replace("{Patient}", patient).partition(" -> ")
+                request, _, status = line.replace("{Patient}", patient).replace("{Measure}", measure).partition(" -> ")
                 method, address, *form = request.split(" ", 2)
                 sent = {"data": form[0], "content_type": "application/x-www-form-urlencoded"} if form else {}
                 answer = client.open(address, method=method, **sent)

@@ -14,6 +14,7 @@ from adapter.gaps.task import RULES as SYSTEM
 from adapter.model import Json
 
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 STATE = "urn:x-careloop:gap-state"
 """System of the states of a gap; the stratifier of every Measure."""
 POPULATIONS = {
@@ -54,8 +55,8 @@ def measure(rules: Rules, rule: Rule, base: str) -> Json:
         "improvementNotation": _concept(f"{TERMINOLOGY}/measure-improvement-notation", "increase"),
         "group": [{
             "population": [_population(code, criteria) for code, criteria in _criteria(rule).items()],
-            "stratifier": [{"code": {"text": "state"}, "description": "The state of the gap, of those in the denominator.",
-                            "criteria": _words("closed, prospective, open or missed")}],
+            "stratifier": [{"code": {"text": "state"},
+                            "description": "Of those in the denominator: closed, prospective, open or missed."}],
         }],
     }
 
@@ -72,7 +73,7 @@ def _criteria(rule: Rule) -> dict[str, Json]:
         "initial-population": _words(f"{rule.population}{counted}"),
         "denominator": _words("The initial population."),
         "denominator-exclusion": _words("The deadline still lies ahead, and the evidence is not there yet."),
-        "numerator": {"description": rule.closed_when, "language": "application/sql", "expression": rule.statement},
+        "numerator": {"description": rule.closed_when, **_language("unsupported"), "expression": rule.statement},
     }
 
 
@@ -81,7 +82,12 @@ def _population(code: str, criteria: Json) -> Json:
 
 
 def _words(text: str) -> Json:
-    return {"description": text, "language": "text/plain", "expression": text}
+    return {"description": text, **_language("as-text"), "expression": text}
+
+
+def _language(reason: str) -> Json:
+    """Why no language is named: R4 has codes for CQL, FHIRPath and FHIR searches only."""
+    return {"_language": {"extension": [{"url": ABSENT, "valueCode": reason}]}}
 
 
 def _concept(system: str, code: str) -> Json:

@@ -19,10 +19,11 @@ COLUMNS = ("rule", "title", "member", "organization", "item", "state", "reason",
 """Columns of rows, CSV and JSON, in this order."""
 
 DEQM = "http://hl7.org/fhir/us/davinci-deqm"
+GAP_STATUS = {"closed": "closed-gap", "prospective": "prospective-gap", "not-applicable": "not-applicable",
+              "open": "open-gap", "missed": "open-gap"}
+"""State to DEQM's status of a gap, which has none for what is withheld."""
 _IDS = uuid.UUID("6f1c0d0a-2f0b-5b57-9a5e-4a0a6b1d7c11")  # name space of DetectedIssue ids
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_GAP_STATUS = {"closed": "closed-gap", "prospective": "prospective-gap", "not-applicable": "not-applicable",
-               "open": "open-gap", "missed": "open-gap"}
 _GAP_REASON = {"not-found": "NotFound", "missing-element": "Missing", "date-out-of-range": "DateOutOfRange",
                "count-out-of-range": "CountOutOfRange", "not-computable": "NonComputableDocumentation"}
 _SEVERITY = {"urgent": "high", "soon": "moderate", "routine": "low"}
@@ -122,7 +123,7 @@ def _subject(gap: Gap) -> Json:
 
 
 def _gap_status(gap: Gap) -> Json:
-    coding = [{"system": f"{DEQM}/CodeSystem/gaps-status", "code": _GAP_STATUS[gap.state]}]
+    coding = [{"system": f"{DEQM}/CodeSystem/gaps-status", "code": GAP_STATUS[gap.state]}]
     if gap.state == "missed":
         coding.append({"system": "urn:x-careloop:gap-state", "code": "missed"})
     return {"coding": coding}

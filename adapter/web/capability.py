@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from adapter.fhirserver.port import Capabilities
+from adapter.gaps.present import DEQM
 from adapter.model import Json
 from adapter.store.search_params import PARAMS, SearchParam
 
@@ -19,6 +20,12 @@ PROFILES = {
     "ServiceRequest": "servicerequest",
 }
 """Types of which resources are composed to a US Core 6.1.0 profile, and the profile's name."""
+
+OPERATIONS = {"Measure": {
+    "care-gaps": f"{DEQM}/OperationDefinition/care-gaps",
+    "evaluate-measure": "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
+}}
+"""Operations of a type: name to definition."""
 
 
 def statement(base: str, held: Capabilities) -> Json:
@@ -55,6 +62,8 @@ def _resource(resource_type: str) -> Json:
     }
     if resource_type in PROFILES:
         body["supportedProfile"] = [_US_CORE + PROFILES[resource_type]]
+    if resource_type in OPERATIONS:
+        body["operation"] = [{"name": name, "definition": url} for name, url in OPERATIONS[resource_type].items()]
     return body
 
 

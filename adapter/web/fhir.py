@@ -39,7 +39,7 @@ def check_form() -> None:
 @BLUEPRINT.get("/metadata")
 def metadata() -> Response:
     """The CapabilityStatement."""
-    return _answer(capability.statement(_base(), services().gateway.embedded.capabilities()))
+    return answer(capability.statement(server_base(), services().gateway.embedded.capabilities()))
 
 
 @BLUEPRINT.get("/<resource_type>/<resource_id>")
@@ -63,7 +63,7 @@ def vread(resource_type: str, resource_id: str, version_id: str) -> Response:
 def _stored(resource_type: str, found: Stored | None) -> Response:
     if found is None or found.body is None:
         raise Rejected("gone" if found else "not-found", resource_type)
-    response = _answer(with_meta(found.body, found.version, found.updated))
+    response = answer(with_meta(found.body, found.version, found.updated))
     response.set_etag(str(found.version), weak=True)
     response.last_modified = moment(found.updated)
     response.make_conditional(request)
@@ -118,22 +118,22 @@ def _check_type(resource_type: str) -> None:
 
 def _bundle(found: Page, self_path: str, made: Sequence[Json] = ()) -> Response:
     """A search set. made: resources that are not stored, made for this answer: they are named by a UUID."""
-    links = [{"relation": "self", "url": f"{_base()}{self_path}"}]
+    links = [{"relation": "self", "url": f"{server_base()}{self_path}"}]
     if found.next:
-        links.append({"relation": "next", "url": f"{_base()}?_page={quote(found.next, safe='')}"})
+        links.append({"relation": "next", "url": f"{server_base()}?_page={quote(found.next, safe='')}"})
     body: Json = {"resourceType": "Bundle", "type": "searchset", "link": links,
                   "entry": [*_entries(found.resources, "match"), *_made(made), *_entries(found.included, "include")]}
     if found.total is not None:
         body["total"] = found.total + len(made)
     if not body["entry"]:
         del body["entry"]
-    return _answer(body)
+    return answer(body)
 
 
 def _entries(resources: Sequence[Json], mode: str) -> list[Json]:
     return [
         {"resource": one, "search": {"mode": "outcome"}} if one["resourceType"] == "OperationOutcome" else
-        {"fullUrl": f"{_base()}/{one['resourceType']}/{one['id']}", "resource": one, "search": {"mode": mode}}
+        {"fullUrl": f"{server_base()}/{one['resourceType']}/{one['id']}", "resource": one, "search": {"mode": mode}}
         for one in resources
     ]
 
@@ -142,10 +142,12 @@ def _made(resources: Sequence[Json]) -> list[Json]:
     return [{"fullUrl": f"urn:uuid:{one['id']}", "resource": one, "search": {"mode": "match"}} for one in resources]
 
 
-def _answer(body: Json) -> Response:
+def answer(body: Json) -> Response:
+    """A resource as the answer."""
     option = orjson.OPT_INDENT_2 if request.args.get("_pretty") == "true" else 0
     return Response(orjson.dumps(body, option=option), content_type=FHIR_JSON)
 
 
-def _base() -> str:
+def server_base() -> str:
+    """The URL of this FHIR server, as the asker knows it."""
     return f"{request.host_url}fhir"
