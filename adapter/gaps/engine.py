@@ -97,13 +97,16 @@ def in_order(gaps: list[Gap]) -> list[Gap]:
 
 @contextmanager
 def _planned(connection: Connection, everybody: bool) -> Generator[None]:
-    """PostgreSQL takes joins on member and resource for independent, expects a row and loops: not over everybody."""
+    """PostgreSQL takes joins on member and resource for independent, expects a row and loops: not over everybody.
+
+    Without loops it thinks statements dear enough to compile them first, which takes a thousand times as long as they do.
+    """
     if not everybody or connection.dialect.name != "postgresql":
         yield
         return
-    connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+    connection.exec_driver_sql("SET LOCAL enable_nestloop = off; SET LOCAL jit = off")
     yield
-    connection.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT")
+    connection.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT; SET LOCAL jit TO DEFAULT")
 
 
 def find_member(connection: Connection, text: str) -> str:
