@@ -151,8 +151,10 @@ class MapContext:
         return f"{name}-{at.field}{rep}" + (f".{at.component}" if at.component else "")
 
     def issue(self, code: str, detail: str = "") -> None:
-        """Note a finding at the place that is being mapped."""
-        self.issues.append(Issue(code=code, place=self.place(), detail=detail))
+        """Note a finding at the place that is being mapped; once, where several rows read the same there."""
+        found = Issue(code=code, place=self.place(), detail=detail)
+        if self.issues[-1:] != [found]:
+            self.issues.append(found)
 
     def code(self, table: str, code: str) -> Json | None:
         """The Coding of concept map `table` for a code, the feed's own codes first; shared, never change it."""

@@ -132,6 +132,16 @@ def test_a_segment_that_lacks_what_it_would_be_known_by_is_dropped_with_its_reas
     assert "listed before" in by_place["AL1[2]-3.1"]["reason"]
 
 
+def test_a_value_that_is_none_of_its_type_is_told_once_and_dropped_for_that() -> None:
+    raw = (b"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260302101500||ADT^A01^ADT_A01|R1|P|2.5.1\rEVN||20260302101500\r"
+           b"PID|1||4711^^^STANNE^MR||Fernley^Ada||19700201|F\rPV1|1|I|4W^12^A||||||||||||||||V100^^^STANNE\r"
+           b"OBX|1|NM|8302-2^Height^LN||tall|cm|||||F\r")
+    made = convert(Received(raw=raw, arrival=datetime(2026, 11, 20, tzinfo=UTC)), feeds(), b"key", trace=True)
+    assert [issue.place for issue in made.issues if issue.code == "bad-number"] == ["OBX"]
+    [value] = [leaf for leaf in made.loss["leaves"] if leaf["place"] == "OBX-5.1"]
+    assert "none of its type" in value["reason"]
+
+
 @pytest.mark.parametrize(("segment", "place"), [
     ("DG1|1||X1^Cut^L||20260301^D", "DG1-5.2"),
     ("DG1|1||X1^Cut^L|||||||||||||||||A^B^C^D^E", "DG1-20.5"),
