@@ -26,6 +26,11 @@ CARELOOP = Path(sys.executable).with_name("careloop")
 _BANNER = re.compile(r"open  http://(\S+?)/gaps.*?send (\S+?):(\d+) ", re.S)
 
 
+def _of_a_gap(resource: Json) -> bool:
+    return resource["resourceType"] == "Task" and any(
+        one.get("system") == "urn:x-careloop:gap" for one in resource.get("identifier", ()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """A running gateway. seconds: from its start until it told its addresses."""
@@ -55,10 +60,14 @@ class Served:
         return until(settled, seconds)
 
     def resources(self) -> dict[Key, Json]:
-        """Everything that stands in the embedded server, read through its search, page by page."""
+        """Everything that messages made, in the embedded server, read through its search, page by page.
+
+        A gateway that serves states its own definitions too, and Tasks of gaps, which go by the clock: these are left out.
+        """
         statement: Json = requests.get(f"{self.http}/fhir/metadata", timeout=60).json()
         kinds: list[str] = [row["type"] for row in statement["rest"][0]["resource"]]
-        return {(one["resourceType"], one["id"]): one for kind in kinds for one in self.search(f"{kind}?_count=200")}
+        found = (one for kind in kinds if kind not in ("Measure", "Questionnaire") for one in self.search(f"{kind}?_count=200"))
+        return {(one["resourceType"], one["id"]): one for one in found if not _of_a_gap(one)}
 
     def search(self, asked: str) -> Iterator[Json]:
         """The matches of a search, all pages."""
