@@ -40,6 +40,10 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     touched = [*touched, *stored.of_rows(connection, {c.other for c in fresh if c.body.get("level") == "row"})]
     persons, known = _persons(connection, {c.patient for c in touched if c.patient}, _numbers(touched))
     anew = _anew(fresh, touched, persons, known)
+    if anew:  # of all that is composed with them the visits and accounts may have been renumbered too
+        theirs = stored.by_patients(connection, set[str]().union(*(p.members for p in anew)))
+        persons, known = _persons(connection, {c.patient for c in touched if c.patient}, _numbers([*touched, *theirs]))
+        anew = _anew(fresh, touched, persons, known)
     links = _standing(known)
     said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh), *_aliases(links)], added)
     others = {c.patient for c in said if c.patient} - persons.keys()

@@ -626,3 +626,13 @@ def test_what_a_segment_made_is_kept_by_all_that_was_said_before_it(gateways: An
         gateway.work()
         results.append(standing(gateway))
     assert results[0] == results[1]
+
+
+def test_an_account_stays_renumbered_when_something_else_is_said_of_its_person(gateways: Any) -> None:
+    """What composes a person as a whole knows the links of all their accounts and visits, though it names none of them."""
+    history = [adt("A01", 8, "1", visit="V1", account="K1"), adt("A01", 9, "1", visit="V5"),
+               adt("A41", 10, "2", "MRG|2^^^EAST^MR||K1^^^EAST^AN", account="K2"),
+               adt("A23", 12, "1", visit="V5"), adt("A31", 13, "1")]
+    found = same_everywhere(gateways, history)
+    [account] = of_type(found, "Account")
+    assert {i["value"]: i.get("use") for i in account["identifier"]} == {"K1": "old", "K2": None}
