@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from adapter.compose.difference import difference
 from adapter.compose.fold import fold
 from adapter.compose.merge import unite
+from adapter.compose.precedence import Precedence
 from adapter.deliver.read_back import Written, map_written
 from adapter.model import Contribution, Json
 from tests.unit.statements import said
@@ -52,7 +53,8 @@ def theirs(resource_type: str, base: Json | None, body: Json | None, moment: int
 
 def together(*contributions: Contribution) -> Json:
     sources = sorted({c.source for c in contributions})
-    return unite([fold([c for c in contributions if c.source == s]) for s in sources], lambda _: 100)[0]
+    return unite([fold([c for c in contributions if c.source == s]) for s in sources],
+                 Precedence(number=lambda _: 100))[0]
 
 
 def canonical(value: Any) -> Any:
