@@ -23,7 +23,7 @@ from adapter.gateway import Gateway
 from adapter.identity.ids import resource_id
 from adapter.store import gap_lives as kept
 from adapter.store.engine import reading
-from adapter.store.resources import key_and_person
+from adapter.store.keys import key_and_person
 
 _BY = click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
 

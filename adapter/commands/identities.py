@@ -20,8 +20,8 @@ from adapter.pipeline import MEMBER_SYSTEM
 from adapter.store import contributions as stored
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading
+from adapter.store.keys import key_and_person
 from adapter.store.queries import moment
-from adapter.store.resources import key_and_person
 
 
 @click.group()

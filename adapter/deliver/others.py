@@ -15,7 +15,8 @@ from adapter.fhirserver.port import Version, Write
 from adapter.model import Json
 from adapter.store import journal, outbox
 from adapter.store.journal import Entry
-from adapter.store.resources import key_and_person, without_meta
+from adapter.store.keys import key_and_person
+from adapter.store.resources import without_meta
 
 
 def bring_in(connection: Connection, version: Version, server: str, now_us: int) -> bool:

@@ -18,7 +18,7 @@ from adapter.model import Contribution
 from adapter.pipeline import MEMBER_SYSTEM, Feeds
 from adapter.store import contributions as stored
 from adapter.store.contributions import Added
-from adapter.store.resources import keys_of_persons
+from adapter.store.keys import keys_of_persons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ from adapter.pipeline import Feeds, composed_of
 from adapter.store import contributions as stored
 from adapter.store import gap_lives, journal
 from adapter.store.contributions import Added
+from adapter.store.keys import keys_of_resources, naming, persons_of, standing_names
 from adapter.store.outbox import enqueue
-from adapter.store.resources import keys_of_resources, naming, persons_of, standing_names, write_resources
+from adapter.store.resources import write_resources
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
 

@@ -16,7 +16,8 @@ from adapter.pipeline import Feeds
 from adapter.store import contributions as stored
 from adapter.store import journal
 from adapter.store.journal import Entry
-from adapter.store.resources import Stored, read_resources, standing_of_keys
+from adapter.store.keys import standing_of_keys
+from adapter.store.resources import Stored, read_resources
 
 AT_ONCE = 500
 """Journal entries that are mapped, and contributions that are composed, at once."""

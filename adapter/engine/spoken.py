@@ -14,7 +14,8 @@ from adapter.identity.ids import resource_id
 from adapter.model import Contribution, is_array
 from adapter.pipeline import Feeds
 from adapter.store import contributions as stored
-from adapter.store.resources import Stored, key_and_person, read_resource
+from adapter.store.keys import key_and_person
+from adapter.store.resources import Stored, read_resource
 from adapter.validate.facts import fhirpath
 
 

@@ -15,7 +15,8 @@ from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
 from adapter.fhirserver.search import first_page, next_page
 from adapter.model import Json
 from adapter.store.engine import reading
-from adapter.store.resources import Key, Stored, history, read_resource, read_resources, with_meta
+from adapter.store.keys import Key
+from adapter.store.resources import Stored, history, read_resource, read_resources, with_meta
 from adapter.store.search_index import microseconds
 from adapter.store.search_params import PARAMS
 

@@ -23,7 +23,7 @@ from adapter.fhirserver.upstream import Creation, UpstreamServer
 from adapter.model import Json
 from adapter.store import server_ids
 from adapter.store.engine import reading, writing
-from adapter.store.resources import key_and_person
+from adapter.store.keys import key_and_person
 from adapter.store.search_params import PARAMS
 from adapter.store.server_ids import Key
 

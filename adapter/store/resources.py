@@ -1,4 +1,4 @@
-"""The current resources, their versions and what they are found by: every statement of this subject is here.
+"""The current resources, their versions and what they are found by: written and read here. Which keys and names stand: keys.py.
 
 A body stands without meta.versionId and meta.lastUpdated; `with_meta` puts them in on the way out. `updated` never
 falls from one write to the next, so a history read since the last one seen misses nothing.
@@ -6,7 +6,6 @@ falls from one write to the next, so a history read since the last one seen miss
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,13 +16,10 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, func, or_, se
 
 from adapter.model import Composed, Json
 from adapter.store.engine import insert_rows
+from adapter.store.keys import Key, by_type
 from adapter.store.schema import RESOURCE, RESOURCE_VERSION, SEARCH_INDEX
 from adapter.store.search_index import index_rows
 
-Key = tuple[str, str]
-"""Type and id."""
-
-_IDS_AT_ONCE = 500
 _VERSIONS_AT_ONCE = 500
 _WRITE_LOCK = 0x6361_7772  # key of PostgreSQL's advisory lock: writers go one after the other, as on SQLite
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,7 +76,7 @@ def read_resource(connection: Connection, resource_type: str, resource_id: str) 
 def read_resources(connection: Connection, keys: Iterable[Key]) -> dict[Key, Stored]:
     """The current versions of those that stand or once stood."""
     found: dict[Key, Stored] = {}
-    for resource_type, ids in _by_type(keys):
+    for resource_type, ids in by_type(keys):
         query = select(RESOURCE).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids))
         for row in connection.execute(query):
             body = None if row.deleted else orjson.loads(row.body)
@@ -162,7 +158,7 @@ def _moved(one: Composed, old: _Standing) -> bool:
 def _standing(connection: Connection, keys: Iterable[Key]) -> dict[Key, _Standing]:
     r = RESOURCE.c
     found: dict[Key, _Standing] = {}
-    for resource_type, ids in _by_type(keys):
+    for resource_type, ids in by_type(keys):
         query = select(r.id, r.version, r.hash, r.deleted, r.key, r.person).where(
             r.resource_type == resource_type, r.id.in_(ids))
         for row in connection.execute(query):
@@ -197,7 +193,7 @@ _VERSION = ("resource_type", "id", "version", "updated", "body")
 
 def _write_search_index(connection: Connection, changed: Sequence[Composed], standing: dict[Key, _Standing]) -> None:
     s = SEARCH_INDEX.c
-    for resource_type, ids in _by_type(key for one in changed if (key := (one.resource_type, one.id)) in standing):
+    for resource_type, ids in by_type(key for one in changed if (key := (one.resource_type, one.id)) in standing):
         connection.execute(delete(SEARCH_INDEX).where(s.resource_type == resource_type, s.id.in_(ids)))
     rows = [(one.resource_type, one.id, *row) for one in changed if not one.deleted for row in index_rows(one.body)]
     if not rows:
@@ -213,89 +209,6 @@ def _execute_each(connection: Connection, statement: Any, rows: list[dict[str, A
         connection.execute(statement, rows)
 
 
-def _by_type(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
-    by_type: defaultdict[str, list[str]] = defaultdict(list)
-    for resource_type, resource_id in keys:
-        by_type[resource_type].append(resource_id)
-    for resource_type, ids in by_type.items():
-        for start in range(0, len(ids), _IDS_AT_ONCE):
-            yield resource_type, ids[start : start + _IDS_AT_ONCE]
-
-
 def _stored(row: Row[Any]) -> Stored:
     return Stored(resource_type=row.resource_type, id=row.id, version=row.version, updated=row.updated,
                   body=None if row.body is None else orjson.loads(row.body))
-
-
-def keys_of_persons(connection: Connection, persons: Iterable[str]) -> list[tuple[str, str, str]]:
-    """(type, id, key) of every standing resource whose person is one of these."""
-    found: list[tuple[str, str, str]] = []
-    for chunk in _parts(persons):
-        query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.key).where(
-            RESOURCE.c.person.in_(chunk), RESOURCE.c.deleted == 0)
-        found.extend((row.resource_type, row.id, row.key) for row in connection.execute(query))
-    return found
-
-
-def standing_of_keys(connection: Connection, keys: Iterable[Key]) -> list[tuple[str, str, str, str]]:
-    """(type, id, key, person) of every standing resource of these (type, business key)."""
-    found: list[tuple[str, str, str, str]] = []
-    for resource_type, business in _by_type(keys):
-        query = select(RESOURCE.c.id, RESOURCE.c.key, RESOURCE.c.person).where(
-            RESOURCE.c.resource_type == resource_type, RESOURCE.c.key.in_(business), RESOURCE.c.deleted == 0)
-        found.extend((resource_type, row.id, row.key, row.person) for row in connection.execute(query))
-    return found
-
-
-def keys_of_resources(connection: Connection, names: Iterable[str]) -> set[tuple[str, str]]:
-    """(type, business key) of these resources, named `Type/id`."""
-    query_keys = [(t, i) for t, _, i in (name.partition("/") for name in names)]
-    found: set[tuple[str, str]] = set()
-    for resource_type, ids in _by_type(query_keys):
-        query = select(RESOURCE.c.key).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids))
-        found.update((resource_type, key) for key in connection.scalars(query))
-    return found
-
-
-def persons_of(connection: Connection, names: Iterable[str]) -> set[str]:
-    """The persons (keys of their main Patients) of these resources, named `Type/id`."""
-    found: set[str] = set()
-    for resource_type, ids in _by_type([(t, i) for t, _, i in (name.partition("/") for name in names)]):
-        query = select(RESOURCE.c.person).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids))
-        found.update(connection.scalars(query))
-    return found - {""}
-
-
-def naming(connection: Connection, persons: Iterable[str], names: Iterable[str]) -> set[tuple[str, str]]:
-    """(type, business key) of what stands of these persons and refers to one of these `Type/id`."""
-    texts = [f'%"{name}"%' for name in sorted(names)]
-    found: set[tuple[str, str]] = set()
-    for chunk in _parts(persons) if texts else ():
-        query = select(RESOURCE.c.resource_type, RESOURCE.c.key).where(
-            RESOURCE.c.person.in_(chunk), RESOURCE.c.deleted == 0, or_(*(RESOURCE.c.body.like(text) for text in texts)))
-        found.update((row.resource_type, row.key) for row in connection.execute(query))
-    return found
-
-
-def standing_names(connection: Connection, names: Iterable[str]) -> set[str]:
-    """Of these `Type/id`, those that stand."""
-    found: set[str] = set()
-    for resource_type, ids in _by_type([(t, i) for t, _, i in (name.partition("/") for name in names)]):
-        query = select(RESOURCE.c.id).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids),
-                                            RESOURCE.c.deleted == 0)
-        found.update(f"{resource_type}/{i}" for i in connection.scalars(query))
-    return found
-
-
-def _parts(items: Iterable[str]) -> Iterator[list[str]]:
-    listed = list(items)
-    for start in range(0, len(listed), _IDS_AT_ONCE):
-        yield listed[start:start + _IDS_AT_ONCE]
-
-
-def key_and_person(connection: Connection, resource_type: str, resource_id: str) -> tuple[str, str] | None:
-    """(business key, person) of a resource, None where it never was."""
-    query = select(RESOURCE.c.key, RESOURCE.c.person).where(
-        RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)
-    row = connection.execute(query).first()
-    return (row.key, row.person) if row is not None else None
