@@ -112,6 +112,8 @@ class Trail:
             return
         self.moved = True
         if self.bed is not None and self.bed.place == place:
+            if not self.before and _begins(one):
+                self.bed = Stay(place, one, at)
             return
         if self.bed is not None:
             self.before.append(_over(self.bed, one.order.occurred))
@@ -141,6 +143,13 @@ class Trail:
         self.before.extend(_over(s, one.order.occurred) for s in (self.bed, self.visiting) if s)
         self.bed = self.visiting = None
         self.coming.clear()
+
+
+def _begins(one: Contribution) -> bool:
+    """Whether an event says that the visit begins when it occurred: told again, it puts the beginning right."""
+    start = one.body.get("period.start", "")
+    return one.event in ("A01", "A04") and "T" in start and utc(one.order.occurred) == utc(
+        int(datetime.fromisoformat(start).timestamp()) * 1_000_000)
 
 
 def _over(stay: Stay, at: int) -> Stay:

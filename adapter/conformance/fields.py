@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from adapter.conformance.dictionary import Version
 from adapter.conformance.finding import Finding
-from adapter.parse.er7 import NULL, Message, Segment
+from adapter.parse.er7 import NULL, Message
 
 _TIME = r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d(?:\.\d{1,4})?)?)?"
 _ZONE = r"(?:[+-]\d{4})?"
@@ -68,12 +68,12 @@ def check_datatypes(message: Message, version: Version) -> Iterator[Finding]:
             if not text or text == NULL or (segment.name == "MSH" and n < 3):
                 continue
             if not fields.types[n]:
-                yield Finding(kind="form", place=_place(segment, n), detail=f"withdrawn in {version.name}")
+                yield Finding(kind="form", place=segment.place(n), detail=f"withdrawn in {version.name}")
                 continue
             for number, rep in enumerate(segment.reps(n), 1):
                 again = f"[{number}]" if number > 1 else ""
                 marks = (message.d.component, message.d.sub)
-                yield from _typed(rep.text, fields.types[n], f"{_place(segment, n)}{again}", marks, version)
+                yield from _typed(rep.text, fields.types[n], f"{segment.place(n)}{again}", marks, version)
 
 
 def _typed(text: str, datatype: str, place: str, marks: tuple[str, ...], version: Version) -> Iterator[Finding]:
@@ -107,7 +107,3 @@ def _formed(text: str, datatype: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _place(segment: Segment, n: int) -> str:
-    return f"{segment.name}-{n}" if segment.number == 1 else f"{segment.name}[{segment.number}]-{n}"

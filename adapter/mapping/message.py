@@ -42,10 +42,11 @@ def read_message(raw: bytes, feed: Feed, issues: list[Issue]) -> Message:
     """Bytes as a Message, strictly decoded. Raises Rejected (empty, binary, charset, not-hl7, bad-delimiters)."""
     decoded = decode(raw, feed.charset)
     issues.extend(decoded.issues)
-    message = Message(decoded.text)
+    message = Message(decoded.text, decoded.charset)
     if len(message.segments) > SEGMENTS:
         raise Rejected("too-large", f"segment {SEGMENTS + 1}", f"a message has at most {SEGMENTS} segments")
     issues.extend(Issue(code="segment-malformed", place=f"line {n}") for n in message.stray)
+    issues.extend(Issue(code="bad-escape", place=place) for place in message.misread())
     return message
 
 

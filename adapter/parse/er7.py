@@ -17,7 +17,7 @@ NULL = '""'
 
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _HEX = re.compile(r"X(?:[0-9A-Fa-f]{2})+")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f]")
 _FORMAT = re.compile(r"\.(?:(br|ce)|sp\+?(\d{0,2})|(?:in|ti)[+-]?\d{0,3}|fi|nf)")
 
 
@@ -26,6 +26,7 @@ class Delimiters:
     r"""MSH-1 and MSH-2: field, component, repetition, escape, subcomponent, truncation; "\0" where not declared.
 
     root: where these are the delimiters inside a component, those of the message, which escape sequences stand for.
+    charset: Python's codec of the message, in which hexadecimal escapes are read where they are no UTF-8.
     """
 
     field: str = "|"
@@ -35,6 +36,7 @@ class Delimiters:
     sub: str = "&"
     truncation: str = "\0"
     root: Delimiters | None = None
+    charset: str = "utf-8"
 
     def escaped(self, text: str) -> str:
         """A text in which no character is a delimiter any more: escape sequences, or blanks where none is declared."""
@@ -49,23 +51,28 @@ class Delimiters:
     def unescape(self, text: str) -> str:
         r"""Text with \F\ \S\ \T\ \R\ \E\ \P\ \Xhh\ and formats (\.br\) resolved; an unknown sequence stands as sent.
 
-        Hexadecimal bytes are read as UTF-8; those that are not, or give control characters, stand too.
+        Hexadecimal bytes are read as UTF-8, else in the message's charset; those that are neither, or give control
+        characters, stand too.
         """
-        e = self.escape
-        if e not in text:
-            return text
-        pieces = text.split(e)
-        out = [pieces[0]]
+        return "".join(piece for piece, _ in self._resolved(text)) if self.escape in text else text
+
+    def misread(self, text: str) -> bool:
+        """Whether an escape character stands in a text as it was sent, since nobody knows what it is to mean."""
+        return self.escape in text and not all(known for _, known in self._resolved(text))
+
+    def _resolved(self, text: str) -> Iterator[tuple[str, bool]]:
+        """The pieces of a text, each with False where an escape character stands as it was sent."""
+        pieces = text.split(self.escape)
+        yield pieces[0], True
         i = 1
         while i < len(pieces):
             resolved = self._sequence(pieces[i]) if i + 1 < len(pieces) else None
             if resolved is None:
-                out.append(e + pieces[i])
+                yield self.escape + pieces[i], False
                 i += 1
             else:
-                out.append(resolved + pieces[i + 1])
+                yield resolved + pieces[i + 1], True
                 i += 2
-        return "".join(out)
 
     def _sequence(self, code: str) -> str | None:
         d = self.root or self
@@ -74,14 +81,21 @@ class Delimiters:
                     "H": "", "N": ""}.get(code)
             return None if char == "\0" else char
         if _HEX.fullmatch(code):
-            try:
-                text = bytes.fromhex(code[1:]).decode("utf-8")
-            except UnicodeDecodeError:
-                return None
+            text = _decoded(bytes.fromhex(code[1:]), d.charset)
             return None if "\ufffd" in text or _CONTROL.search(text) else text
         if layout := _FORMAT.fullmatch(code):
             return "\n" * (int(layout[2] or 1) if layout[2] is not None else bool(layout[1]))
         return None
+
+
+def _decoded(raw: bytes, charset: str) -> str:
+    """Bytes of an escape as text, U+FFFD where they are none."""
+    for codec in ("utf-8", charset):
+        try:
+            return raw.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return "\ufffd"
 
 
 class Rep:
@@ -179,6 +193,10 @@ class Segment:
         """The fields that have a value, by number, as they stand."""
         return {n: text for n, text in enumerate(self.fields) if text}
 
+    def place(self, n: int) -> str:
+        """Where field n stands, as an HL7 path: `PID-5`, `OBX[2]-5`."""
+        return f"{self.name}-{n}" if self.number == 1 else f"{self.name}[{self.number}]-{n}"
+
     def raw(self, n: int) -> str:
         """Field n as it stands, '' where absent."""
         fields = self._fields or self.fields
@@ -206,8 +224,8 @@ class Message:
 
     __slots__ = ("d", "segments", "stray")
 
-    def __init__(self, text: str) -> None:
-        """Read a decoded message; segments end with CR, LF or CRLF.
+    def __init__(self, text: str, charset: str = "utf-8") -> None:
+        """Read a decoded message; segments end with CR, LF or CRLF. charset: Python's codec that it was decoded by.
 
         Raises Rejected (empty, not-hl7, bad-delimiters, several-messages).
         """
@@ -216,7 +234,7 @@ class Message:
             raise Rejected("empty")
         if not text.startswith("MSH"):
             raise Rejected("not-hl7", "MSH")
-        self.d = delimiters(text)
+        self.d = delimiters(text, charset)
         self.segments: list[Segment] = []
         self.stray: list[int] = []
         counts: dict[str, int] = {}
@@ -236,6 +254,14 @@ class Message:
         """The header."""
         return self.segments[0]
 
+    def misread(self) -> Iterator[str]:
+        """Places of the fields in which an escape sequence stands as it was sent."""
+        for segment in self.segments:
+            if self.d.escape in segment.line:
+                for n, text in segment.valued().items():
+                    if (segment.name, n) != ("MSH", 2) and self.d.misread(text):
+                        yield segment.place(n)
+
     def find(self, name: str) -> Segment | None:
         """The first segment of that name."""
         for segment in self.segments:
@@ -247,7 +273,7 @@ class Message:
 @lru_cache(maxsize=64)
 def _inner(d: Delimiters) -> Delimiters:
     """The delimiters inside a component: its subcomponents are read as components."""
-    return Delimiters(d.field, d.sub, d.repetition, d.escape, "\0", root=d.root or d)
+    return Delimiters(d.field, d.sub, d.repetition, d.escape, "\0", root=d.root or d, charset=d.charset)
 
 
 def _lines(text: str, separator: str) -> list[str]:
@@ -261,7 +287,7 @@ def _lines(text: str, separator: str) -> list[str]:
     return text.split("\r")
 
 
-def delimiters(text: str) -> Delimiters:
+def delimiters(text: str, charset: str = "utf-8") -> Delimiters:
     """MSH-1 and MSH-2 of a text that begins with MSH. Raises Rejected (bad-delimiters)."""
     if len(text) < 6:
         raise Rejected("bad-delimiters", "MSH-2")
@@ -272,11 +298,11 @@ def delimiters(text: str) -> Delimiters:
         raise Rejected("bad-delimiters", "MSH-2")
     if any(char.isalnum() or char.isspace() or not char.isprintable() or char == '"' for char in chars):
         raise Rejected("bad-delimiters", "MSH-2")
-    return _delimiters(separator, encoding.ljust(5, "\0"))
+    return _delimiters(separator, encoding.ljust(5, "\0"), charset)
 
 
 @lru_cache(maxsize=64)
-def _delimiters(separator: str, encoding: str) -> Delimiters:
+def _delimiters(separator: str, encoding: str, charset: str) -> Delimiters:
     """The same object for the same characters: what is kept by delimiters is found at once."""
     component, repetition, escape, sub, truncation = encoding
-    return Delimiters(separator, component, repetition, escape, sub, truncation)
+    return Delimiters(separator, component, repetition, escape, sub, truncation, charset=charset)

@@ -61,6 +61,17 @@ def test_escape_sequences(sent: str, read: str):
     assert Rep(sent, Delimiters()).plain() == read
 
 
+def test_hexadecimal_bytes_are_of_the_message_s_charset_where_they_are_no_utf_8():
+    latin = Delimiters(charset="iso8859-1")
+    assert Rep(r"No\XEB\l^\XC3AB\^a\X85\b", latin).plain() == r"Noël^ë^a\X85\b"
+    assert Rep(r"1&No\XEB\l", latin).component(1).get(2) == "Noël"
+
+
+def test_places_where_an_escape_stands_as_sent():
+    sent = "PID|1||C:\\dir||Do\\Q\\e~\\F\\\rOBX|1||||\\.br\\\\X41\\\rOBX|2||\\Z1\\\r"
+    assert list(Message(HEADER + sent).misread()) == ["PID-3", "PID-5", "OBX[2]-3"]
+
+
 def test_escapes_inside_a_component_stand_for_the_message_s_delimiters():
     rep = Rep("1^^^ST\\T\\ANNE \\S\\&1.2&ISO", Delimiters())
     inside = rep.component(4)

@@ -265,3 +265,15 @@ def test_what_is_no_adt_event_is_refused_with_201(code: str) -> None:
 def test_version_2_1_names_the_event_in_evn_1_alone() -> None:
     raw = Told(event="A03", hour=8).raw().replace(b"ADT^A03", b"ADT").replace(b"2.5.1", b"2.1")
     assert map_received(Received(raw=raw, arrival=ARRIVAL, feed="default"), feeds()).event == "A03"
+
+
+def test_an_admission_told_again_begins_visit_and_stay_anew_unless_it_names_the_beginning() -> None:
+    again = Told(event="A01", hour=10, fields={3: "3W^1"})
+    for told in ([ADMITTED, again], [again, ADMITTED]):
+        body = encounter(*told)
+        assert body["period"]["start"] == "2026-03-01T10:00:00+00:00"
+        assert body["location"][0]["period"]["start"] == "2026-03-01T10:00:00+00:00"
+    named = encounter(ADMITTED, Told(event="A01", hour=10, fields={3: "3W^1", 44: "20260301080000"}))
+    assert named["period"]["start"] == named["location"][0]["period"]["start"] == "2026-03-01T08:00:00+00:00"
+    moved = encounter(ADMITTED, Told(event="A02", hour=9, fields=ICU), Told(event="A01", hour=10, fields={3: "ICU^9"}))
+    assert moved["location"][0]["period"]["start"] == "2026-03-01T09:00:00+00:00"

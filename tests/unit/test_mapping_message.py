@@ -334,3 +334,10 @@ def test_whatever_stands_in_the_fields_is_mapped_and_accounted_for_without_a_fai
     assert "mapping-failed" not in [i.code for i in found.issues]
     assert sum(ledger.loss(found)["counts"].values()) == len(ledger.loss(found)["leaves"])
     assert convert(Received(raw=raw, arrival=ARRIVAL, feed="default"), feeds(), KEY).bundle["entry"]
+
+
+def test_an_escape_that_nobody_knows_is_told_and_one_in_the_message_s_charset_is_read() -> None:
+    came = mapped(adt("PID|1||800001^^^EAST^MR||Brin\\XEB\\l^Be\\Q\\ss", PV1, msh={18: "8859/1"}))
+    [name] = next(c.body["name#PID-5"] for c in came.contributions if c.resource_type == "Patient")
+    assert (name["family"], name["given"]) == ("Brinël", ["Be\\Q\\ss"])
+    assert [(i.code, i.place) for i in came.issues] == [("bad-escape", "PID-5")]
