@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from tests.fuzz import PROFILE
 from tests.servers import hapi_missing, postgres_missing
+
+settings.load_profile(PROFILE)
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("CARELOOP_SHARED", ROOT.parent / "shared"))

@@ -45,7 +45,7 @@ from adapter.web.serve import banner
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-OTHERS = frozenset({"rules.md"})  # its example is run by tests/unit/test_gap_rules.py
+OTHERS = frozenset({"rules.md"})  # its example is run by tests/unit/test_rules.py
 KINDS = frozenset({"console", "sh", "http", "yaml", "hl7", "csv", "json", "text"})
 _FENCE = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -8,8 +8,6 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import strategies as st
-
 Resource = dict[str, Any]
 N = "urn:x-careloop:"
 ORGS = ("oA", "oB", "oC")
@@ -31,14 +29,8 @@ Subjects = Mapping[str, tuple[Sequence[int], About]]
 (of a person and the ids of the care teams)."""
 
 
-def networks(subjects: Subjects) -> st.SearchStrategy[tuple[datetime, list[Resource]]]:
-    """An as-of instant and the resources of one or two people; references may dangle."""
-    return st.randoms(use_true_random=True).map(lambda random: network(random, subjects))
-
-
-def network(random: Random, subjects: Subjects) -> tuple[datetime, list[Resource]]:
-    """One network out of a source of chance; each person is drawn about one of the subjects."""
-    now = random.choice(NOWS)
+def network(random: Random, subjects: Subjects, now: datetime) -> list[Resource]:
+    """The resources of one or two people at that instant, each drawn about one of the subjects; references may dangle."""
     resources: list[Resource] = [
         {"resourceType": "Organization", "id": o, "name": o, **_zoned(random)} for o in ORGS]
     resources += [_entry(random, number, now) for number in range(random.randint(0, 3))]
@@ -48,7 +40,7 @@ def network(random: Random, subjects: Subjects) -> tuple[datetime, list[Resource
     for number in range(random.choice((1, 1, 2))):
         resources += Person(random, f"m{number}", now, subjects).resources()
     merged = [{"type": "replaced-by", "other": to("Patient", "m0")}]
-    return now, [*resources, {"resourceType": "Patient", "id": "old", "link": merged}]
+    return [*resources, {"resourceType": "Patient", "id": "old", "link": merged}]
 
 
 def _zoned(random: Random) -> Resource:

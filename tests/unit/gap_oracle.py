@@ -149,15 +149,14 @@ class Oracle:
         return [self.g01(), self.g02(), *self.g07(), *self.g13()]
 
     # --- G01
-    def g01(self) -> Answer:  # noqa: PLR0911 - one return for each answer that the requirement names
+    def g01(self) -> Answer:
         who = {"organization": self.manager, "party": self.lead}
         if not self.enrollments:
             return self.answer("G01", "not-applicable", **who)
         if len(self.leads) != 1:
             reason = "count-out-of-range" if self.leads else "missing-element" if self.lead_seats else "not-found"
             return self.answer("G01", "open", reason, **who)
-        starts = [s.start for s in self.lead_seats if s.start]
-        began = min(starts) if starts else None
+        began = min((s.start for s in self.lead_seats if s.start), default=None)
         former = [s for s in self.seats
                   if s.lead and s.person and s.person not in self.leads and s.end and s.end.last < self.now
                   and (began is None or s.start is None or s.start.first < began.first)]
@@ -165,6 +164,9 @@ class Oracle:
             return self.answer("G01", "closed", **who)
         if began is None:
             return self.answer("G01", "open", "not-computable", **who)
+        return self.lead_changed(former, began, who)
+
+    def lead_changed(self, former: list[Seat], began: Span, who: dict[str, Any]) -> Answer:
         left = max(s.end.day for s in former if s.end)
         if began.day > left + DAY:
             return self.answer("G01", "open", "date-out-of-range", **who)
@@ -254,15 +256,13 @@ class Oracle:
                 met.append((contact, start.first))
         return met
 
-    def referred(self, referral: Resource) -> Answer | None:  # noqa: PLR0911 - as above
+    def referred(self, referral: Resource) -> Answer | None:
+        made = span(referral.get("authoredOn"))
         if not codes(referral["code"], NETWORK + "service") or referral["intent"] in ("plan", "proposal") \
-                or referral["status"] in ("draft", "entered-in-error"):
+                or referral["status"] in ("draft", "entered-in-error") or (made and made.first > self.now):
             return None
         to = next((k for k in (key(p, "Organization") for p in referral.get("performer", [])) if k), None)
         who = self.responsible(to or self.manager) | {"item": f"ServiceRequest/{referral['id']}"}
-        made = span(referral.get("authoredOn"))
-        if made and made.first > self.now:
-            return None
         due = made.last + DAY if made else None
         if self.referral_ended(referral, due):
             return self.answer("G07", "not-applicable", due=due, **who)

@@ -46,7 +46,7 @@ def outcome(one: Oracle, referral: Resource) -> str:
     return "done" if "done" in stages else "running" if "running" in stages else "ended"
 
 
-def acceptance(one: Oracle, referral: Resource, made: Span | None) -> Answer:  # noqa: PLR0911 - one return for each answer
+def acceptance(one: Oracle, referral: Resource, made: Span | None) -> Answer:
     who: Who = receiver(one, referral) | {"item": f"ServiceRequest/{referral['id']}#acceptance"}
     if made is None:
         return one.answer("G18", "open", "not-computable", **who)
@@ -55,24 +55,18 @@ def acceptance(one: Oracle, referral: Resource, made: Span | None) -> Answer:  #
     tasks, came_to = tasks_of(one, referral), outcome(one, referral)
     accepted = [s.first for s in (span(started(t)) for t in tasks) if past(one, s) and s]
     ends = [e.first for e in (ended(t) for t in tasks) if e]
-    if accepted and min(accepted) <= due:
-        return one.answer("G18", "closed", **who)
-    over = came_to != "running"
-    if over and ends and min(ends) <= due:
-        return one.answer("G18", "closed", **who)
-    if came_to == "ended" and not accepted and not ends:
+    in_time = any(at <= due for at in (accepted if came_to == "running" else [*accepted, *ends]))
+    taken = not accepted and any(started(t) is None and t["status"] in ("accepted", "in-progress", "on-hold", "completed")
+                                 for t in tasks)
+    if in_time or (came_to == "ended" and not accepted and not ends) or (taken and due >= one.now):
         return one.answer("G18", "closed", **who)
     if accepted:
         return one.answer("G18", "missed", "date-out-of-range", **who)
-    taken = any(started(t) is None
-                and t["status"] in ("accepted", "in-progress", "on-hold", "completed") for t in tasks)
-    if taken and due >= one.now:
-        return one.answer("G18", "closed", **who)
     if taken or came_to == "done":
         return one.answer("G18", "open", "missing-element", **who)
     if due >= one.now:
         return one.answer("G18", "prospective", due=due, **who)
-    return one.answer("G18", "missed" if over else "open", "not-found", **who)
+    return one.answer("G18", "open" if came_to == "running" else "missed", "not-found", **who)
 
 
 def loop(one: Oracle, referral: Resource, made: Span | None) -> Answer:

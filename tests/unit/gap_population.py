@@ -6,22 +6,17 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from tests.unit.gap_network import NOWS, Resource, network
-from tests.unit.gap_rules_known import SUBJECTS
+from tests.unit.gap_network import Resource, Subjects, network
 
 
-def population(now: datetime, size: int, seed: int = 0) -> list[Resource]:
-    """The resources of `size` networks drawn for that instant (one of NOWS)."""
-    assert now in NOWS
-    found: list[Resource] = []
-    drawn = 0
-    while drawn < size:
-        at, resources = network(Random(seed), SUBJECTS)
-        if at == now:
-            found += [_renamed(resource, f"-{drawn}") for resource in resources]
-            drawn += 1
-        seed += 1
-    return found
+def networks(now: datetime, seeds: range, subjects: Subjects) -> list[list[Resource]]:
+    """The network of each seed about these subjects at that instant (one of NOWS)."""
+    return [[_renamed(resource, f"-{seed}") for resource in network(Random(seed), subjects, now)] for seed in seeds]
+
+
+def population(now: datetime, seeds: range, subjects: Subjects) -> list[Resource]:
+    """Their resources."""
+    return [resource for one in networks(now, seeds, subjects) for resource in one]
 
 
 def _renamed(resource: Resource, suffix: str) -> Resource:

@@ -1,10 +1,11 @@
-"""What is known of all rules: the subjects that people are drawn about, and the answers of every oracle.
+"""What is known of all rules: which are held to their oracle together, on people drawn about what, and every oracle's answers.
 
 A rule's own oracle and its subjects stand in modules of their own; each is named here in one line.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from tests.unit import (
@@ -28,16 +29,29 @@ from tests.unit import (
 from tests.unit.gap_network import Resource, Subjects
 from tests.unit.gap_oracle import Answer, Oracle, Organizations
 
-SUBJECTS: Subjects = {
-    **gap_network.SUBJECTS,
-    **gap_network_plans.SUBJECTS,
-    **gap_network_transitions.SUBJECTS,
-    **gap_network_requests.SUBJECTS,
-    **gap_network_organizations.SUBJECTS,
-    **gap_network_needs.SUBJECTS,
-    **gap_network_review.SUBJECTS,
-    **gap_network_providers.SUBJECTS,
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Rules that read the same things. subjects: what people are drawn about so that each verdict comes about."""
+
+    name: str
+    rules: tuple[str, ...]
+    subjects: Subjects
+
+
+GROUPS = (
+    Group(name="first", rules=("G01", "G02", "G07", "G13", "O04"), subjects=gap_network.SUBJECTS),
+    Group(name="plans", rules=("G03", "G04", "G05", "G11", "G12"), subjects=gap_network_plans.SUBJECTS),
+    Group(name="transitions", rules=("G06", "G08", "G09", "G10", "G28"), subjects=gap_network_transitions.SUBJECTS),
+    Group(name="requests", rules=("G18", "G19", "G20", "G21"), subjects=gap_network_requests.SUBJECTS),
+    Group(name="organizations", rules=("O01", "O02", "O03", "O05"), subjects=gap_network_organizations.SUBJECTS),
+    Group(name="needs", rules=("G14", "G15", "G16", "G17"), subjects=gap_network_needs.SUBJECTS),
+    Group(name="review", rules=("G22",), subjects=gap_network_review.SUBJECTS),
+    Group(name="providers", rules=("G23", "G24", "G26", "G27"), subjects=gap_network_providers.SUBJECTS),
+)
+
+SUBJECTS: Subjects = {name: subject for group in GROUPS for name, subject in group.subjects.items()}
+"""Everything that people can be drawn about."""
 
 ABOUT_MEMBERS = (
     Oracle.answers,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,41 +9,19 @@ import pytest
 from sqlalchemy import Connection
 
 from adapter.errors import Rejected
-from adapter.gaps import tables
 from adapter.gaps.engine import Gap, evaluate, find_member, find_organization, organization_names
-from adapter.model import Composed
-from adapter.store.engine import migrate, open_engine
+from tests.unit.gap_evidence import NOW, N, coded, put, ref
 
-NOW = datetime(2026, 6, 15, 16, tzinfo=UTC)
-N = "urn:x-careloop:"
 H, D = timedelta(hours=1), timedelta(days=1)
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def db(tmp_path: Any) -> Iterator[Connection]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'gaps.db'}")
-    migrate(engine)
-    with engine.begin() as connection:
-        tables.prepare(connection)
-        put(connection, "Patient", "p", identifier=[{"system": N + "member", "value": "M1"}])
-        put(connection, "Organization", "hub", name="Hub", identifier=[{"system": N + "organization",
-                                                                        "value": "ORG-HUB"}])
-        put(connection, "Organization", "clinic", name="=Clinic")
-        yield connection
-
-
-def put(db: Connection, kind: str, resource_id: str, **body: Any) -> None:
-    tables.refresh(db, [Composed(resource_type=kind, id=resource_id, key="", person="", body=body, hash="",
-                                 sources={})])
-
-
-def ref(kind: str, resource_id: str) -> dict[str, str]:
-    return {"reference": f"{kind}/{resource_id}"}
-
-
-def coded(system: str, *codes: str) -> list[dict[str, Any]]:
-    return [{"coding": [{"system": N + system, "code": code}]} for code in codes]
+def db(empty: Connection) -> Connection:
+    put(empty, "Patient", "p", identifier=[{"system": N + "member", "value": "M1"}])
+    put(empty, "Organization", "hub", name="Hub", identifier=[{"system": N + "organization", "value": "ORG-HUB"}])
+    put(empty, "Organization", "clinic", name="=Clinic")
+    return empty
 
 
 def at(moment: datetime) -> str:

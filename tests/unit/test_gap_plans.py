@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from adapter.gaps.engine import evaluate
 from adapter.gaps.rules import RULES, open_rules
-from tests.unit.gap_checks import store
 from tests.unit.gap_evidence import NOW, N, coded, gaps, put, ref, verdict
 
 D = timedelta(days=1)
 
 
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return store(f"sqlite:///{tmp_path_factory.mktemp('gaps') / 'gaps.db'}")
-
-
 @pytest.fixture
-def db(sqlite: Engine) -> Iterator[Connection]:
-    with sqlite.connect() as connection, connection.begin() as transaction:
-        put(connection, "Patient", "p")
-        put(connection, "Organization", "hub", name="Hub")
-        yield connection
-        transaction.rollback()
+def db(empty: Connection) -> Connection:
+    put(empty, "Patient", "p")
+    put(empty, "Organization", "hub", name="Hub")
+    return empty
 
 
 def enrol(db: Connection, start: str = "2026-05-25", **body: Any) -> None:

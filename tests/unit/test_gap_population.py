@@ -21,14 +21,13 @@ from adapter.gaps.catalog import open_catalog
 from adapter.gaps.known import known_arrivals, known_resources
 from adapter.gaps.rules import RULES, open_rules
 from adapter.model import Composed
-from adapter.store.engine import migrate, open_engine
 from adapter.store.resources import write_resources
 from adapter.store.schema import CSV_FILE, RESOURCE_VERSION
 from tests.servers import postgres_url
-from tests.unit.gap_checks import answer, composed
+from tests.unit.gap_checks import answer, composed, store
 from tests.unit.gap_network import NOWS, Resource
-from tests.unit.gap_population import population as networks
-from tests.unit.gap_rules_known import expected
+from tests.unit.gap_population import population as people_of
+from tests.unit.gap_rules_known import SUBJECTS, expected
 
 N = "urn:x-careloop:"
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
@@ -37,16 +36,14 @@ DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 @pytest.fixture(scope="module")
 def people() -> list[Resource]:
     """Sixty networks at the instant of NOWS that has nothing special."""
-    return networks(NOWS[-1], 60)
+    return people_of(NOWS[-1], range(60), SUBJECTS)
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def store(request: Any, tmp_path_factory: Any, people: list[Resource]) -> Engine:
+def stored(request: Any, tmp_path_factory: Any, people: list[Resource]) -> Engine:
     folder = tmp_path_factory.mktemp("store")
-    engine = open_engine(postgres_url() if request.param == "postgresql" else f"sqlite:///{folder / 'store.db'}")
-    migrate(engine)
+    engine = store(postgres_url() if request.param == "postgresql" else f"sqlite:///{folder / 'store.db'}")
     with engine.begin() as connection:
-        tables.prepare(connection)
         tables.refresh(connection, [composed(resource) for resource in people])
     return engine
 
@@ -69,15 +66,15 @@ def session() -> Iterator[None]:
 
 @pytest.mark.parametrize("now", NOWS)
 def test_duckdb_says_what_the_oracle_says(tmp_path: Path, now: datetime):
-    resources = networks(now, 25, seed=100_000)
+    resources = people_of(now, range(100_000, 100_025), SUBJECTS)
     flat = snapshot.of_resources(resources, tmp_path, arrivals=[], a_bucket=10)
     assert flat.buckets > 2
     assert [answer(gap) for gap in population.evaluate(flat, population.question(now=now))] == expected(resources, now)
 
 
-def test_duckdb_says_of_the_store_what_the_member_engine_says(store: Engine, tmp_path: Path):
+def test_duckdb_says_of_the_store_what_the_member_engine_says(stored: Engine, tmp_path: Path):
     now = NOWS[-1]
-    with store.connect() as connection:
+    with stored.connect() as connection:
         flat = snapshot.of_store(connection, tmp_path, a_bucket=20)
         said = member_engine.evaluate(connection, now=now)
         assert population.evaluate(flat, population.question(now=now)) == said
@@ -123,13 +120,10 @@ def test_programs_have_clocks_of_their_own_on_every_engine(tmp_path: Path):
     (folder / "programs.yaml").write_text(yaml.safe_dump({"programs": [
         {"members": "program:care-coordination", "text": "all", "parameters": {"G07": {"hours": 1}}}]}))
     rules, now = open_rules(folder), NOWS[-1]
-    resources = networks(now, 20, seed=5)
+    resources = people_of(now, range(5, 25), SUBJECTS)
     flat = snapshot.of_resources(resources, tmp_path / "flat", a_bucket=10)
     asked = population.question(now=now, rule="G07", rules=rules)
-    engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
-    migrate(engine)
-    with engine.begin() as connection:
-        tables.prepare(connection)
+    with store(f"sqlite:///{tmp_path / 'x.db'}").begin() as connection:
         tables.refresh(connection, [composed(resource) for resource in resources])
         said = member_engine.evaluate(connection, now=now, rule="G07", rules=rules)
     assert population.evaluate(flat, asked) == said
@@ -175,14 +169,12 @@ def test_texts_with_commas_quotes_and_lines_stay_whole(tmp_path: Path):
 @pytest.fixture
 def remembered(tmp_path: Path) -> Engine:
     """A person enrolled on 1 June and given a lead on 10 June, which was written down on 3 and 20 June."""
-    engine = open_engine(f"sqlite:///{tmp_path / 'known.db'}")
-    migrate(engine)
+    engine = store(f"sqlite:///{tmp_path / 'known.db'}")
     patient = {"reference": "Patient/p"}
     program = [{"coding": [{"system": N + "program", "code": "care-coordination"}]}]
     lead = {"role": [{"coding": [{"system": N + "care-team-role", "code": "lead-coordinator"}]}],
             "member": {"reference": "Practitioner/x"}, "period": {"start": "2026-06-10"}}
     with engine.begin() as connection:
-        tables.prepare(connection)
         write(connection, 3, "Patient", "p")
         write(connection, 3, "EpisodeOfCare", "e", status="active", patient=patient, type=program,
               period={"start": "2026-06-01"})

@@ -1,69 +1,29 @@
-"""Rules about what a person needs (G14 to G17): against the oracle, and at their boundary instants."""
+"""Rules about what a person needs (G14 to G17) at their boundary instants."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from sqlalchemy import Engine
 
-from adapter.gaps.engine import evaluate
-from tests.servers import postgres_url
-from tests.unit.gap_checks import SLOW, agree, holding, never_seen, store
-from tests.unit.gap_network import Resource, networks
-from tests.unit.gap_network_needs import SNOMED, SUBJECTS
-
-N = "urn:x-careloop:"
-NOON = "2026-06-15T12:00:00-04:00"
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return store(f"sqlite:///{tmp_path_factory.mktemp('gaps') / 'gaps.db'}")
-
-
-@given(networks(SUBJECTS))
-@settings(SLOW, max_examples=300)
-def test_the_rules_say_what_the_oracle_says(sqlite: Engine, drawn: tuple[datetime, list[Resource]]):
-    agree(sqlite, *drawn)
-
-
-@pytest.mark.postgres
-@given(networks(SUBJECTS))
-@settings(SLOW, max_examples=50)
-def test_the_rules_say_the_same_on_postgresql(drawn: tuple[datetime, list[Resource]]):
-    agree(store(postgres_url()), *drawn)
-
-
-def test_the_networks_bring_about_every_verdict(sqlite: Engine):
-    assert never_seen(sqlite, SUBJECTS, ("G14", "G15", "G16", "G17")) == set()
-
-
-def about(kind: str, name: str, element: str = "subject", **body: Any) -> Resource:
-    return {"resourceType": kind, "id": name, element: {"reference": "Patient/p"}, **body}
-
-
-def coded(system: str, code: str) -> Resource:
-    return {"coding": [{"system": system, "code": code}]}
+from tests.unit import gap_evidence
+from tests.unit.gap_evidence import NOON, about, concept, enrollment
+from tests.unit.gap_network import Resource, coded
+from tests.unit.gap_network_needs import SNOMED
 
 
 def verdicts(engine: Engine, rule: str, now: str, *resources: Resource, **patient: Any) -> dict[str, str]:
     """What the rule says of the enrolled member p, by item."""
-    whole = [{"resourceType": "Patient", "id": "p", **patient},
-             about("EpisodeOfCare", "e", "patient", status="active", type=[coded(N + "program", "care-coordination")]),
-             *resources]
-    with holding(engine, whole) as connection:
-        return {gap.item: gap.verdict for gap in evaluate(connection, now=datetime.fromisoformat(now), rule=rule)}
+    return gap_evidence.verdicts(engine, rule, now, {"resourceType": "Patient", "id": "p", **patient}, enrollment(), *resources)
 
 
 # --- G14
 def assessed(tool: str, when: str, level: str = "3", offered: str = "3") -> list[Resource]:
-    part = {"code": coded(N + "assessment-part", "level-offered"), "valueCodeableConcept": coded(N + "level", offered)}
+    part = {"code": concept("assessment-part", "level-offered"), "valueCodeableConcept": concept("level", offered)}
     return [about("Condition", "c", code=coded("http://hl7.org/fhir/sid/icd-10-cm", "F32.1")),
-            about("Observation", "o", status="final", code=coded(N + "assessment-tool", tool), effectiveDateTime=when,
-                  valueCodeableConcept=coded(N + "level", level), component=[part])]
+            about("Observation", "o", status="final", code=concept("assessment-tool", tool), effectiveDateTime=when,
+                  valueCodeableConcept=concept("level", level), component=[part])]
 
 
 @pytest.mark.parametrize(("now", "verdict"), [
@@ -102,10 +62,10 @@ SOAR = {"applied": "2026-05-02", "application_method": "soar"}
 
 def benefit(name: str, **steps: Any) -> Resource:
     values = {"screened": "valueDate", "applied": "valueDate", "decided": "valueDate", "eligible": "valueBoolean"}
-    output = [{"type": coded(N + "task-output", kind.replace("_", "-")),
-               **({values[kind]: step} if kind in values else {"valueCodeableConcept": coded(N + kind, step)})}
+    output = [{"type": concept("task-output", kind.replace("_", "-")),
+               **({values[kind]: step} if kind in values else {"valueCodeableConcept": concept(kind, step)})}
               for kind, step in steps.items()]
-    return about("Task", f"t-{name}", "for", status="accepted", code=coded(N + "benefit", name), output=output)
+    return about("Task", f"t-{name}", "for", status="accepted", code=concept("benefit", name), output=output)
 
 
 @pytest.mark.parametrize(("name", "steps", "verdict"), [
@@ -132,9 +92,9 @@ def test_g15_each_step_of_a_benefit(sqlite: Engine, name: str, steps: dict[str, 
     ("en", False, "not-interpreted"), ("en", True, "interpreted")])
 def test_g16_a_contact_where_an_interpreter_is_needed(sqlite: Engine, language: str | None, interpreter: bool | None,
                                                       verdict: str):
-    told = [{"url": N + "language-used", "valueCode": language}] if language else []
-    told += [{"url": N + "interpreter-used", "valueBoolean": interpreter}] if interpreter is not None else []
-    contact = about("Encounter", "k", status="finished", type=[coded(N + "contact-type", "telephone")], extension=told,
+    told = [{"url": "urn:x-careloop:language-used", "valueCode": language}] if language else []
+    told += [{"url": "urn:x-careloop:interpreter-used", "valueBoolean": interpreter}] if interpreter is not None else []
+    contact = about("Encounter", "k", status="finished", type=[concept("contact-type", "telephone")], extension=told,
                     period={"start": "2026-06-01T10:00:00-04:00"})
     spoken = [{"language": coded("urn:ietf:bcp:47", "es"), "preferred": True}]
     url = "http://hl7.org/fhir/StructureDefinition/patient-interpreterRequired"
@@ -147,7 +107,7 @@ def test_g16_a_contact_where_an_interpreter_is_needed(sqlite: Engine, language: 
 
 # --- G17
 def result(need: str, when: str, code: str = "260385009", name: str = "") -> Resource:
-    return about("Observation", name or need, status="final", code=coded(N + "need", need), effectiveDateTime=when,
+    return about("Observation", name or need, status="final", code=concept("need", need), effectiveDateTime=when,
                  valueCodeableConcept=coded(SNOMED, code))
 
 
@@ -161,7 +121,7 @@ def test_g17_a_screening_counts_for_365_days(sqlite: Engine, now: str, verdict: 
 
 def test_g17_a_need_is_met_by_a_completed_referral_made_for_it(sqlite: Engine):
     need = result("food", "2026-06-01T10:00:00-04:00", "10828004", "need")
-    for_it = about("ServiceRequest", "r", status="active", intent="order", code=coded(N + "service", "food"),
+    for_it = about("ServiceRequest", "r", status="active", intent="order", code=concept("service", "food"),
                    authoredOn="2026-06-01", reasonReference=[{"reference": "Observation/need"}])
     task = about("Task", "t", "for", status="completed", focus={"reference": "ServiceRequest/r"},
                  executionPeriod={"end": "2026-06-15T12:00:01-04:00"})
@@ -174,7 +134,7 @@ def test_g17_a_need_is_met_by_a_completed_referral_made_for_it(sqlite: Engine):
     assert said(for_it, task, now="2026-06-15T12:00:01-04:00") == "need-met"
     assert said(for_it, task | {"status": "failed", "executionPeriod": {"end": "2026-06-10"}}) == "referral-ended"
     by_need = {name: value for name, value in for_it.items() if name != "reasonReference"} | {
-        "reasonCode": [coded(N + "need", "food")], "status": "completed"}
+        "reasonCode": [concept("need", "food")], "status": "completed"}
     assert said(by_need) == "need-met"
     assert said(by_need | {"authoredOn": "2026-05-31"}) == "no-referral"  # it was made for what was found before
     assert "Observation/need" not in verdicts(sqlite, "G17", NOON, need, result("food", "2026-06-02"))  # found no more

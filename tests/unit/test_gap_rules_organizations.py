@@ -1,65 +1,27 @@
-"""The rules about organizations and pairs (O01, O02, O03, O05) against their oracle, and their boundaries one by one."""
+"""The rules about organizations and pairs (O01, O02, O03, O05) at their boundary instants."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from adapter.gaps import tables
 from adapter.gaps.engine import Gap, evaluate
-from adapter.model import Composed
-from tests.unit.gap_checks import SLOW, agree, never_seen, store
-from tests.unit.gap_network import Resource, networks
-from tests.unit.gap_network_organizations import SUBJECTS
+from tests.unit.gap_evidence import NOW, coded, concept, put, ref
+from tests.unit.gap_network import N
 
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return store(f"sqlite:///{tmp_path_factory.mktemp('gaps') / 'gaps.db'}")
-
-
-@given(networks(SUBJECTS))
-@settings(SLOW, max_examples=200)
-def test_the_rules_say_what_the_oracle_says(sqlite: Engine, drawn: tuple[datetime, list[Resource]]):
-    agree(sqlite, *drawn)
-
-
-def test_the_networks_bring_about_every_verdict(sqlite: Engine):
-    assert never_seen(sqlite, SUBJECTS, ("O01", "O02", "O03", "O05")) == set()
-
-
-# --- boundaries, one by one
-NOW = datetime(2026, 6, 15, 16, tzinfo=UTC)
-N = "urn:x-careloop:"
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Connection]:
-    with store(f"sqlite:///{tmp_path / 'gaps.db'}").begin() as connection:
-        for number in range(3):
-            put(connection, "Patient", f"p{number}")
-        put(connection, "Organization", "hub", extension=[{"url": N + "time-zone", "valueCode": "America/Chicago"}])
-        put(connection, "Organization", "clinic")
-        yield connection
-
-
-def put(db: Connection, kind: str, resource_id: str, **body: Any) -> None:
-    tables.refresh(db, [Composed(resource_type=kind, id=resource_id, key="", person="", body=body, hash="", sources={})])
-
-
-def ref(kind: str, resource_id: str) -> dict[str, str]:
-    return {"reference": f"{kind}/{resource_id}"}
-
-
-def coded(system: str, code: str) -> dict[str, Any]:
-    return {"coding": [{"system": N + system, "code": code}]}
+def db(empty: Connection) -> Connection:
+    for number in range(3):
+        put(empty, "Patient", f"p{number}")
+    put(empty, "Organization", "hub", extension=[{"url": N + "time-zone", "valueCode": "America/Chicago"}])
+    put(empty, "Organization", "clinic")
+    return empty
 
 
 def gaps(db: Connection, rule: str, organization: str = "hub", now: datetime = NOW) -> dict[str, Gap]:
@@ -68,15 +30,15 @@ def gaps(db: Connection, rule: str, organization: str = "hub", now: datetime = N
 
 def enrol(db: Connection, member: str) -> None:
     put(db, "EpisodeOfCare", f"e-{member}", status="active", patient=ref("Patient", member),
-        type=[coded("program", "care-coordination")], managingOrganization=ref("Organization", "hub"))
+        type=coded("program", "care-coordination"), managingOrganization=ref("Organization", "hub"))
 
 
 def staff(db: Connection, fte: float, capacity: float | None, name: str = "g", role: str = "care-coordinator",
           **period: str) -> None:
     facts = [("fte", fte), *([("capacity", capacity)] if capacity is not None else [])]
     put(db, "Group", name, type="practitioner", active=True, managingEntity=ref("Organization", "hub"),
-        code=coded("care-team-role", role),
-        characteristic=[{"code": coded("staffing-fact", fact), "valueQuantity": {"value": value}, "period": period}
+        code=concept("care-team-role", role),
+        characteristic=[{"code": concept("staffing-fact", fact), "valueQuantity": {"value": value}, "period": period}
                         for fact, value in facts])
 
 
@@ -116,14 +78,14 @@ def test_o01_on_call_is_a_number_for_any_hour(db: Connection):
     phone = {"telecom": [{"system": "phone", "value": "518-555-0190"}]}
     seen: list[str] = []
     for parts in ({}, hours, phone, hours | phone, hours | phone | {"active": False}):
-        put(db, "HealthcareService", "h", providedBy=ref("Organization", "hub"), type=[coded("service", "on-call")], **parts)
+        put(db, "HealthcareService", "h", providedBy=ref("Organization", "hub"), type=[concept("service", "on-call")], **parts)
         seen.append(gaps(db, "O01")["Organization/hub#on-call"].verdict)
     assert seen == ["no-number", "no-number", "hours-not-stated", "on-call", "no-on-call"]
 
 
 def assign(db: Connection, status: str = "requested", due: str | None = None, learned: dict[str, str] | None = None,
            **body: Any) -> Gap:
-    module = coded("training-module", "module-1")
+    module = concept("training-module", "module-1")
     put(db, "Practitioner", "a", qualification=[{"code": module, "period": learned}] if learned else [])
     put(db, "Task", "t", status=status, code=module, owner=ref("Practitioner", "a"),
         **({"restriction": {"period": {"end": due}}} if due else {}), **{"for": ref("Organization", "hub")}, **body)
@@ -151,12 +113,12 @@ def test_o02_what_was_learned_is_valid_to_its_last_day(db: Connection):
 def agree_on(db: Connection, element: str, route: str = "", **body: Any) -> None:
     put(db, "OrganizationAffiliation", element, organization=ref("Organization", "clinic"),
         participatingOrganization=ref("Organization", "hub"),
-        code=[coded("agreement", element), *([coded("information-route", route)] if route else [])], **body)
+        code=[concept("agreement", element), *([concept("information-route", route)] if route else [])], **body)
 
 
 def refer(db: Connection, made: str) -> None:
     put(db, "ServiceRequest", "r", status="active", intent="order", subject=ref("Patient", "p0"), authoredOn=made,
-        code=coded("service", "housing"), requester=ref("Organization", "hub"), performer=[ref("Organization", "clinic")])
+        code=concept("service", "housing"), requester=ref("Organization", "hub"), performer=[ref("Organization", "clinic")])
 
 
 @pytest.mark.parametrize(("made", "state"), [

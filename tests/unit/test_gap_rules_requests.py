@@ -1,68 +1,29 @@
-"""Rules about referrals on their way and requests to payers: against the oracle, and at their boundary instants."""
+"""Rules about referrals on their way and requests to payers (G18 to G21) at their boundary instants."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from sqlalchemy import Engine
 
-from adapter.gaps.engine import evaluate
-from tests.servers import postgres_url
-from tests.unit.gap_checks import SLOW, agree, holding, never_seen, store
-from tests.unit.gap_network import Resource, networks
-from tests.unit.gap_network_requests import SUBJECTS
+from tests.unit import gap_evidence
+from tests.unit.gap_evidence import concept, ref
+from tests.unit.gap_network import N, Resource
 
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return store(f"sqlite:///{tmp_path_factory.mktemp('gaps') / 'gaps.db'}")
-
-
-@given(networks(SUBJECTS))
-@settings(SLOW, max_examples=300)
-def test_the_rules_say_what_the_oracle_says(sqlite: Engine, drawn: tuple[datetime, list[Resource]]):
-    agree(sqlite, *drawn)
-
-
-@pytest.mark.postgres
-@given(networks(SUBJECTS))
-@settings(SLOW, max_examples=50)
-def test_the_rules_say_the_same_on_postgresql(drawn: tuple[datetime, list[Resource]]):
-    agree(store(postgres_url()), *drawn)
-
-
-def test_the_networks_bring_about_every_verdict(sqlite: Engine):
-    assert never_seen(sqlite, SUBJECTS, ("G18", "G19", "G20", "G21")) == set()
-
-
-# --- boundary instants, each on a network of one member
-N = "urn:x-careloop:"
 ZONED = {"NY": "America/New_York", "CHI": "America/Chicago"}
 Found = dict[str, str]
 
 
-def ref(kind: str, name: str) -> Resource:
-    return {"reference": f"{kind}/{name}"}
-
-
-def coded(system: str, code: str) -> Resource:
-    return {"coding": [{"system": N + system, "code": code}]}
-
-
 def verdicts(engine: Engine, rule: str, now: str, *resources: Resource, zone: str = "NY") -> Found:
     """What the rule says of member p, by item; the organization `org` is in a zone of its own."""
-    people = [{"resourceType": "Patient", "id": "p"},
-              {"resourceType": "Organization", "id": "org", "extension": [{"url": N + "time-zone", "valueCode": ZONED[zone]}]}]
-    with holding(engine, [*people, *resources]) as connection:
-        return {gap.item: gap.verdict for gap in evaluate(connection, now=datetime.fromisoformat(now), rule=rule)}
+    zoned = {"resourceType": "Organization", "id": "org", "extension": [{"url": N + "time-zone", "valueCode": ZONED[zone]}]}
+    return gap_evidence.verdicts(engine, rule, now, {"resourceType": "Patient", "id": "p"}, zoned, *resources)
 
 
 def referral(made: str) -> Resource:
     return {"resourceType": "ServiceRequest", "id": "r", "status": "active", "intent": "order", "subject": ref("Patient", "p"),
-            "authoredOn": made, "code": coded("service", "housing"), "performer": [ref("Organization", "org")]}
+            "authoredOn": made, "code": concept("service", "housing"), "performer": [ref("Organization", "org")]}
 
 
 def task(status: str, *, start: str = "", end: str = "", **more: Any) -> Resource:
@@ -106,7 +67,7 @@ def test_g18_what_nobody_says_why_it_ended_lacks_an_element(sqlite: Engine):
 
 def request(made: str, priority: str = "routine") -> list[Resource]:
     asked = {"resourceType": "ServiceRequest", "id": "s", "status": "active", "intent": "order", "subject": ref("Patient", "p"),
-             "authoredOn": made, "priority": priority, "category": [coded("request-kind", "authorization")]}
+             "authoredOn": made, "priority": priority, "category": [concept("request-kind", "authorization")]}
     return [asked, {"resourceType": "Claim", "id": "c", "status": "active", "use": "preauthorization",
                     "patient": ref("Patient", "p"), "insurer": ref("Organization", "org"),
                     "referral": ref("ServiceRequest", "s")}]
@@ -115,7 +76,7 @@ def request(made: str, priority: str = "routine") -> list[Resource]:
 def answered(decision: str, created: str) -> Resource:
     return {"resourceType": "ClaimResponse", "id": f"a-{decision}", "status": "active", "use": "preauthorization",
             "outcome": "complete", "patient": ref("Patient", "p"), "created": created, "request": ref("Claim", "c"),
-            "adjudication": [{"category": coded("request-status", decision)}]}
+            "adjudication": [{"category": concept("request-status", decision)}]}
 
 
 @pytest.mark.parametrize(("made", "priority", "decided", "verdict"), [
@@ -155,7 +116,7 @@ def test_g19_an_extension_ends_when_it_says(sqlite: Engine):
 def told(topic: str, sent: str) -> Resource:
     return {"resourceType": "Communication", "id": f"w-{topic}", "status": "completed", "subject": ref("Patient", "p"),
             "sent": sent, "recipient": [ref("Patient", "p")], "about": [ref("ServiceRequest", "s")],
-            "topic": coded("communication-topic", topic)}
+            "topic": concept("communication-topic", topic)}
 
 
 @pytest.mark.parametrize(("sent", "verdict"), [
@@ -175,7 +136,7 @@ def test_g20_an_update_every_fourteen_days_until_the_decision(sqlite: Engine, no
 
 
 def appeal(kind: str, filed: str, **more: Any) -> Resource:
-    return task("in-progress", authoredOn=filed, code=coded("task-code", kind), **more) | {"focus": ref("ServiceRequest", "s")}
+    return task("in-progress", authoredOn=filed, code=concept("task-code", kind), **more) | {"focus": ref("ServiceRequest", "s")}
 
 
 @pytest.mark.parametrize(("filed", "decided", "priority", "verdict"), [
@@ -208,5 +169,5 @@ def test_g21_an_external_appeal_is_tracked_where_it_is_known_who_decides(sqlite:
     assert verdicts(sqlite, "G21", now, *whole, outside)["Task/k"] == "external-tracked"
     outside |= {"status": "completed", "executionPeriod": {"end": "2026-03-20"}}
     assert verdicts(sqlite, "G21", now, *whole, outside)["Task/k"] == "external-not-told"
-    outside |= {"businessStatus": coded("appeal-outcome", "upheld")}
+    outside |= {"businessStatus": concept("appeal-outcome", "upheld")}
     assert verdicts(sqlite, "G21", now, *whole, outside)["Task/k"] == "external-decided"

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from tests.unit.gap_checks import store
 from tests.unit.gap_evidence import NOW, coded, gaps, put, ref, verdict
 
 D = timedelta(days=1)
 LEFT = "2026-06-04T15:00:00-04:00"  # a Thursday
 
 
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return store(f"sqlite:///{tmp_path_factory.mktemp('gaps') / 'gaps.db'}")
-
-
 @pytest.fixture
-def db(sqlite: Engine) -> Iterator[Connection]:
-    with sqlite.connect() as connection, connection.begin() as transaction:
-        put(connection, "Patient", "p")
-        put(connection, "Organization", "hub", name="Hub")
-        put(connection, "Organization", "me", type=coded("organization-type", "managing-entity"))
-        put(connection, "EpisodeOfCare", "e", status="active", patient=ref("Patient", "p"),
-            type=coded("program", "care-coordination"), managingOrganization=ref("Organization", "hub"))
-        yield connection
-        transaction.rollback()
+def db(empty: Connection) -> Connection:
+    put(empty, "Patient", "p")
+    put(empty, "Organization", "hub", name="Hub")
+    put(empty, "Organization", "me", type=coded("organization-type", "managing-entity"))
+    put(empty, "EpisodeOfCare", "e", status="active", patient=ref("Patient", "p"),
+        type=coded("program", "care-coordination"), managingOrganization=ref("Organization", "hub"))
+    return empty
 
 
 def day(text: str) -> str:

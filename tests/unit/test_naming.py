@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from adapter.compose.references import resolved, targets
 from adapter.errors import Rejected
 from adapter.fhirserver.naming import TAG, NamingServer
-from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
+from adapter.fhirserver.port import Capabilities, Version, Write, Written
 from adapter.fhirserver.upstream import Creation, UpstreamServer
 from adapter.model import Composed, Json
 from adapter.store.engine import migrate, open_engine, writing
@@ -77,12 +77,6 @@ class StandIn:
     def read(self, resource_type: str, resource_id: str) -> Json | None:
         found = self.standing.get((resource_type, resource_id), (0, None))[1]
         return {**found, "id": resource_id} if found else None
-
-    def search(self, resource_type: str, params: Sequence[tuple[str, str]], count: int = 100) -> Page:
-        raise NotImplementedError
-
-    def search_page(self, token: str) -> Page:
-        raise NotImplementedError
 
     def history(self, since: datetime | None = None) -> Iterator[Version]:
         return iter(list(self.told))

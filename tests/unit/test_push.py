@@ -6,7 +6,6 @@ import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -16,7 +15,7 @@ from sqlalchemy import select
 from adapter.compose.references import targets
 from adapter.deliver.push import push
 from adapter.errors import Rejected, Unavailable
-from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
+from adapter.fhirserver.port import Write, Written
 from adapter.model import Composed, Json
 from adapter.store import outbox
 from adapter.store.engine import migrate, open_engine, reading, writing
@@ -62,21 +61,6 @@ class StandIn:
             Written(resource_type=w.resource_type, id=w.id, version=str(self.standing[n][0]), status=200)
             for n, w in zip(names, writes, strict=True)
         ]
-
-    def capabilities(self) -> Capabilities:
-        raise NotImplementedError
-
-    def read(self, resource_type: str, resource_id: str) -> Json | None:
-        raise NotImplementedError
-
-    def search(self, resource_type: str, params: Sequence[tuple[str, str]], count: int = 100) -> Page:
-        raise NotImplementedError
-
-    def search_page(self, token: str) -> Page:
-        raise NotImplementedError
-
-    def history(self, since: datetime | None = None) -> Iterator[Version]:
-        raise NotImplementedError
 
 
 class Bench:

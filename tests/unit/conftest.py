@@ -1,0 +1,30 @@
+"""What unit tests of gap rules share: stores whose view tables stand, in which nothing stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+from tests.servers import postgres_url
+from tests.unit.gap_checks import rolled_back, store
+
+
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A store on SQLite with empty view tables; whoever writes there rolls it back."""
+    return store(f"sqlite:///{tmp_path_factory.mktemp('gaps') / 'gaps.db'}")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Engine:
+    """The same on PostgreSQL."""
+    return store(postgres_url())
+
+
+@pytest.fixture
+def empty(sqlite: Engine) -> Iterator[Connection]:
+    """Empty view tables for one test."""
+    with rolled_back(sqlite) as connection:
+        yield connection
