@@ -16,13 +16,14 @@ from pathlib import Path
 import orjson
 
 from adapter.errors import Rejected
+from adapter.feeds import Feeds, contract_and_options
 from adapter.mapping.bundle import entries
 from adapter.mapping.rows import map_row
 from adapter.mapping.yaml_lines import line_of, load_yaml
 from adapter.model import Composed, Contribution, Issue, Json, Received
 from adapter.parse.batch import split_messages
 from adapter.parse.rows import RowError, open_csv
-from adapter.pipeline import Feeds, compose_all, contract_and_options, map_received, microseconds
+from adapter.pipeline import compose_all, map_received, microseconds
 from adapter.validate.references import check_references
 
 KEY = b"careloop-cases"

@@ -24,6 +24,7 @@ from adapter.engine.remap import Remapped, remap
 from adapter.engine.snapshots import end_left_out, withdraw_feed
 from adapter.engine.spoken import spoken
 from adapter.errors import Defect, Rejected, Unavailable
+from adapter.feeds import Feeds, open_feeds
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.http import new_session
 from adapter.fhirserver.naming import NamingServer
@@ -43,7 +44,7 @@ from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
 from adapter.mapping.watch import Watched
 from adapter.model import Composed, Contribution, Issue, Json, Mapped, Received
-from adapter.pipeline import Feeds, map_received, microseconds, open_feeds
+from adapter.pipeline import map_received, microseconds
 from adapter.settings import Settings
 from adapter.store import journal, outbox
 from adapter.store.contributions import chunks

@@ -5,112 +5,33 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 
-import orjson
-
-from adapter.compose.compose import Network, Target, compose, compose_pieced, hashed, nothing, target_of
-from adapter.compose.precedence import Precedence
+from adapter.compose.compose import Network, hashed, target_of
+from adapter.compose.kept import composed_of
 from adapter.compose.review import reviews
 from adapter.compose.settled import records_of, settled
 from adapter.compose.shared_plans import shared_plans
-from adapter.compose.standing import stand, stand_alone
+from adapter.compose.standing import stand
 from adapter.errors import Rejected
+from adapter.feeds import Feeds, contract_and_options, feed_of
 from adapter.identity.links import Link, link_of
 from adapter.identity.persons import resolve
 from adapter.mapping.bundle import transaction
-from adapter.mapping.feed import Feed, load_feeds
-from adapter.mapping.header import load_events, read_sender
 from adapter.mapping.ledger import Ledger
-from adapter.mapping.message import Compiled, map_message, read_message
-from adapter.mapping.precedence import load_precedence
+from adapter.mapping.message import map_message
 from adapter.mapping.rows import map_row
-from adapter.mapping.rules import compile_feed
-from adapter.mapping.terminology import load_terminology
-from adapter.model import Composed, Contribution, Issue, Json, Mapped, Order, PiecedBody, Received
-from adapter.parse.rows import Binding, RowError, bind, open_csv
-from adapter.parse.rows_contract import Contract, load_contract
-from adapter.parse.rows_options import CsvOptions, csv_options
+from adapter.model import Composed, Contribution, Issue, Json, Mapped, Received
+from adapter.parse.rows import RowError, open_csv
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
 
-_PLAIN = rb"[ -%'-\[\]_-{}]*"
-_HEAD = re.compile(rb"MSH\|\^[^|\r\n]{1,4}\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|")
-"""The beginning of a message with the usual delimiters, MSH-3.1 and MSH-4.1 in ASCII without any other delimiter."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MEMBER_SYSTEM = "urn:x-careloop:member"
 """Identifiers of the network's own members: a person's main Patient is the one that has it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feeds:
-    """Every feed of an installation, compiled once. declared: whose word counts first, by element."""
-
-    compiled: Mapping[str, Compiled]
-    declared: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
-
-    def named(self, name: str) -> Compiled:
-        """The feed of that name. Raises Rejected (unknown-feed)."""
-        if name not in self.compiled:
-            raise Rejected("unknown-feed", name)
-        return self.compiled[name]
-
-    def of_sender(self, application: str, facility: str) -> Compiled:
-        """The HL7 feed of a sender (MSH-3, MSH-4); one that names the sender before one for any. Raises Rejected."""
-        best: tuple[int, Compiled] | None = None
-        for one in self.compiled.values():
-            rated = _fit(one.feed, application, facility)
-            if rated >= 0 and (best is None or rated > best[0]):
-                best = (rated, one)
-        if best is None:
-            raise Rejected("unknown-feed", "MSH-3")
-        return best[1]
-
-    def precedence(self) -> Precedence:
-        """Whose word counts first when sources differ."""
-        return Precedence(number=self._number, declared=self.declared, families={
-            name: tuple(folder.name for folder in one.feed.folders) for name, one in self.compiled.items()})
-
-    def _number(self, source: str) -> int:
-        """Where a source stands for every element: smaller first; unknown ones (servers) as the default."""
-        one = self.compiled.get(source.partition("/")[0])
-        return one.feed.precedence if one else 100
-
-
-def _fit(feed: Feed, application: str, facility: str) -> int:
-    if feed.format != "hl7v2" or not feed.sender:
-        return -1
-    rated = 0
-    for place, actual in (("MSH-3", application), ("MSH-4", facility)):
-        want = feed.sender.get(place, "*")
-        if want == "*":
-            continue
-        if want != actual:
-            return -1
-        rated += 1
-    return rated
-
-
-def open_feeds(mappings: Path) -> Feeds:
-    """Read and compile every feed. Raises Defect (mapping-failed) with file and line."""
-    return Feeds(declared=load_precedence(mappings), compiled={
-        name: Compiled(feed=feed, rules=compile_feed(feed), terminology=load_terminology(feed.files("conceptmaps/*.json")),
-                       events=load_events(feed.file("events.yaml")))
-        for name, feed in load_feeds(mappings).items()})
-
-
-def tune_memory() -> None:
-    """Let the cycle collector look seldom: what a message makes holds no cycles, and looking took a fifth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,22 +44,6 @@ class Conversion:
     issues: tuple[Issue, ...]
     loss: Json
     explain: Json
-
-
-def feed_of(received: Received, feeds: Feeds) -> Compiled:
-    """The feed that was named, or that of the message's sender. Raises Rejected."""
-    if received.feed:
-        return feeds.named(received.feed)
-    return feeds.of_sender(*sender_of(received.raw, next(iter(feeds.compiled.values())).feed))
-
-
-def sender_of(raw: bytes, feed: Feed) -> tuple[str, str]:
-    """MSH-3.1 and MSH-4.1; from the header's ASCII bytes alone where that will do. Raises Rejected."""
-    head = _HEAD.match(raw)
-    if head is not None:
-        return head[1].decode("ascii").strip(), head[2].decode("ascii").strip()
-    application, facility, _ = read_sender(read_message(raw, feed, []))
-    return application, facility
 
 
 def map_received(received: Received, feeds: Feeds, ledger: Ledger | None = None) -> Mapped:
@@ -234,71 +139,6 @@ def _repeats(c: Contribution, before: Contribution) -> bool:
     return c.body is before.body and c.kind == before.kind == "snapshot" and c.source == before.source
 
 
-def composed_of(target: Target, said: Sequence[Contribution], network: Network) -> Composed:
-    """Stage 5 for one resource. Shared data repeats in every message, so what one statement alone makes is kept."""
-    c = said[0]
-    if len(said) == 1 and c.kind == "withdraw" and c.resource_type != "Patient":
-        return nothing(target, c, network)
-    if len(said) > 1 or c.kind != "snapshot" or c.scope == "person":
-        return compose(target, said, network)
-    if c.scope == "own":
-        if isinstance(c.body, PiecedBody) and (c.resource_type != "Patient" or len(network.person(c.patient).members) == 1):
-            made = compose_pieced(target, c, c.body.pieces, network)
-            return stand_alone(made, frozenset(), claim, check) if network.lean else made
-        if not network.lean or c.resource_type in PER_MESSAGE or len(network.person(c.patient).members) > 1:
-            return compose(target, said, network)
-        return _owned(network.key, c.resource_type, c.key, c.patient, orjson.dumps(c.body))
-    kept = _shared(network.key, c.resource_type, c.key, orjson.dumps(c.body))
-    return kept if network.lean else replace(kept, sources=dict.fromkeys(kept.sources, (c.source, c.message)))
-
-
-PER_MESSAGE = frozenset({"MessageHeader", "Provenance"})
-"""Resources of the message itself: no other message says the same."""
-
-
-@lru_cache(maxsize=20_000)
-def _shared(key: bytes, resource_type: str, business_key: str, stated: bytes) -> Composed:
-    """A shared resource of which one snapshot is all that is known, ready to stand."""
-    return _ready(key, resource_type, business_key, "", stated)
-
-
-@lru_cache(maxsize=2_000)
-def _owned(key: bytes, resource_type: str, business_key: str, patient: str, stated: bytes) -> Composed:
-    """The same for a resource of a person of whom one number is known: through a stay messages repeat it to the letter."""
-    return _ready(key, resource_type, business_key, patient, stated)
-
-
-def _ready(key: bytes, resource_type: str, business_key: str, patient: str, stated: bytes) -> Composed:
-    order = Order(occurred=0, stated=0, sequence=0, rank=0, arrival=0)
-    said = Contribution(source="", resource_type=resource_type, key=business_key, scope="own" if patient else "reference",
-                        patient=patient, kind="snapshot", event="", order=order, body=orjson.loads(stated), message="",
-                        mapping="")
-    network = Network(key=key, persons={}, precedence=Precedence(number=lambda _: 0))
-    return stand([compose((resource_type, business_key, ""), [said], network)], lambda names: names, claim, check)[0]
-
-
-def forget(feeds: Feeds) -> None:
-    """Forget what was kept of earlier messages; every message is then the first (for measurements)."""
-    for one in feeds.compiled.values():
-        one.memory.clear()
-    _shared.cache_clear()
-    _owned.cache_clear()
-
-
 def microseconds(moment: datetime) -> int:
     """An instant as microseconds since 1970 UTC."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def contract_and_options(feed: Feed) -> tuple[Contract, CsvOptions]:
-    """The contract of a CSV feed (its own name, or `contract:`) and how this partner writes it. Raises Rejected, Defect."""
-    if feed.format != "csv":
-        raise Rejected("unknown-feed", feed.name, "it takes HL7 v2, not CSV")
-    return load_contract(feed.options.get("contract", feed.name)), csv_options(
-        feed.options.get("csv", {}), charset=feed.charset, zone=feed.zone, codes=feed.codes)
-
-
-def binding_of(feed: Feed, header: Sequence[str]) -> Binding:
-    """Reads single rows of a file with that header. Raises Rejected where the header does not fit (any more)."""
-    contract, options = contract_and_options(feed)
-    return bind(header, contract, options)

@@ -18,8 +18,10 @@ from pathlib import Path
 
 import orjson
 
+from adapter.feeds import open_feeds
+from adapter.memory import forget, tune_memory
 from adapter.model import Received
-from adapter.pipeline import convert, forget, open_feeds, tune_memory
+from adapter.pipeline import convert
 from bench.stream import another
 
 ROOT = Path(__file__).parent.parent

@@ -19,8 +19,9 @@ from typing import Any
 import orjson
 
 from adapter.errors import Rejected
+from adapter.feeds import Feeds, open_feeds
 from adapter.model import Received
-from adapter.pipeline import Feeds, convert, open_feeds
+from adapter.pipeline import convert
 from bench.found import haystack, values
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapter.pipeline import open_feeds
+from adapter.feeds import open_feeds
 from bench.conversion import ROOT, SAMPLES, convert_all
 from bench.coverage import Score, found_percent, ours, theirs
 

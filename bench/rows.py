@@ -25,11 +25,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from adapter.feeds import Feeds, contract_and_options, open_feeds
 from adapter.gateway import Gateway
 from adapter.mapping.rows import map_row
+from adapter.memory import tune_memory
 from adapter.model import Contribution
 from adapter.parse.rows import Row, open_csv
-from adapter.pipeline import Feeds, compose_all, contract_and_options, microseconds, open_feeds, tune_memory
+from adapter.pipeline import compose_all, microseconds
 from adapter.settings import Settings
 from adapter.store.engine import open_engine, reading
 

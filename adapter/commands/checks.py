@@ -16,10 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.commands.installation import opened
 from adapter.errors import Defect, Rejected, Unavailable, kind_of, message
+from adapter.feeds import open_feeds
 from adapter.fhirserver.port import Capabilities
 from adapter.logs import where
 from adapter.mapping.lint import lint
-from adapter.pipeline import open_feeds
 from adapter.settings import Settings, host_port
 from adapter.store.engine import migrate, newest_revision, open_engine
 from adapter.store.search_params import PARAMS

@@ -12,8 +12,10 @@ from adapter.commands.converter import Converter, Outcome
 from adapter.commands.files import found, told
 from adapter.commands.installation import settings
 from adapter.errors import kind_of, message
+from adapter.feeds import open_feeds
+from adapter.memory import tune_memory
 from adapter.model import Json
-from adapter.pipeline import Conversion, open_feeds, tune_memory
+from adapter.pipeline import Conversion
 from adapter.settings import Settings
 
 _SUFFIXES = (".hl7", ".txt", ".csv")

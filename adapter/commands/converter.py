@@ -9,10 +9,11 @@ from pathlib import Path
 
 from adapter import pipeline
 from adapter.errors import Defect, Rejected
+from adapter.feeds import Feeds
 from adapter.logs import where
 from adapter.model import Issue, Received
 from adapter.parse.batch import split_messages
-from adapter.pipeline import Conversion, Feeds
+from adapter.pipeline import Conversion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ import click
 from adapter.cases import run
 from adapter.commands.installation import settings
 from adapter.errors import message
+from adapter.feeds import open_feeds
 from adapter.gaps.lint import check_rules
 from adapter.mapping.lint import lint
-from adapter.pipeline import open_feeds
 
 
 @click.command()

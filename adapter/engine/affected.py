@@ -12,10 +12,11 @@ from adapter.compose.homes import LEVELS
 from adapter.compose.review import is_review, reviews
 from adapter.compose.settled import settled
 from adapter.compose.shared_plans import is_plan, is_shared, shared_plans
+from adapter.feeds import Feeds
 from adapter.identity.links import CHANGES, Link
 from adapter.identity.persons import Person, linked, resolve
 from adapter.model import Contribution
-from adapter.pipeline import MEMBER_SYSTEM, Feeds
+from adapter.pipeline import MEMBER_SYSTEM
 from adapter.store import contributions as stored
 from adapter.store.contributions import Added
 from adapter.store.keys import keys_of_persons

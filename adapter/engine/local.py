@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from adapter.compose.compose import hashed
+from adapter.compose.kept import composed_of
 from adapter.compose.shared_plans import is_shared
 from adapter.compose.standing import stand
 from adapter.engine.affected import Affected, affected, plans_of
 from adapter.engine.gap_keeping import touched
+from adapter.feeds import Feeds
 from adapter.gaps.tables import refresh
 from adapter.model import Composed, Contribution
-from adapter.pipeline import Feeds, composed_of
 from adapter.store import contributions as stored
 from adapter.store import gap_lives, journal
 from adapter.store.contributions import Added

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from adapter.engine.spoken import Spoken, spoken
+from adapter.feeds import Feeds
 from adapter.identity.ids import resource_id
 from adapter.mapping.feed import Feed
 from adapter.model import Contribution, Json
-from adapter.pipeline import Feeds
 from adapter.store.resources import read_resource
 from adapter.validate.profiles import claim
 

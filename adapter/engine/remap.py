@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from adapter.compose.compose import target_id
 from adapter.engine.affected import Affected, affected
 from adapter.engine.local import bring
+from adapter.feeds import Feeds
 from adapter.model import Composed, Contribution, Issue, Json, Mapped, is_array, is_object
-from adapter.pipeline import Feeds
 from adapter.store import contributions as stored
 from adapter.store import journal
 from adapter.store.journal import Entry

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection
 
 from adapter.engine.local import compose_touched
-from adapter.pipeline import Feeds
+from adapter.feeds import Feeds
 from adapter.store.snapshots import advance, left_out, said_until
 
 AT_ONCE = 500

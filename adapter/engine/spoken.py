@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 from adapter.compose.compose import SERVER_KEY, Composed, Network, compose, target_id
 from adapter.compose.shared_plans import is_shared
 from adapter.engine.affected import affected, plans_of
+from adapter.feeds import Feeds
 from adapter.identity.ids import resource_id
 from adapter.model import Contribution, is_array
-from adapter.pipeline import Feeds
 from adapter.store import contributions as stored
 from adapter.store.keys import key_and_person
 from adapter.store.resources import Stored, read_resource

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 
 from adapter.errors import Defect, Rejected
+from adapter.feeds import Feeds
 from adapter.intake.ack import acknowledge, code_for, control_id_of
 from adapter.mapping.header import read_sender
 from adapter.mapping.message import read_message
 from adapter.model import Mapped, Received
-from adapter.pipeline import Feeds, map_received, microseconds
+from adapter.pipeline import map_received, microseconds
 from adapter.store.journal import Entry
 
 

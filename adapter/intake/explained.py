@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 
 from adapter.engine.spoken import Spoken
 from adapter.errors import Defect, Rejected
+from adapter.feeds import Feeds
 from adapter.intake.stored_rows import StoredRows
 from adapter.mapping.context import symbol
 from adapter.mapping.ledger import Ledger
 from adapter.model import Received
-from adapter.pipeline import Feeds, map_received
+from adapter.pipeline import map_received
 from adapter.store import journal
 from adapter.store.journal import Entry
 

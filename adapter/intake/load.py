@@ -17,13 +17,14 @@ import orjson
 from sqlalchemy import Engine
 
 from adapter.errors import Rejected
+from adapter.feeds import contract_and_options
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import Snapshot, arrival_of, end_entry, snapshot_of
 from adapter.mapping.feed import Feed
 from adapter.mapping.rows import error_rate, source_of
 from adapter.model import Issue
 from adapter.parse.rows import CsvFile, Row, RowError, open_csv
-from adapter.pipeline import contract_and_options, microseconds
+from adapter.pipeline import microseconds
 from adapter.store import journal
 from adapter.store.engine import writing
 from adapter.store.journal import Entry

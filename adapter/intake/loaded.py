@@ -8,10 +8,10 @@ import orjson
 from sqlalchemy import Engine
 
 from adapter.errors import Rejected
+from adapter.feeds import contract_and_options
 from adapter.intake.row_errors import RowErrors
 from adapter.mapping.feed import Feed
 from adapter.parse.rows import RowError, bind
-from adapter.pipeline import contract_and_options
 from adapter.store import journal
 from adapter.store.engine import reading
 

@@ -8,11 +8,11 @@ import orjson
 from sqlalchemy import Connection
 
 from adapter.errors import Rejected
+from adapter.feeds import Feeds, binding_of
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.rows import joined, map_row
 from adapter.model import Mapped
 from adapter.parse.rows import Binding, RowError
-from adapter.pipeline import Feeds, binding_of
 from adapter.store import journal
 from adapter.store.journal import Entry
 

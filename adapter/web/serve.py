@@ -17,7 +17,7 @@ from flask import Flask
 from adapter.errors import Unavailable, message
 from adapter.gateway import Gateway
 from adapter.intake.mllp import MllpListener, run_in_thread
-from adapter.pipeline import tune_memory
+from adapter.memory import tune_memory
 from adapter.settings import Settings, host_port
 from adapter.web.guard import is_loopback
 from adapter.web.server import WebServer, listen

@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from adapter import cli, logs
+from adapter.feeds import Feeds, open_feeds
 from adapter.gateway import Gateway
 from adapter.model import Received
-from adapter.pipeline import Conversion, Feeds, convert, open_feeds
+from adapter.pipeline import Conversion, convert
 from tests.acceptance.conftest import ROOT, SAMPLES
 from tests.acceptance.served import CARELOOP
 from tests.validator import hapi_errors

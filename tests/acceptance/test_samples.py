@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from adapter import gateway as gateway_module
+from adapter.feeds import Feeds, open_feeds
 from adapter.fhirserver.http import new_session
 from adapter.fhirserver.port import Version
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gateway import Gateway
 from adapter.model import Received
-from adapter.pipeline import Feeds, convert, open_feeds
+from adapter.pipeline import convert
 from adapter.settings import Settings
 from tests.acceptance.conftest import ROOT, SAMPLES, compose
 from tests.acceptance.served import Json, Key, Served, served

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from adapter.cases import folders, run, run_case
+from adapter.feeds import Feeds, open_feeds
 from adapter.mapping.yaml_lines import load_yaml
-from adapter.pipeline import Feeds, open_feeds
 from adapter.settings import HOME
 
 MAPPINGS = HOME / "mappings"

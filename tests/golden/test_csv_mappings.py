@@ -16,13 +16,14 @@ from adapter.demo.organizations import Staff
 from adapter.demo.people import make_members
 from adapter.demo.teams import make_teams
 from adapter.errors import kind_of
+from adapter.feeds import Feeds, contract_and_options, open_feeds
 from adapter.gaps.engine import evaluate
 from adapter.gateway import Gateway
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.rows import map_row
 from adapter.model import Composed, Contribution, Json, Mapped
 from adapter.parse.rows import Row, open_csv
-from adapter.pipeline import Feeds, compose_all, contract_and_options, microseconds, open_feeds
+from adapter.pipeline import compose_all, microseconds
 from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.validate.check import check

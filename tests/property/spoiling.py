@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from adapter.errors import ISSUES, Rejected
+from adapter.feeds import Feeds, open_feeds
 from adapter.model import Received
 from adapter.parse.batch import split_messages
-from adapter.pipeline import Feeds, convert, open_feeds
+from adapter.pipeline import convert
 from adapter.validate.check import check
 from tests.conftest import ROOT, SHARED
 

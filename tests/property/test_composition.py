@@ -22,10 +22,11 @@ from sqlalchemy import delete, select
 
 from adapter.compose.compose import Network, compose
 from adapter.compose.precedence import Precedence
+from adapter.feeds import Feeds
 from adapter.gateway import Gateway
 from adapter.intake.decisions import Withdrawal
 from adapter.model import Contribution, Json
-from adapter.pipeline import Feeds, compose_all
+from adapter.pipeline import compose_all
 from adapter.settings import Settings
 from adapter.store.engine import reading, writing
 from adapter.store.schema import FINDING, JOURNAL, METADATA, RESOURCE

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter.pipeline import forget
+from adapter.memory import forget
 from tests.property.spoiling import FEEDS, answer, assert_sound
 
 

@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapter.compose.compose import hashed
+from adapter.feeds import Feeds, contract_and_options, open_feeds
 from adapter.mapping import row_rule
 from adapter.mapping.rows import map_row
 from adapter.model import Contribution, Mapped, PiecedBody
 from adapter.parse.rows import Row, open_csv
-from adapter.pipeline import Feeds, compose_all, contract_and_options, open_feeds
+from adapter.pipeline import compose_all
 
 ROOT = Path(__file__).parents[2]
 ARRIVAL = 1_800_000_000_000_000

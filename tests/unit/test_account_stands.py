@@ -15,12 +15,13 @@ import orjson
 import pytest
 
 from adapter.errors import Rejected
+from adapter.feeds import feed_of
 from adapter.mapping.message import read_message
 from adapter.mapping.terminology import Terminology
-from adapter.model import is_array, is_object
+from adapter.model import Received, is_array, is_object
 from adapter.parse.batch import split_messages
 from adapter.parse.er7 import NULL
-from adapter.pipeline import Received, convert, feed_of
+from adapter.pipeline import convert
 from tests.unit.test_account_of_parts import entries
 from tests.unit.test_explain import INPUTS, SAMPLES, feeds
 from tests.unit.test_segments_person import ARRIVAL, PV1, adt

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from adapter.feeds import Feeds, open_feeds
 from adapter.mapping.rows import map_row
 from adapter.model import Contribution, Received
-from adapter.pipeline import Feeds, compose_all, map_received, microseconds, open_feeds
+from adapter.pipeline import compose_all, map_received, microseconds
 
 ARRIVAL = datetime(2026, 3, 1, 17, tzinfo=UTC)
 STAY = (b"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260115120000-0500||ADT^A01^ADT_A01|1|P|2.5.1\r"

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from adapter.compose.compose import Network, compose
 from adapter.compose.precedence import Precedence
+from adapter.feeds import Feeds
 from adapter.identity.ids import resource_id
 from adapter.identity.links import Link
 from adapter.identity.persons import resolve
 from adapter.model import Composed, Contribution, Json
-from adapter.pipeline import Feeds, compose_all
+from adapter.pipeline import compose_all
 from tests.unit.statements import order, said
 
 KEY = b"test"

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from adapter.errors import Rejected
+from adapter.feeds import Feeds, open_feeds
 from adapter.model import Received
 from adapter.parse.batch import split_messages
-from adapter.pipeline import Feeds, convert, open_feeds
+from adapter.pipeline import convert
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from adapter.errors import Rejected, kind_of
+from adapter.feeds import Feeds, open_feeds
 from adapter.mapping.header import load_events
 from adapter.model import Composed, Json, Received
-from adapter.pipeline import Feeds, compose_all, map_received, open_feeds
+from adapter.pipeline import compose_all, map_received
 
 HOME = Path(__file__).resolve().parents[2]
 ARRIVAL = datetime(2026, 3, 20, tzinfo=UTC)

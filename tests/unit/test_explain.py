@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from adapter.errors import Rejected
+from adapter.feeds import Feeds, open_feeds
 from adapter.model import Received
 from adapter.parse.batch import split_messages
-from adapter.pipeline import Conversion, Feeds, convert, open_feeds
+from adapter.pipeline import Conversion, convert
 from adapter.settings import HOME
 
 SAMPLES = Path(os.environ.get("CARELOOP_SHARED", HOME.parent / "shared")) / "samples" / "hl7v2"

@@ -15,11 +15,13 @@ from sqlalchemy import select
 from adapter import gateway as gateway_module
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
+from adapter.feeds import Feeds, open_feeds
 from adapter.fhirserver.port import Version
 from adapter.gateway import Gateway
 from adapter.mapping.lint import lint
+from adapter.memory import forget
 from adapter.model import Composed, Received
-from adapter.pipeline import Feeds, convert, forget, open_feeds
+from adapter.pipeline import convert
 from adapter.settings import Settings
 from adapter.store import outbox
 from adapter.store.engine import reading, writing

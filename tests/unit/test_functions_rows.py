@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import kind_of
+from adapter.feeds import Feeds, open_feeds
 from adapter.mapping.rows import map_row
 from adapter.model import Composed, Issue, Json, Mapped
 from adapter.parse.rows_contract import load_contract
-from adapter.pipeline import Feeds, compose_all, microseconds, open_feeds
+from adapter.pipeline import compose_all, microseconds
 
 ARRIVAL = microseconds(datetime(2026, 3, 31, 12, tzinfo=UTC))
 CONSENT = {"consent_id": "C1", "member_id": "M1", "status": "active", "discloser_org": "A", "recipient_org": "B",

@@ -21,8 +21,9 @@ from sqlalchemy import select
 from adapter import gateway as gateway_module
 from adapter.cli import main
 from adapter.compose.references import targets
+from adapter.feeds import open_feeds
 from adapter.gateway import Gateway
-from adapter.pipeline import forget, open_feeds
+from adapter.memory import forget
 from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.schema import JOURNAL, RESOURCE

@@ -11,7 +11,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from adapter.pipeline import Feeds, convert_csv, open_feeds
+from adapter.feeds import Feeds, open_feeds
+from adapter.pipeline import convert_csv
 from adapter.settings import HOME
 
 FILES = sorted((HOME / "fixtures" / "csv").glob("*/good.csv"))

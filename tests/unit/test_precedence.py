@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from adapter.errors import Defect
+from adapter.feeds import open_feeds
 from adapter.gateway import Gateway
 from adapter.mapping.lint import lint
 from adapter.model import Json
-from adapter.pipeline import open_feeds
 from adapter.settings import Settings
 
 HOME = Path(__file__).parents[2]

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
 from adapter.engine.local import apply
+from adapter.feeds import Feeds, open_feeds
 from adapter.gaps.tables import prepare
 from adapter.mapping.rows import map_row
 from adapter.model import Contribution, Json
 from adapter.parse.rows_contract import load_contract
-from adapter.pipeline import Feeds, compose_all, open_feeds
+from adapter.pipeline import compose_all
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.schema import METADATA, RESOURCE
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.pipeline import open_feeds
+from adapter.feeds import open_feeds
 from adapter.settings import HOME
 from adapter.store.search_index import (
     EARLIEST,

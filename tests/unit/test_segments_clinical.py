@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from adapter.feeds import Feeds, open_feeds
 from adapter.model import Received
-from adapter.pipeline import Conversion, Feeds, convert, open_feeds
+from adapter.pipeline import Conversion, convert
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parent.parent.parent

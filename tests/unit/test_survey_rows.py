@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter.feeds import Feeds, open_feeds
 from adapter.mapping.questionnaires import FOLDER, surveys
-from adapter.pipeline import Feeds, convert_csv, open_feeds
+from adapter.pipeline import convert_csv
 from adapter.validate.check import check
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import main
+from adapter.feeds import open_feeds
 from adapter.mapping.lint import lint
 from adapter.model import Json
-from adapter.pipeline import convert_csv, open_feeds
+from adapter.pipeline import convert_csv
 
 ROOT = Path(__file__).parents[2]
 FILE = (ROOT / "fixtures/partners/clinica-este-remisiones.csv").read_bytes()

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from adapter.feeds import Feeds, open_feeds
 from adapter.mapping.rules import Row
 from adapter.model import Received
-from adapter.pipeline import Conversion, Feeds, convert, open_feeds
+from adapter.pipeline import Conversion, convert
 from tests.unit.context import Notes, common_terminology, rep
 
 HOME = Path(__file__).resolve().parents[2]
