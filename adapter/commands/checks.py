@@ -116,7 +116,7 @@ def _fhir_server(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with opened(settings, new=True) as gateway:
-            held = gateway.server.capabilities()
+            held = gateway.delivery.server.capabilities()
     except (Unavailable, Rejected) as error:
         told = message(error.issue).rpartition(" - ")[0]
         yield _unsound("FHIR server", told, "start it, or correct CARELOOP_FHIR_URL")

@@ -22,7 +22,7 @@ def explain(resource: str, form: str) -> None:
     """
     resource_type, _, identifier = resource.partition("/")
     with opened(settings()) as gateway:
-        found = gateway.explain(resource_type, identifier)
+        found = gateway.sources.explain(resource_type, identifier)
     if not found:
         raise click.BadParameter("nothing stands by that name: give it as Type/id, as in Patient/c0e5", param_hint="TYPE/ID")
     lines = [_line(one) for one in found]

@@ -65,7 +65,7 @@ def withdraw(name: str, reason: str, by: str) -> None:
         if name not in gateway.feeds.compiled:
             raise click.BadParameter(f"no feed {name!r}; there are {', '.join(sorted(gateway.feeds.compiled))}",
                                      param_hint="NAME")
-        count = gateway.withdraw(Withdrawal(feed=name, by=by, reason=reason))
-        while gateway.deliver():
+        count = gateway.operators.withdraw(Withdrawal(feed=name, by=by, reason=reason))
+        while gateway.delivery.push():
             pass
     click.echo(f"{count} statements of {name} are over")

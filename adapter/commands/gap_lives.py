@@ -99,12 +99,12 @@ def wake(task: str, by: str) -> None:
 def sweep() -> None:
     """Follow everybody's gaps to now: what time alone opens is opened. A gateway that runs does so every hour."""
     with opened(settings()) as gateway:
-        click.echo(f"{gateway.sweep()} changes")
+        click.echo(f"{gateway.gaps.sweep()} changes")
 
 
 def _change(task: str, step: Callable[[Life, int], tuple[Life, list[Happening]]]) -> None:
     with opened(settings()) as gateway:
-        click.echo("done" if gateway.change_gap(_key(gateway, task), step) else "nothing to change")
+        click.echo("done" if gateway.gaps.change(_key(gateway, task), step) else "nothing to change")
 
 
 def _key(gateway: Gateway, task: str) -> str:

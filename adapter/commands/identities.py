@@ -121,7 +121,7 @@ def duplicates(dry_run: bool, threshold: float | None, path: Path, by: str) -> N
         changes = [Proposed(patient=p.patient, other=p.other, score=p.score, found=p.found) for p in found.new]
         changes += [Proposed(patient=a, other=b) for a, b in found.over]
         for part in () if dry_run else chunks(changes, BATCH):
-            gateway.decide(Proposals(pairs=part, by=by, model=model.path))
+            gateway.operators.decide(Proposals(pairs=part, by=by, model=model.path))
     click.echo(f"{found.persons} persons; pairs {'to propose' if dry_run else 'proposed'}: {len(found.new)}, "
                f"known: {found.known}, likely no more: {len(found.over)}")
 
@@ -132,7 +132,7 @@ def _decide(does: Literal["link", "unlink"], record: str, other: str, reason: st
             pair = _number(connection, record), _number(connection, other)
         if pair[0] == pair[1]:
             raise click.UsageError("both name the same record")
-        gateway.decide(Decision(does=does, patient=pair[0], other=pair[1], by=by, reason=reason))
+        gateway.operators.decide(Decision(does=does, patient=pair[0], other=pair[1], by=by, reason=reason))
         _report(gateway, pair)
 
 

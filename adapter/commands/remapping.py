@@ -29,9 +29,9 @@ def remap(feed: str, dry_run: bool, everything: bool) -> None:
         if feed not in gateway.feeds.compiled:
             raise click.BadParameter(f"no feed {feed!r}; there are {', '.join(sorted(gateway.feeds.compiled))}",
                                      param_hint="FEED")
-        done = gateway.remap(feed, dry_run=dry_run, everything=everything)
+        done = gateway.operators.remap(feed, dry_run=dry_run, everything=everything)
         if not dry_run:
-            while gateway.deliver():
+            while gateway.delivery.push():
                 pass
     _tell(done, "would change" if dry_run else "changed")
     if done.changes or done.refused:

@@ -98,7 +98,7 @@ def _search(resource_type: str, asked: MultiDict[str, str]) -> Response:
     params = [(name, value) for name, value in asked.items(multi=True) if name not in ("_format", "_pretty")]
     gateway = services().gateway
     found = gateway.embedded.search(resource_type, params)
-    made = gateway.provenances(*_target(params)) if resource_type == "Provenance" and _target(params) else []
+    made = gateway.sources.provenances(*_target(params)) if resource_type == "Provenance" and _target(params) else []
     return _bundle(found, f"/{resource_type}?{urlencode(params)}", made)
 
 

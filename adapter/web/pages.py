@@ -52,7 +52,8 @@ def home() -> str:
     with reading(gateway.engine) as connection:
         messages = queries.messages(connection)
         backlog = queries.backlog(connection)
-    target = "" if gateway.server is gateway.embedded else gateway.server.name
+    upstream = gateway.delivery.upstream
+    target = upstream.name if upstream else ""
     codes = sorted({code for one in messages for code in one.codes})
     return render_template("home.html", messages=messages, backlog=backlog, target=target, stages=STAGES,
                            notes=notes(gateway),

@@ -31,9 +31,9 @@ class Worker:
         self._gateway = gateway
         self._woken = Event()
         self._stopping = False
-        self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.keep_gaps),
-                       _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.deliver),
-                       _Step("read-back", gateway.read_back, every=_READ_BACK),
+        self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
+                       _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.delivery.push),
+                       _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
                        _Step("mappings", self._look, every=_LOOK)]
         self._thread = Thread(target=self._run, name="worker", daemon=True)
 
@@ -60,7 +60,7 @@ class Worker:
 
     def _sweep(self) -> int:
         """Let what time alone changes happen to gaps that nobody wrote about; what is done here calls for no hurry."""
-        self._gateway.sweep()
+        self._gateway.gaps.sweep()
         return 0
 
     def _run(self) -> None:

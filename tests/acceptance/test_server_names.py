@@ -103,7 +103,7 @@ class Installation:
     def settle(self) -> None:
         """Work, push and read back until nothing waits; minutes of back-off go by in no time."""
         for _ in range(20):
-            done = self.gateway.work() + self.gateway.deliver() + self.gateway.read_back()
+            done = self.gateway.work() + self.gateway.delivery.push() + self.gateway.delivery.read_back()
             with reading(self.gateway.engine) as connection:
                 if not done and not backlog(connection).outbox and not journal.waiting_count(connection):
                     return
@@ -126,7 +126,7 @@ class Installation:
         """Here and there are the same, each resource once, and nothing of ours came back as another client's."""
         here, given = self.standing(), self.given()
         assert here.keys() == given.keys()
-        server = self.gateway.upstream
+        server = self.gateway.delivery.upstream
         assert server is not None
         for (resource_type, ours), body in here.items():
             there = server.read(resource_type, ours)
@@ -147,9 +147,9 @@ def _opened(tmp_path: Path, proxy: Proxy) -> Iterator[Installation]:
     ahead = [timedelta()]
     gateway = Gateway(Settings(data_dir=tmp_path, key=secrets.token_hex(32), fhir_url=proxy.url),
                       lambda: datetime.now(UTC) + ahead[0])
-    assert gateway.upstream is not None
+    assert gateway.delivery.upstream is not None
     with writing(gateway.engine) as connection:  # what other tests wrote on this server is not looked at
-        journal.set_cursor(connection, f"history:{gateway.upstream.name}", datetime.now(UTC).isoformat())
+        journal.set_cursor(connection, f"history:{gateway.delivery.upstream.name}", datetime.now(UTC).isoformat())
     with new_session() as session:
         yield Installation(gateway=gateway, client=UpstreamServer(hapi_naming_url(), session), ahead=ahead)
     gateway.close()
@@ -219,15 +219,15 @@ def test_a_lost_answer_doubles_nothing(opened: Installation, proxy: Proxy, first
     opened.send(adt())
     proxy.swallow = 2  # of shared resources, and of the person's
     for _ in range(2):
-        opened.gateway.deliver()
+        opened.gateway.delivery.push()
         opened.ahead[0] += timedelta(minutes=10)
         if proxy.lost == 1 and first == "read back":
-            opened.gateway.read_back()
+            opened.gateway.delivery.read_back()
     assert proxy.lost == 2
     if changed:
         opened.send(adt("A08", 20, phone="5550162"))
     if first == "read back":
-        opened.gateway.read_back()
+        opened.gateway.delivery.read_back()
     opened.settle()
     opened.check()
 

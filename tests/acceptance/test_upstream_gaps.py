@@ -55,7 +55,7 @@ class Pair:
         compose(self.inside)
 
         def quiet() -> bool | None:
-            done = self.outside.work(500) + self.outside.deliver() + self.outside.read_back()
+            done = self.outside.work(500) + self.outside.delivery.push() + self.outside.delivery.read_back()
             with reading(self.outside.engine) as connection:
                 return True if not done and not backlog(connection).outbox else None
         until(quiet, 150)
@@ -248,7 +248,7 @@ def test_a_push_that_comes_too_late_undoes_nothing(pair: Pair, members: list[str
     pair.write("CareTeam", team["id"], with_seat(seat_of(newcomer, "lead-coordinator")))
     pair.load("care_team", [NEW_SEAT | {"member_id": member_number(pair, member)}])
     compose(pair.outside)
-    pair.outside.deliver()  # before the other client's change is read back: refused by If-Match
+    pair.outside.delivery.push()  # before the other client's change is read back: refused by If-Match
     there = pair.client.read("CareTeam", team["id"])
     assert there is not None
     assert len(there["participant"]) == len(team["participant"]) + 1

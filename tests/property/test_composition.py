@@ -118,7 +118,7 @@ def test_withdrawing_a_source_leaves_the_state_without_it(
     feed = sent[gone].feed
     expected = stand(gateway, [one for one in sent if one.feed != feed], at_once=True)
     whole = stand(gateway, sent, at_once=at_once)
-    gateway.withdraw(Withdrawal(feed=feed, by="test", reason="left the network"))
+    gateway.operators.withdraw(Withdrawal(feed=feed, by="test", reason="left the network"))
     assert_equal(state(gateway), expected)
     rows = [one for one in sent if one.feed == feed and not one.hl7]
     if back and rows:  # what it says again counts again

@@ -12,12 +12,12 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from adapter import gateway as gateway_module
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
 from adapter.feeds import Feeds, open_feeds
 from adapter.fhirserver.port import Version
 from adapter.gateway import Gateway
+from adapter.installation import installation
 from adapter.mapping.lint import lint
 from adapter.memory import forget
 from adapter.model import Composed, Received
@@ -50,8 +50,8 @@ def test_an_entry_that_cannot_be_processed_is_left_aside_and_named(gateway: Gate
             raise ZeroDivisionError
         return real(connection, said, *rest)
 
-    real = gateway_module.apply
-    monkeypatch.setattr(gateway_module, "apply", apply)
+    real = installation.apply
+    monkeypatch.setattr(installation, "apply", apply)
     gateway.accept([(adt("C1"), "t"), (adt("C2", number="800009"), "t"), (adt("C3", number="800003"), "t")])
     while gateway.work():
         pass
@@ -243,7 +243,7 @@ def test_a_fault_of_ours_leaves_everything_waiting(gateway: Gateway, monkeypatch
 
     gateway.accept([(adt("C1"), "t"), (adt("C2", number="800009"), "t")])
     with monkeypatch.context() as patched:
-        patched.setattr(gateway_module, "apply", broken)
+        patched.setattr(installation, "apply", broken)
         for _ in range(5):
             with pytest.raises(ZeroDivisionError):
                 gateway.work()

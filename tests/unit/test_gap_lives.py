@@ -46,7 +46,7 @@ def load(gateway: Gateway, feed: str, rows: bytes) -> None:
 def settle(gateway: Gateway) -> None:
     while gateway.work():
         pass
-    while gateway.keep_gaps():
+    while gateway.gaps.keep():
         pass
 
 
@@ -92,9 +92,9 @@ def test_what_is_looked_at_is_noted_with_the_write_and_survives_a_stop(gateway: 
     gateway.close()
     again = Gateway(Settings(data_dir=tmp_path, key="00" * 32), gateway.clock)
     assert happened(again) == []
-    assert again.keep_gaps() > 0
+    assert again.gaps.keep() > 0
     assert happened(again) == [("opened", "careloop")]
-    assert again.keep_gaps() == 0
+    assert again.gaps.keep() == 0
     with reading(again.engine) as connection:
         assert connection.execute(select(GAP_STALE)).all() == []
     again.close()
@@ -155,10 +155,10 @@ def test_time_alone_turns_a_gap_that_falls_due(gateway: Gateway, clock: list[dat
 def test_a_sweep_finds_what_nobody_wrote_about(gateway: Gateway) -> None:
     load(gateway, "members", MEMBER)
     before = happened(gateway)
-    assert gateway.sweep() == 0
+    assert gateway.gaps.sweep() == 0
     with writing(gateway.engine) as connection:
         connection.exec_driver_sql("DELETE FROM gap")
-    assert gateway.sweep() > 0
+    assert gateway.gaps.sweep() > 0
     assert happened(gateway) == [*before, *before]
 
 

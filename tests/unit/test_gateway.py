@@ -213,9 +213,9 @@ def test_a_crash_while_composing_leaves_no_half_and_the_next_start_does_it_all(o
     assert patient(again)["gender"] == "female"
 
 
-def test_an_entry_that_cannot_be_mapped_any_more_fails_alone(gateway: Gateway) -> None:
-    send(gateway, adt(), adt("C2", number="800002"))
-    gateway._mapped.clear()  # pyright: ignore[reportPrivateUsage]  # as after a restart
+def test_an_entry_that_cannot_be_mapped_any_more_fails_alone(opened: Callable[[], Gateway]) -> None:
+    send(opened(), adt(), adt("C2", number="800002"))
+    gateway = opened()  # what was mapped on arrival is forgotten
     with writing(gateway.engine) as connection:
         connection.execute(JOURNAL.update().where(JOURNAL.c.control_id == "C1").values(feed="gone"))
     assert gateway.work() == 2

@@ -110,7 +110,7 @@ def test_each_program_and_each_member_has_one_and_a_plan_takes_its_part_along(ga
 def test_it_goes_with_its_last_plan(gateway: Gateway) -> None:
     load(gateway, "care_plans", PLANS, plan("P1", "ORG-A", 1))
     load(gateway, "goals", GOALS, goal("G1", "P1"))
-    gateway.withdraw(Withdrawal(feed="care_plans", by="test", reason="left"))
+    gateway.operators.withdraw(Withdrawal(feed="care_plans", by="test", reason="left"))
     shared, own = plans(gateway)
     assert (shared, set(own)) == ([], {"P1"})  # its goals' feed still names it
     assert "partOf" not in own["P1"]
@@ -156,5 +156,5 @@ def test_what_another_member_s_rows_say_of_a_plan_stands_when_a_feed_goes(gatewa
     load(gateway, "members", header, linked)
     load(gateway, "goals", GOALS, goal("G1", "P1").replace("M1", "M2"))
     load(gateway, "care_plans", PLANS, plan("P1", "ORG-A", 1))
-    gateway.withdraw(Withdrawal(feed="goals", by="test", reason="left"))
+    gateway.operators.withdraw(Withdrawal(feed="goals", by="test", reason="left"))
     assert set(plans(gateway)[1]) == {"P1"}

@@ -108,10 +108,10 @@ def test_what_is_asked_otherwise_or_does_not_stand_is_a_search_like_any(client: 
 
 def test_it_is_always_told_as_it_stands_now(gateway: Gateway, client: FlaskClient) -> None:
     name = f"Patient/{main(gateway)['id']}"
-    gateway.withdraw(Withdrawal(feed="members", by="test", reason="left"))
+    gateway.operators.withdraw(Withdrawal(feed="members", by="test", reason="left"))
     found = elements(client, name)  # the care team's file names the member too
     assert {p["agent"][0]["who"]["display"] for p in found.values()} == {"care_team"}
-    gateway.withdraw(Withdrawal(feed="care_team", by="test", reason="left"))
+    gateway.operators.withdraw(Withdrawal(feed="care_team", by="test", reason="left"))
     assert not elements(client, name)
 
 

@@ -75,10 +75,8 @@ class _Scripted:
         self._work = work
         self.worked: list[str] = []
         self.done = threading.Event()
-        self.read_back = self._step("read-back")
-        self.deliver = self._step("deliver")
-        self.keep_gaps = self._step("gaps")
-        self.sweep = self._step("sweep")
+        self.delivery = SimpleNamespace(push=self._step("deliver"), read_back=self._step("read-back"))
+        self.gaps = SimpleNamespace(keep=self._step("gaps"), sweep=self._step("sweep"))
         self.files = SimpleNamespace(news=lambda: ())
 
     def work(self) -> int:

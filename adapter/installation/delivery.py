@@ -1,0 +1,78 @@
+"""An installation and its FHIR servers: what is composed goes out, what other clients write comes in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from adapter.deliver import others
+from adapter.deliver.push import push
+from adapter.deliver.read_back import Written, map_written, read_written
+from adapter.fhirserver.embedded import EmbeddedServer
+from adapter.fhirserver.port import FhirServer, Write
+from adapter.installation.gap_lives import GapLives
+from adapter.installation.installation import Installation
+from adapter.store import journal, outbox
+from adapter.store.contributions import chunks
+from adapter.store.engine import reading, writing
+
+VERSIONS = 50
+"""Versions of a history that are brought in with one transaction."""
+OVERLAP = timedelta(minutes=1)
+"""How far before the last version a history is read again: a server may stamp a write before it commits it."""
+
+
+class Delivery:
+    """The servers of an installation. upstream: where changes are pushed, None where the embedded one is all there is."""
+
+    def __init__(self, here: Installation, gaps: GapLives, upstream: FhirServer | None) -> None:
+        self._here = here
+        self._gaps = gaps
+        self._rng = random.Random()
+        self.upstream = upstream
+        self.embedded = EmbeddedServer(here.engine, self._take)
+
+    @property
+    def server(self) -> FhirServer:
+        """The FHIR server to which resources are pushed."""
+        return self.upstream or self.embedded
+
+    def push(self) -> int:
+        """Push what waits to the upstream server; how many resources it took (0 for the embedded one)."""
+        return push(self._here.engine, self.upstream, self._here.now_us, self._rng) if self.upstream else 0
+
+    def read_back(self) -> int:
+        """Bring in what other clients wrote on the upstream server since the last time; how many writes."""
+        if self.upstream is None:
+            return 0
+        cursor = f"history:{self.upstream.name}"
+        with reading(self._here.engine) as connection:
+            since = journal.cursor(connection, cursor)
+        last = datetime.fromisoformat(since) if since else None
+        count = 0
+        for versions in chunks(self.upstream.history(last - OVERLAP if last else None), VERSIONS):
+            with writing(self._here.engine) as connection:
+                for version in versions:
+                    count += others.bring_in(connection, version, self.upstream.name, self._here.now_us())
+                    last = max(last or version.last_updated, version.last_updated)
+                if last is not None:
+                    journal.set_cursor(connection, cursor, last.isoformat())
+        return count
+
+    def settle(self, connection: Connection, written: Sequence[Written]) -> None:
+        """What follows from other clients' writes, once composed: gaps are answered, and what differs upstream is put right."""
+        self._gaps.answer(connection, written)
+        if self.upstream is not None:
+            outbox.put_right(connection, self.upstream.name, [(w.resource_type, w.id) for w in written], self._here.now_us())
+
+    def _take(self, writes: Sequence[Write]) -> None:
+        """Another client's transaction on the embedded server: journalled and composed in one transaction."""
+        with self._here.composing() as connection:
+            now = self._here.now_us()
+            entries = others.take(connection, writes, self.embedded.name, now)
+            written = [read_written(e.raw) for e in entries]
+            self._here.apply(connection, [c for w in written for c in map_written(w, self._here.key, now).contributions])
+            self._gaps.answer(connection, written)

@@ -1,0 +1,70 @@
+"""What the rooms of an installation share: database, feeds, key, clock, and the one turn to compose."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from adapter.engine.local import apply
+from adapter.feeds import Feeds
+from adapter.model import Composed, Contribution
+from adapter.pipeline import microseconds
+from adapter.store.engine import writing
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Arrivals:
+    """The instants at which things arrive: no two are the same, however many arrive together."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> list[int]:
+        """The present instant for each of some arrivals, one microsecond after another, since 1970 UTC."""
+        with self._lock:
+            first = max(microseconds(self._clock()), self._last + 1)
+            self._last = first + count - 1
+        return list(range(first, first + count))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """One installation. key: ids are made with it; target: the FHIR server that changes are queued for, '' for none.
+
+    turn: held by whoever composes, so that one does at a time.
+    """
+
+    engine: Engine
+    feeds: Feeds
+    key: bytes
+    clock: Callable[[], datetime]
+    target: str
+    arrivals: Arrivals
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def now_us(self) -> int:
+        """The present instant in microseconds since 1970 UTC."""
+        return microseconds(self.clock())
+
+    @contextmanager
+    def composing(self) -> Generator[Connection]:
+        """A transaction of whoever has the turn to compose. Raises Unavailable where the database is away."""
+        with self.turn, writing(self.engine) as connection:
+            yield connection
+
+    def apply(self, connection: Connection, said: Sequence[Contribution]) -> list[Composed]:
+        """Bring contributions into force in the caller's transaction; the resources that changed."""
+        return apply(connection, said, self.feeds, self.key, self.now_us(), self.target)
+
+
+def instant(arrival: int) -> datetime:
+    """Microseconds since 1970 UTC as a moment."""
+    return _EPOCH + timedelta(microseconds=arrival)
