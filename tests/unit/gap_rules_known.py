@@ -14,6 +14,7 @@ from tests.unit import (
     gap_network_organizations,
     gap_network_plans,
     gap_network_providers,
+    gap_network_purchases,
     gap_network_requests,
     gap_network_review,
     gap_network_transitions,
@@ -22,6 +23,7 @@ from tests.unit import (
     gap_oracle_organizations,
     gap_oracle_plans,
     gap_oracle_providers,
+    gap_oracle_purchases,
     gap_oracle_requests,
     gap_oracle_review,
     gap_oracle_transitions,
@@ -48,6 +50,7 @@ GROUPS = (
     Group(name="needs", rules=("G14", "G15", "G16", "G17"), subjects=gap_network_needs.SUBJECTS),
     Group(name="review", rules=("G22",), subjects=gap_network_review.SUBJECTS),
     Group(name="providers", rules=("G23", "G24", "G26", "G27"), subjects=gap_network_providers.SUBJECTS),
+    Group(name="purchases", rules=("G25",), subjects=gap_network_purchases.SUBJECTS),
 )
 
 SUBJECTS: Subjects = {name: subject for group in GROUPS for name, subject in group.subjects.items()}
@@ -62,6 +65,7 @@ ABOUT_MEMBERS = (
     gap_oracle_needs.answers,
     gap_oracle_review.g22,
     gap_oracle_providers.answers,
+    gap_oracle_purchases.g25,
 )
 """Answers about one member, of all that is known of them at one instant."""
 
