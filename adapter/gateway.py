@@ -20,7 +20,7 @@ from adapter.feeds import Feeds, open_feeds
 from adapter.fhirserver.http import new_session
 from adapter.fhirserver.naming import NamingServer
 from adapter.fhirserver.upstream import UpstreamServer
-from adapter.gaps.tables import prepare
+from adapter.gaps.tables import name_senders, prepare
 from adapter.installation.delivery import Delivery
 from adapter.installation.entries import Entries
 from adapter.installation.gap_lives import GapLives
@@ -80,6 +80,8 @@ class Gateway:
         self.sources = Sources(here)
         with writing(self.engine) as connection:
             prepare(connection)
+            feeds = [one.feed for one in self.feeds.compiled.values()]
+            name_senders(connection, [(feed.name, feed.contract, feed.sent_by) for feed in feeds])
 
     def close(self) -> None:
         """Close the database."""

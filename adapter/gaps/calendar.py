@@ -23,9 +23,9 @@ from adapter.gaps.instants import EPOCH_DAY
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 CALENDAR = ("zone", "day", "start_at", "end_at", "weekday", "business", "business_number", "month", "day_of_month",
-            "days_in_month", "ymd", "year")
+            "days_in_month", "ymd", "year", "quarter")
 """Columns of `calendar`. weekday: 1 Monday to 7. business_number: business days up to this one, itself counted.
-month: months since the year 0. ymd: the date as a number, 20260301."""
+month, quarter: since the year 0. ymd: the date as a number, 20260301."""
 
 LOCAL_DAY = ("zone", "network_day", "day", "start_at", "end_at")
 """Columns of `local_day`."""
@@ -117,7 +117,7 @@ def _calendar_rows(calendar: Calendar, zone: str) -> Iterator[tuple[Any, ...]]:
         at = day.toordinal()
         yield (zone, at - EPOCH_DAY, midnight[at], midnight[at + 1] - 1, day.weekday() + 1, business, number,
                day.year * 12 + day.month - 1, day.day, monthrange(day.year, day.month)[1],
-               day.year * 10000 + day.month * 100 + day.day, day.year)
+               day.year * 10000 + day.month * 100 + day.day, day.year, day.year * 4 + (day.month - 1) // 3)
 
 
 @cache

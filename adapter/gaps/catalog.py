@@ -67,11 +67,11 @@ def open_catalog(zone: str = ZONE, folder: Path = VIEWS, days: Path = CALENDAR) 
 
 
 def _made(*names: str) -> Columns:
-    words = ("zone", "feed")
+    words = ("zone", "feed", "contract", "organization")
     return tuple(Column(name, "string" if name in words else "integer", name not in words) for name in names)
 
 
 _MADE: dict[str, Columns] = {
     "calendar": _made(*calendar.CALENDAR), "local_day": _made(*calendar.LOCAL_DAY),
-    "arrival": _made("feed", "arrived_at", "accepted", "refused"),
+    "arrival": _made("feed", "contract", "organization", "arrived_at", "accepted", "refused"),
 }

@@ -40,12 +40,21 @@ from adapter.store.schema import RESOURCE
 PREFIX = "view_"
 """Table of view `x` is `view_x`: the database has tables of its own that a view might be named like."""
 
-ARRIVAL = """SELECT feed, arrival / 1000000 AS arrived_at, accepted, refused FROM csv_file WHERE complete = 1
+ARRIVAL = """SELECT f.feed, COALESCE(s.contract, f.feed) AS contract, s.organization, f.arrival / 1000000 AS arrived_at,
+       f.accepted, f.refused
+FROM csv_file AS f LEFT JOIN view_sender AS s ON s.feed = f.feed
+WHERE f.complete = 1
 UNION ALL
-SELECT feed, arrival / 1000000 AS arrived_at, CASE WHEN state = 'done' THEN 1 ELSE 0 END AS accepted,
-       CASE WHEN state = 'refused' THEN 1 ELSE 0 END AS refused
-FROM journal WHERE kind = 'hl7v2' AND state IN ('done', 'refused')"""
-"""The table `arrival` is no table here: the journal tells it. A file with the rows of it, or one message."""
+SELECT j.feed, COALESCE(s.contract, CASE WHEN j.kind = 'csv' THEN j.feed ELSE 'hl7v2' END) AS contract, s.organization,
+       j.arrival / 1000000 AS arrived_at, CASE WHEN j.state = 'done' THEN 1 ELSE 0 END AS accepted,
+       CASE WHEN j.state = 'refused' THEN 1 ELSE 0 END AS refused
+FROM journal AS j LEFT JOIN view_sender AS s ON s.feed = j.feed
+WHERE (j.kind = 'hl7v2' AND j.state IN ('done', 'refused')) OR (j.kind = 'csv' AND j.state = 'refused' AND j.control_id = '0')"""
+"""The table `arrival` is no table here: the journal tells it. A file with the rows of it, a file that was refused as a whole
+(one refused), or one message; and by which contract and of which organization's its feed is."""
+
+Sender = tuple[str, str, str | None]
+"""A feed, the contract of its rows (hl7v2 of messages), and the network's id of the organization that sends it, if it says so."""
 
 _SQL_TYPES: dict[str, Any] = {"boolean": SmallInteger(), "integer": BigInteger(), "positiveInt": BigInteger(),
                               "unsignedInt": BigInteger(), "decimal": Float()}
@@ -61,7 +70,8 @@ _REBUILD_AT_ONCE = 2000
 _REBUILD_LOCK = 0x6361_7276  # key of PostgreSQL's advisory lock around making the tables
 _MARKS = MetaData()
 _MARK = Table("view_mark", _MARKS, Column("mark", Text, primary_key=True))
-
+_SENDER = Table("view_sender", _MARKS, Column("feed", Text, primary_key=True), Column("contract", Text, nullable=False),
+                Column("organization", Text))
 
 
 def prepare(connection: Connection, catalog: Catalog | None = None) -> bool:
@@ -89,6 +99,14 @@ def is_current(connection: Connection, catalog: Catalog | None = None) -> bool:
     if not inspect(connection).has_table(_MARK.name):
         return False
     return connection.scalar(select(_MARK.c.mark)) == (catalog or open_catalog()).mark
+
+
+def name_senders(connection: Connection, senders: Sequence[Sender]) -> None:
+    """Say what each feed brings, and whose it is; written only where something else stood."""
+    standing = {tuple(row) for row in connection.execute(select(_SENDER))}
+    if standing != set(senders):
+        connection.execute(delete(_SENDER))
+        connection.execute(insert(_SENDER), [dict(zip(_SENDER.c.keys(), one, strict=True)) for one in senders])
 
 
 def refresh(connection: Connection, changed: Sequence[Composed], catalog: Catalog | None = None) -> None:

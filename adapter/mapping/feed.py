@@ -51,6 +51,17 @@ class Feed:
     conformance: Conformance
     options: dict[str, Any]
 
+    @property
+    def contract(self) -> str:
+        """What it brings: the contract of its rows (profiles/csv), `hl7v2` where it brings messages."""
+        return str(self.options.get("contract", self.name)) if self.format == "csv" else "hl7v2"
+
+    @property
+    def sent_by(self) -> str | None:
+        """The network's id of the organization that sends it, where `organization` names one so."""
+        system, _, number = str(self.options.get("organization") or "").rpartition("|")
+        return number if system == "urn:x-careloop:organization" else None
+
     def file(self, name: str) -> Path | None:
         """The nearest file of that name among the feed's folders."""
         for folder in self.folders:

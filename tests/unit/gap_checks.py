@@ -13,6 +13,7 @@ from adapter.gaps import tables
 from adapter.gaps.engine import Gap, evaluate, in_order
 from adapter.model import Composed
 from adapter.store.engine import migrate, open_engine
+from tests.unit.gap_arrivals import arrive
 from tests.unit.gap_network import NOWS, Resource, Subjects
 from tests.unit.gap_oracle import Answer
 from tests.unit.gap_population import networks
@@ -53,6 +54,7 @@ def holding(engine: Engine, resources: list[Resource]) -> Iterator[Connection]:
     """A transaction in which the network stands, rolled back at its end."""
     with rolled_back(engine) as connection:
         tables.refresh(connection, [composed(r) for r in resources])
+        arrive(connection, resources)
         yield connection
 
 

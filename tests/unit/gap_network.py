@@ -32,7 +32,8 @@ Subjects = Mapping[str, tuple[Sequence[int], About]]
 def network(random: Random, subjects: Subjects, now: datetime) -> list[Resource]:
     """The resources of one or two people at that instant, each drawn about one of the subjects; references may dangle."""
     resources: list[Resource] = [
-        {"resourceType": "Organization", "id": o, "name": o, **_zoned(random)} for o in ORGS]
+        {"resourceType": "Organization", "id": o, "name": o, **_zoned(random),
+         "identifier": [{"system": N + "organization", "value": o}]} for o in ORGS]
     resources += [_entry(random, number, now) for number in range(random.randint(0, 3))]
     for role, (person, organization) in ROLES.items():
         resources.append({"resourceType": "PractitionerRole", "id": role, "practitioner": to("Practitioner", person),

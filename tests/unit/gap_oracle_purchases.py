@@ -60,8 +60,9 @@ def reached(one: Oracle, asked: Request) -> str:
 
 def lacks(one: Oracle) -> list[tuple[str, str, date, bool]]:
     """What is lacking: item, need, since when, and whether a referral met it."""
-    sent = [referral(one, r) for r in one.mine("ServiceRequest", "subject") if codes(r["code"], NETWORK + "service")
-            and not (r.get("authoredOn") and not past(one, span(r["authoredOn"])))]
+    orders = [r for r in one.mine("ServiceRequest", "subject") if codes(r["code"], NETWORK + "service")
+              and r["intent"] not in ("proposal", "plan") and r["status"] not in ("draft", "entered-in-error")]
+    sent = [referral(one, r) for r in orders if not r.get("authoredOn") or past(one, span(r["authoredOn"]))]
     needs = found(one)
     lacking = [(f"Observation/{name}", need, day,
                 any(s.course == "done" and s.need == need and (s.day is None or s.day >= day) for s in sent))

@@ -6,7 +6,8 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from tests.unit.gap_network import Resource, Subjects, network
+from tests.unit.gap_network import N, Resource, Subjects, coded, network
+from tests.unit.gap_oracle import codes
 
 
 def networks(now: datetime, seeds: range, subjects: Subjects) -> list[list[Resource]]:
@@ -20,7 +21,15 @@ def population(now: datetime, seeds: range, subjects: Subjects) -> list[Resource
 
 
 def _renamed(resource: Resource, suffix: str) -> Resource:
-    return {**_moved(resource, suffix), "id": resource["id"] + suffix}
+    moved = {**_moved(resource, suffix), "id": resource["id"] + suffix}
+    if resource["resourceType"] == "Organization":
+        moved["identifier"] = [{**one, "value": one["value"] + suffix} for one in resource.get("identifier", [])]
+    if resource["resourceType"] == "arrival":  # so that nobody's file of one network is none of another's
+        whose = resource["organization"]
+        moved |= {"contract": resource["contract"] + suffix, "organization": whose and whose + suffix}
+    if resource["resourceType"] == "Goal" and "Organization" in resource["subject"]["reference"]:
+        moved["category"] = [coded(N + "feed", found + suffix) for found in codes(resource["category"], N + "feed")]
+    return moved
 
 
 def _moved(node: Any, suffix: str) -> Any:

@@ -15,6 +15,7 @@ from tests.unit import (
     gap_network_plans,
     gap_network_providers,
     gap_network_purchases,
+    gap_network_reporting,
     gap_network_requests,
     gap_network_review,
     gap_network_transitions,
@@ -24,6 +25,7 @@ from tests.unit import (
     gap_oracle_plans,
     gap_oracle_providers,
     gap_oracle_purchases,
+    gap_oracle_reporting,
     gap_oracle_requests,
     gap_oracle_review,
     gap_oracle_transitions,
@@ -51,6 +53,7 @@ GROUPS = (
     Group(name="review", rules=("G22",), subjects=gap_network_review.SUBJECTS),
     Group(name="providers", rules=("G23", "G24", "G26", "G27"), subjects=gap_network_providers.SUBJECTS),
     Group(name="purchases", rules=("G25",), subjects=gap_network_purchases.SUBJECTS),
+    Group(name="reporting", rules=("O06",), subjects=gap_network_reporting.SUBJECTS),
 )
 
 SUBJECTS: Subjects = {name: subject for group in GROUPS for name, subject in group.subjects.items()}
@@ -77,5 +80,6 @@ def expected(resources: list[Resource], now: datetime) -> list[Answer]:
     members = [Oracle(resources, person, now) for person in people]
     mine = (a for one in members for about in ABOUT_MEMBERS for a in about(one))
     organizations = Organizations(resources, now)
-    ours = [*organizations.answers(), *gap_oracle_organizations.answers(organizations, members)]
+    ours = [*organizations.answers(), *gap_oracle_organizations.answers(organizations, members),
+            *gap_oracle_reporting.answers(organizations)]
     return [a for found in (ours, mine) for a in sorted(found, key=lambda a: (a.member, a.rule, a.item))]

@@ -24,6 +24,8 @@ from adapter.model import Composed
 from adapter.store.resources import write_resources
 from adapter.store.schema import CSV_FILE, RESOURCE_VERSION
 from tests.servers import postgres_url
+from tests.unit.gap_arrivals import arrive
+from tests.unit.gap_arrivals import rows as arrival_rows
 from tests.unit.gap_checks import answer, composed, store
 from tests.unit.gap_network import NOWS, Resource
 from tests.unit.gap_population import population as people_of
@@ -45,6 +47,7 @@ def stored(request: Any, tmp_path_factory: Any, people: list[Resource]) -> Engin
     engine = store(postgres_url() if request.param == "postgresql" else f"sqlite:///{folder / 'store.db'}")
     with engine.begin() as connection:
         tables.refresh(connection, [composed(resource) for resource in people])
+        arrive(connection, people)
     return engine
 
 
@@ -52,7 +55,7 @@ def stored(request: Any, tmp_path_factory: Any, people: list[Resource]) -> Engin
 def flat(tmp_path_factory: Any, people: list[Resource]) -> snapshot.Snapshot:
     """The same networks flattened, in three buckets."""
     members = sum(resource["resourceType"] == "Patient" for resource in people)
-    return snapshot.of_resources(people, tmp_path_factory.mktemp("flat"), arrivals=[], a_bucket=members // 3)
+    return snapshot.of_resources(people, tmp_path_factory.mktemp("flat"), arrivals=arrival_rows(people), a_bucket=members // 3)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +70,7 @@ def session() -> Iterator[None]:
 @pytest.mark.parametrize("now", NOWS)
 def test_duckdb_says_what_the_oracle_says(tmp_path: Path, now: datetime):
     resources = people_of(now, range(100_000, 100_025), SUBJECTS)
-    flat = snapshot.of_resources(resources, tmp_path, arrivals=[], a_bucket=10)
+    flat = snapshot.of_resources(resources, tmp_path, arrivals=arrival_rows(resources), a_bucket=10)
     assert flat.buckets > 2
     assert [answer(gap) for gap in population.evaluate(flat, population.question(now=now))] == expected(resources, now)
 
@@ -208,6 +211,6 @@ def test_what_was_known_then_decides(remembered: Engine, tmp_path: Path, known: 
             flat = snapshot.of_resources(known_resources(connection, known_at, member), tmp_path / str(member),
                                          arrivals=known_arrivals(connection, known_at))
             assert [gap.verdict for gap in population.evaluate(flat, asked)] == ([verdict] if verdict else [])
-        assert [row[2] for row in known_arrivals(connection, known_at)] == [day for day in (3, 20) if day <= known]
+        assert [row[4] for row in known_arrivals(connection, known_at)] == [day for day in (3, 20) if day <= known]
         assert connection.exec_driver_sql(f"SELECT COUNT(*) FROM {RESOURCE_VERSION.name}").scalar() == 5
         assert list(known_resources(connection, known_at - timedelta(days=30))) == []
