@@ -61,10 +61,10 @@ class Pair:
         until(quiet, 150)
 
     def gaps(self) -> tuple[list[Gap], list[Gap]]:
-        """Of the network's members, inside and outside; HAPI holds other clients' people too."""
+        """Of the network's members and organizations, inside and outside; HAPI holds other clients' too."""
         inside, outside = (self._gaps(gateway) for gateway in (self.inside, self.outside))
-        members = {gap.member_id for gap in inside}
-        return inside, [gap for gap in outside if gap.member_id in members]
+        subjects = {(gap.member_id, gap.organization_id) for gap in inside}
+        return inside, [gap for gap in outside if (gap.member_id, gap.organization_id) in subjects]
 
     def _gaps(self, gateway: Gateway) -> list[Gap]:
         with reading(gateway.engine) as connection:
