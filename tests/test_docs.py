@@ -343,7 +343,7 @@ def test_requests_answer_as_the_page_says(page: Path, tmp_path: Path, no_setting
     try:
         gateway.load("members", (ROOT / "fixtures/csv/members/good.csv").read_bytes())
         gateway.accept([((ROOT / "fixtures/hl7v2/A01/admission.hl7").read_bytes(), "test")])
-        while gateway.work():
+        while gateway.work(500):
             pass
         with reading(gateway.engine) as connection:
             assert backlog(connection).journal == {"done": 4}

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from adapter.demo import generate
+from adapter.commands.loading import AT_ONCE
 from adapter.gateway import BATCH, Gateway
 from adapter.parse.batch import split_messages
 from adapter.store import journal, queries
@@ -61,7 +62,7 @@ def _load(gateway: Gateway, start: date, ended: Callable[[], bool]) -> bool:
             waiting = queries.backlog(connection).journal.get("waiting", 0)
         composing = progress.add_task("composing", total=waiting)
         while not ended():
-            if not (done := gateway.work()):
+            if not (done := gateway.work(AT_ONCE)):
                 return True
             progress.advance(composing, done)
     return False

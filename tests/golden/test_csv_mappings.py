@@ -128,7 +128,7 @@ def test_the_lead_is_found_as_the_network_was_made(network: Network, tmp_path: P
     gateway = Gateway(Settings(data_dir=tmp_path, mappings=MAPPINGS), clock=lambda: DEMO_AS_OF)
     for feed in reversed(FEEDS):
         gateway.load(feed, (network.csv / f"{feed}.csv").read_bytes())
-    while gateway.work():
+    while gateway.work(500):
         pass
     with reading(gateway.engine) as connection:
         found = Counter(g.verdict for g in evaluate(connection, now=DEMO_AS_OF, rule="G01"))

@@ -143,7 +143,7 @@ def test_a_partners_file_is_loaded_as_it_is_converted(feed: str, tmp_path: Path)
     gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32), lambda: instant)
     try:
         report = gateway.load(feed, path.read_bytes(), path.name)
-        while gateway.work():
+        while gateway.work(500):
             pass
         conversion, refused = convert_csv(path.read_bytes(), feed, gateway.feeds, gateway.key, instant, trace=False)
         with reading(gateway.engine) as connection:

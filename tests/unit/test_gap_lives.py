@@ -44,7 +44,7 @@ def load(gateway: Gateway, feed: str, rows: bytes) -> None:
 
 
 def settle(gateway: Gateway) -> None:
-    while gateway.work():
+    while gateway.work(500):
         pass
     while gateway.gaps.keep():
         pass
@@ -87,7 +87,7 @@ def test_a_gap_opens_is_closed_by_evidence_and_opens_again(gateway: Gateway, clo
 
 def test_what_is_looked_at_is_noted_with_the_write_and_survives_a_stop(gateway: Gateway, tmp_path: Path) -> None:
     gateway.load("members", MEMBER)
-    while gateway.work():
+    while gateway.work(500):
         pass
     gateway.close()
     again = Gateway(Settings(data_dir=tmp_path, key="00" * 32), gateway.clock)

@@ -57,7 +57,7 @@ def _opened(tmp_path: Path, mappings: Path) -> Callable[..., Gateway]:
 def fill(gateway: Gateway, people: int = 2) -> None:
     messages = [text.format(n).encode() for n in range(1, people + 1) for text in (ADMISSION, UPDATE)]
     gateway.accept([(one, "test") for one in messages])
-    while gateway.work():
+    while gateway.work(500):
         pass
 
 
@@ -123,7 +123,7 @@ def test_what_is_mapped_anew_stands_as_if_it_had_always_been_so(order: str, open
     gateway = opened("store")
     fill(gateway)
     gateway.load("members", CSV, "members.csv")
-    while gateway.work():
+    while gateway.work(500):
         pass
     gateway.close()
     if order == "more":
@@ -138,7 +138,7 @@ def test_what_is_mapped_anew_stands_as_if_it_had_always_been_so(order: str, open
     fresh, anew = opened("fresh"), opened("store")
     fill(fresh)
     fresh.load("members", CSV, "members.csv")
-    while fresh.work():
+    while fresh.work(500):
         pass
     assert standing(anew) == standing(fresh)
     assert count(anew, CONTRIBUTION) == count(fresh, CONTRIBUTION)
@@ -152,7 +152,7 @@ def test_an_entry_that_is_not_taken_any_more_is_told_and_says_nothing(opened: Ca
     fill(gateway, 1)
     gateway.accept([(b"MSH|^~\\&|X|Y|CARELOOP|NETWORK|20260301||ADT^A08|E1|P|2.5.1\rEVN||20260301\r"
                      + PATIENT.format(7).encode(), "test")])
-    while gateway.work():
+    while gateway.work(500):
         pass
     gateway.close()
     feed(mappings, "strict: true")

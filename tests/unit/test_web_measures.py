@@ -38,7 +38,7 @@ def _gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
              "2026-03-01T06:00:00-05:00\n" for n in range(LED)]
     for feed, lines in (("members", [HEADER, *rows]), ("care_team", [SEATS, *seats])):
         assert gateway.load(feed, "".join(lines).encode()).refused == []
-    while gateway.work():
+    while gateway.work(500):
         pass
     gateway.publish()
     yield gateway
