@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from adapter.demo import generate
 from adapter.commands.loading import AT_ONCE
+from adapter.demo import generate
 from adapter.gateway import BATCH, Gateway
 from adapter.parse.batch import split_messages
 from adapter.store import journal, queries
