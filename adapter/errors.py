@@ -208,6 +208,12 @@ ISSUES: dict[str, IssueKind] = {
     "unknown-member": _kind("no such member", "use a Patient id or a member id of the network", fhir="not-found", http=404),
     "unknown-organization": _kind("no such organization", "use an Organization id or its id in the network", fhir="not-found",
                                   http=404),
+    # --- notices
+    "subscription-invalid": _kind("the subscription asks for something that is not there",
+                                  "docs/fhir-clients.md says what can be subscribed to", fhir="not-supported", http=422),
+    "endpoint-refused": _kind("notices may not be sent to this address",
+                              "let the operator name its host in CARELOOP_NOTICE_HOSTS", fhir="forbidden", http=422),
+    "too-many-listeners": _kind("as many listen to the events as may", "come again later", fhir="throttled", http=503),
     # --- likely duplicates
     "linkage-missing": _kind("the library for likely duplicates is not installed", "pip install 'careloop[linkage]'",
                              fhir="not-supported", http=501),

@@ -27,6 +27,7 @@ from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Arrivals, Installation, instant
 from adapter.installation.operators import Operators
 from adapter.installation.sources import Sources
+from adapter.installation.subscriptions import Subscriptions
 from adapter.intake.accept import entry_of
 from adapter.intake.definitions import shipped
 from adapter.intake.load import LoadReport, Progress, load
@@ -78,6 +79,7 @@ class Gateway:
         self.embedded = self.delivery.embedded
         self.operators = Operators(here, self._entries)
         self.sources = Sources(here)
+        self.subscriptions = Subscriptions(here, settings.notice_hosts)
         with writing(self.engine) as connection:
             prepare(connection)
             feeds = [one.feed for one in self.feeds.compiled.values()]

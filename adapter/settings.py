@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("careloop-data"), description="folder of the embedded database and the installation's key")
     http: str = Field("127.0.0.1:8000", description="host:port of the web side")
     mllp: str = Field("127.0.0.1:2575", description="host:port of the MLLP listener")
+    events: str = Field("127.0.0.1:8001", description="host:port of the stream of server-sent events")
+    notice_hosts: str = Field("", description="hosts that subscribers' notices may be sent to, by commas; empty: none")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
     fhir_url: str = Field("", description="base URL of the FHIR server to push to; empty: the embedded one")
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
@@ -65,7 +67,7 @@ class Settings(BaseSettings):
             raise ValueError("not hexadecimal - write an even number of digits 0 to 9 and a to f") from None
         return value
 
-    @field_validator("http", "mllp")
+    @field_validator("http", "mllp", "events")
     @classmethod
     def _address(cls, value: str) -> str:
         try:

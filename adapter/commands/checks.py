@@ -144,7 +144,8 @@ def _capabilities(held: Capabilities) -> Iterator[Finding]:
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     running = _answers(settings.http)
-    for what, variable, address in (("web", "CARELOOP_HTTP", settings.http), ("MLLP", "CARELOOP_MLLP", settings.mllp)):
+    for what, variable, address in (("web", "CARELOOP_HTTP", settings.http), ("MLLP", "CARELOOP_MLLP", settings.mllp),
+                                    ("events", "CARELOOP_EVENTS", settings.events)):
         host, port = host_port(address)
         if not is_loopback(host):
             yield _unsound(what, f"{address} can be reached from elsewhere, and sign-in is not built yet",

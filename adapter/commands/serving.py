@@ -12,11 +12,11 @@ from adapter.web.serve import serve as run
 
 
 @click.command()
-@click.option("--only", type=click.Choice(["web", "mllp", "delivery"]),
+@click.option("--only", type=click.Choice(["web", "mllp", "delivery", "events"]),
               help="Run one part alone; the parts meet in the database.")
 @click.option("--demo", is_flag=True, help="Load the demonstration network first, if the store is empty.")
 def serve(only: Part | None, demo: bool) -> None:
-    """Serve the web side, the MLLP listener and the worker, in one process.
+    """Serve the web side, the MLLP listener, the worker and the stream of events, in one process.
 
     Until sign-in is built it listens on loopback addresses only.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from adapter.engine.telling import gap_notices, tell
 from adapter.errors import Rejected
 from adapter.gaps.engine import Gap, evaluate
 from adapter.gaps.life import LIVING, Happening, Life, answered, follow, pair, subject_of
@@ -24,8 +25,10 @@ from adapter.store import gap_lives as kept
 MANY = 500
 """So many persons to look at, and a sweep over all is cheaper."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Apply = Callable[[Sequence[Contribution]], object]
-"""Brings contributions into force, in the caller's transaction."""
+A_LOAD_US = 3600 * 1_000_000
+"""What began so short a time before a sweep in place of many looks is part of a bulk load: it is kept, but not told."""
+Apply = Callable[[Sequence[Contribution]], Sequence[Composed]]
+"""Brings contributions into force, in the caller's transaction; the resources that changed."""
 
 
 def touched(changed: Iterable[Composed]) -> set[str]:
@@ -70,8 +73,12 @@ def turn(connection: Connection, apply: Apply, now_us: int, limit: int = 50) -> 
     return len(subjects)
 
 
-def sweep(connection: Connection, apply: Apply, now_us: int) -> int:
-    """Look at everybody's gaps, rule by rule; how many gaps something happened to."""
+def sweep(connection: Connection, apply: Apply, now_us: int, *, bulk: bool = False) -> int:
+    """Look at everybody's gaps, rule by rule; how many gaps something happened to.
+
+    bulk: it takes the place of many looks, so much was written at once. Then notices tell of gaps alone that stood before:
+    who loads a year of files has not opened ten thousand gaps today.
+    """
     now, count = _moment(now_us), 0
     for rule in open_rules().rules:
         lives = lives_of(kept.of_rule(connection, rule))
@@ -81,7 +88,7 @@ def sweep(connection: Connection, apply: Apply, now_us: int) -> int:
             known = {life.at for life in lives} - alive
             found += [gap for gap in evaluate(connection, now=now, rule=rule, states=("closed", "missed", "not-applicable"))
                       if (subject_of(gap), gap.rule, gap.item) in known]
-        count += _follow(connection, lives, found, apply, now_us)
+        count += _follow(connection, lives, found, apply, now_us, bulk=bulk)
     kept.looked_at(connection, None)
     return count
 
@@ -93,20 +100,25 @@ def _look_at_organizations(connection: Connection, apply: Apply, now_us: int) ->
             _follow(connection, lives_of(kept.of_rule(connection, rule.id)), gaps, apply, now_us)
 
 
-def _follow(connection: Connection, lives: Sequence[Life], gaps: Sequence[Gap], apply: Apply, now_us: int) -> int:
-    changed: list[tuple[Life | None, Life]] = []
+def _follow(connection: Connection, lives: Sequence[Life], gaps: Sequence[Gap], apply: Apply, now_us: int, *,
+            bulk: bool = False) -> int:
+    changed: list[Life] = []
     happened: list[Happening] = []
+    news: list[Happening] = []
     for before, gap in pair(lives, gaps):
         after, steps = follow(before, gap, now_us)
         if after is not None and after != before:
-            changed.append((before, after))
+            changed.append(after)
         happened += steps
-    keep(connection, [after for _, after in changed], happened, apply, now_us)
+        if not bulk or (before is not None and before.since < now_us - A_LOAD_US):
+            news += steps
+    keep(connection, changed, happened, apply, now_us, news)
     return len(happened)
 
 
-def keep(connection: Connection, changed: Sequence[Life], happened: Sequence[Happening], apply: Apply, now_us: int) -> None:
-    """Save lives that changed, tell what happened, and state the Task of each."""
+def keep(connection: Connection, changed: Sequence[Life], happened: Sequence[Happening], apply: Apply, now_us: int,
+         news: Sequence[Happening] = ()) -> None:
+    """Save lives that changed and what happened, state the Task of each, and tell the news of it to those who subscribed."""
     if not changed and not happened:
         return
     kept.save(connection, [kept.Kept(**asdict(life)) for life in changed])
@@ -115,8 +127,9 @@ def keep(connection: Connection, changed: Sequence[Life], happened: Sequence[Hap
     ids = {life.subject.removeprefix("Patient/") for life in changed if life.subject.startswith("Patient/")}
     keys = kept.keys(connection, ids)
     seq = kept.last_event(connection)
-    apply([task_of(life, rules[life.rule], keys.get(life.subject.removeprefix("Patient/"), ""), now_us, seq) for life in changed
-           if life.rule in rules])
+    stated = apply([task_of(life, rules[life.rule], keys.get(life.subject.removeprefix("Patient/"), ""), now_us, seq)
+                    for life in changed if life.rule in rules])
+    tell(connection, gap_notices(news, {c.key: c.id for c in stated if c.resource_type == "Task"}), now_us)
 
 
 def change(connection: Connection, key: str, step: Callable[[Life, int], tuple[Life, list[Happening]]], apply: Apply,

@@ -80,7 +80,7 @@ def _failure(response: requests.Response, place: str) -> Unavailable | Rejected:
     status = response.status_code
     detail = " ".join([f"HTTP {status}", *_findings(response.content)])
     if status in _AGAIN or status >= 500:
-        return Unavailable("server-unavailable", place, detail, retry_after=_retry_after(response))
+        return Unavailable("server-unavailable", place, detail, retry_after=retry_after(response))
     if status in _CONFLICT:
         return Rejected("version-conflict", place, detail)
     return Rejected("server-refused", place, detail)
@@ -98,7 +98,8 @@ def _findings(content: bytes) -> list[str]:
         return []
 
 
-def _retry_after(response: requests.Response) -> float | None:
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds to wait, where an answer says so by Retry-After (seconds, or a date)."""
     stated = response.headers.get("Retry-After", "").strip()
     if stated.isdecimal():
         return float(stated)

@@ -15,7 +15,7 @@ KEY = "urn:x-careloop:gap"
 """System of a gap Task's identifier and business key: `rule|subject|item`."""
 SOURCE = "careloop"
 RULES = "urn:x-careloop:rule"
-_STATES = "urn:x-careloop:gap-state"
+STATES = "urn:x-careloop:gap-state"
 _STATUS = {"closed": "completed", "missed": "failed", "not-applicable": "cancelled"}
 _PRIORITY = {"urgent": "urgent", "soon": "asap", "routine": "routine"}
 
@@ -56,7 +56,7 @@ def _body(life: Life, rule: Rule) -> Json:
         "identifier#gap": [{"system": KEY, "value": f"{life.rule}|{life.subject}|{life.item}"}],
         "status": _status(life),
         "statusReason": {"text": life.snooze_reason} if life.snoozed is not None and life.snooze_reason else None,
-        "businessStatus": {"coding": [{"system": _STATES, "code": life.state}]},
+        "businessStatus": {"coding": [{"system": STATES, "code": life.state}]},
         "intent": "order",
         "priority": _PRIORITY[rule.urgency],
         "code": {"coding": [{"system": RULES, "code": rule.id}], "text": rule.title},

@@ -25,7 +25,7 @@ class GapLives:
         with self._here.composing() as connection:
             apply, now_us = partial(self._here.apply, connection), self._here.now_us
             if stale_count(connection) > gap_keeping.MANY:
-                return 1 + gap_keeping.sweep(connection, apply, now_us())
+                return 1 + gap_keeping.sweep(connection, apply, now_us(), bulk=True)
             return gap_keeping.look(connection, apply, now_us()) or gap_keeping.turn(connection, apply, now_us())
 
     def sweep(self) -> int:

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from adapter.errors import Defect, Rejected, Unavailable
 from adapter.intake.ack import acknowledge, code_for
@@ -260,13 +261,27 @@ class MllpListener:
         return [self._refuse(slot.raw, issue) for slot in batch]
 
 
+class Listener(Protocol):
+    """What runs on an asyncio loop of its own and listens on a port."""
+
+    port: int
+
+    async def start(self) -> None:
+        """Listen. Raises Unavailable (address-unusable)."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what was begun, close."""
+        ...
+
+
 class Handle:
     """A listener that runs in a thread of its own."""
 
-    def __init__(self, listener: MllpListener) -> None:
+    def __init__(self, listener: Listener, name: str = "mllp") -> None:
         self._listener = listener
         self._started: Future[None] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="mllp", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=name, daemon=True)
         self._thread.start()
         self._started.result()
 
@@ -294,6 +309,6 @@ class Handle:
         await self._listener.stop()
 
 
-def run_in_thread(listener: MllpListener) -> Handle:
-    """Start a listener in a thread, beside a web process. Raises Unavailable (address-unusable)."""
-    return Handle(listener)
+def run_in_thread(listener: Listener, name: str = "mllp") -> Handle:
+    """Start a listener in a thread of that name, beside a web process. Raises Unavailable (address-unusable)."""
+    return Handle(listener, name)

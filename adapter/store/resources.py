@@ -53,8 +53,7 @@ def write_resources(connection: Connection, composed: Sequence[Composed], now_us
     """
     if not composed:
         return []
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
+    lock_writes(connection)
     wanted = {(one.resource_type, one.id): one for one in composed}
     standing = _standing(connection, wanted)
     changed = [one for key, one in wanted.items() if _differs(one, standing.get(key))]
@@ -66,6 +65,12 @@ def write_resources(connection: Connection, composed: Sequence[Composed], now_us
     _execute_each(connection, _MOVE, [{"t": one.resource_type, "i": one.id, "key": one.key, "person": one.person}
                                       for one in moved])
     return changed
+
+
+def lock_writes(connection: Connection) -> None:
+    """Let no other transaction write until this one ends; on SQLite none does anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITE_LOCK})
 
 
 def read_resource(connection: Connection, resource_type: str, resource_id: str) -> Stored | None:

@@ -220,3 +220,38 @@ GAP_EVENT = Table(
     Column("why", Text, nullable=False, default=""),
 )
 Index("gap_event_by_gap", GAP_EVENT.c.subject, GAP_EVENT.c.rule, GAP_EVENT.c.item)
+
+NOTICE = Table(
+    "notice", METADATA,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),  # gap-life, encounter-start-end
+    Column("what", Text, nullable=False),  # opened, closed, missed ...; admitted, discharged ...
+    Column("focus", Text, nullable=False),  # Task/<id>, Encounter/<id>
+    Column("subject", Text, nullable=False),  # Patient/<id>, Organization/<id>
+    Column("keys", Text, nullable=False),  # JSON: what it can be filtered by, name -> values
+)
+Index("notice_by_focus", NOTICE.c.focus, NOTICE.c.seq)
+
+SUBSCRIPTION = Table(
+    "subscription", METADATA,
+    Column("id", Text, primary_key=True),
+    Column("body", Text, nullable=False),  # without status and meta
+    Column("status", Text, nullable=False),  # requested, active, error, off; deleted
+    Column("version", Integer, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("base", Text, nullable=False),  # URL of /fhir, as who subscribed knows it
+    Column("events", BigInteger, nullable=False, default=0),  # how many there were since its start
+    Column("sent", BigInteger, nullable=False, default=0),  # number of the last event that was delivered
+    Column("due", BigInteger),  # when there is something to send; NULL: nothing
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("error", Text, nullable=False, default=""),
+)
+Index("subscription_by_due", SUBSCRIPTION.c.due)
+
+SUBSCRIPTION_EVENT = Table(
+    "subscription_event", METADATA,
+    Column("subscription", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("notice", BigInteger, nullable=False),
+)

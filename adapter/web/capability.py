@@ -7,6 +7,8 @@ from importlib.metadata import version
 from adapter.fhirserver.port import Capabilities
 from adapter.gaps.present import DEQM
 from adapter.model import Json
+from adapter.notices.subscription import BACKPORT
+from adapter.notices.topics import TOPICS
 from adapter.store.search_params import PARAMS, SearchParam
 
 _PUBLISHED = "2026-11-22"
@@ -21,11 +23,28 @@ PROFILES = {
 }
 """Types of which resources are composed to a US Core 6.1.0 profile, and the profile's name."""
 
+_BACKPORT_OPERATIONS = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition"
 OPERATIONS = {"Measure": {
     "care-gaps": f"{DEQM}/OperationDefinition/care-gaps",
     "evaluate-measure": "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
 }}
 """Operations of a type: name to definition."""
+
+
+_SUBSCRIPTION: Json = {
+    "extension": [{"url": f"{BACKPORT}/capabilitystatement-subscriptiontopic-canonical", "valueCanonical": topic.url}
+                  for topic in TOPICS.values()],
+    "type": "Subscription",
+    "supportedProfile": [f"{BACKPORT}/backport-subscription"],
+    "interaction": [{"code": code} for code in ("create", "read", "update", "delete", "search-type")],
+    "versioning": "versioned",
+    "readHistory": False,
+    "updateCreate": True,
+    "searchParam": [{"name": name, "type": kind} for name, kind in (
+        ("_id", "token"), ("status", "token"), ("topic", "string"), ("url", "uri"))],
+    "operation": [{"name": name, "definition": f"{_BACKPORT_OPERATIONS}/backport-subscription-{name}"}
+                  for name in ("status", "events")],
+}
 
 
 def statement(base: str, held: Capabilities) -> Json:
@@ -42,9 +61,10 @@ def statement(base: str, held: Capabilities) -> Json:
         "implementationGuide": ["http://hl7.org/fhir/us/core/ImplementationGuide/hl7.fhir.us.core|6.1.0"],
         "rest": [{
             "mode": "server",
-            "documentation": "Read and search. Resources are composed from what was sent: they are not written here.",
+            "documentation": "Read and search. Resources are composed from what was sent: of all types "
+                             "only Subscriptions are written here.",
             "security": {"description": "Sign-in is not built yet: the server answers on its own machine only."},
-            "resource": [_resource(one) for one in sorted(held.types)],
+            "resource": sorted([*(_resource(one) for one in held.types), _SUBSCRIPTION], key=lambda one: one["type"]),
         }],
     }
 

@@ -47,11 +47,12 @@ def _check_host() -> None:
         host, _ = host_port(request.host if ":" in request.host.rpartition("]")[2] else f"{request.host}:80")
     except ValueError:
         raise Rejected("wrong-host") from None
-    if host != "localhost" and not _is_loopback_address(host):
+    if host != "localhost" and not is_loopback_address(host):
         raise Rejected("wrong-host")
 
 
-def _is_loopback_address(host: str) -> bool:
+def is_loopback_address(host: str) -> bool:
+    """Whether a text is an address of this machine alone; a name is none."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

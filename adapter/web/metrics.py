@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Connection, Engine
 
-from adapter.store import queries
+from adapter.store import queries, subscriptions
 from adapter.store.engine import reading
 from adapter.web.errors import route
 
@@ -60,6 +60,7 @@ class _Journalled:
         with self._lock, reading(self._engine) as connection:
             self._count_on(connection)
             backlog = queries.backlog(connection)
+            states, waiting = subscriptions.counts(connection), subscriptions.waiting(connection)
         yield _counted("careloop_messages", "Journalled messages and rows", ("feed", "event", "ack"), self._messages)
         yield _counted("careloop_findings", "Findings of the gateway", ("severity", "code"), self._findings)
         yield _gauged("careloop_journal_entries", "Journal entries by state", "state",
@@ -67,6 +68,8 @@ class _Journalled:
         yield _gauged("careloop_outbox_entries", "Resources on their way by state", "state",
                       {"waiting": 0, "dead": 0} | backlog.outbox)
         yield _gauged("careloop_resources", "Current resources by type", "type", backlog.resources)
+        yield _gauged("careloop_subscriptions", "Subscriptions by status", "status", {"active": 0, "error": 0} | states)
+        yield GaugeMetricFamily("careloop_notices_waiting", "Events that subscribers were not told of yet", waiting)
 
     def _count_on(self, connection: Connection) -> None:
         self._last_entry, entries = queries.acknowledged_since(connection, self._last_entry)

@@ -19,11 +19,13 @@ from adapter.gateway import Gateway
 from adapter.intake.mllp import MllpListener, run_in_thread
 from adapter.memory import tune_memory
 from adapter.settings import Settings, host_port
+from adapter.web.event_stream import EventStream
 from adapter.web.guard import is_loopback
+from adapter.web.notifier import Notifier
 from adapter.web.server import WebServer, listen
 from adapter.web.worker import Worker
 
-Part = Literal["web", "mllp", "delivery"]
+Part = Literal["web", "mllp", "delivery", "events"]
 CreateApp = Callable[[Gateway, Callable[[], None]], Flask]
 Prepare = Callable[[Gateway, Callable[[], bool]], None]
 
@@ -34,12 +36,14 @@ class Addresses:
 
     http: tuple[str, int]
     mllp: tuple[str, int]
+    events: tuple[str, int]
 
 
 def addresses(settings: Settings) -> Addresses:
     """Read the addresses. Raises ValueError, saying what to set: no address, or one that others can reach."""
     read: list[tuple[str, int]] = []
-    for variable, text in (("CARELOOP_HTTP", settings.http), ("CARELOOP_MLLP", settings.mllp)):
+    for variable, text in (("CARELOOP_HTTP", settings.http), ("CARELOOP_MLLP", settings.mllp),
+                           ("CARELOOP_EVENTS", settings.events)):
         try:
             host, port = host_port(text)
         except ValueError:
@@ -50,7 +54,7 @@ def addresses(settings: Settings) -> Addresses:
             raise ValueError(f"{variable}={text} can be reached from other machines, and sign-in is not built yet: "
                              f"anybody could read patients' records - set {variable}=127.0.0.1:{port}")
         read.append((host, port))
-    return Addresses(http=read[0], mllp=read[1])
+    return Addresses(http=read[0], mllp=read[1], events=read[2])
 
 
 def serve(settings: Settings, create_app: CreateApp, *, only: Part | None = None, prepare: Prepare | None = None,
@@ -87,11 +91,25 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
     gateway.publish()
     if prepare is not None:
         prepare(gateway, ended.is_set)
-    worker = Worker(gateway)
+    http = mllp = events = ""
+    wakes: list[Callable[[], None]] = []
+    if only in (None, "events"):
+        stream = EventStream(*where.events, gateway.engine)
+        stack.callback(run_in_thread(stream, "events").stop)
+        wakes.append(stream.wake)
+        events = f"{_bracketed(where.events[0])}:{stream.port}"
+
+    def told() -> None:
+        for wake in wakes:
+            wake()
+
+    worker = Worker(gateway, told)
     if only in (None, "delivery"):
-        stack.callback(worker.stop)
-        worker.start()
-    http = mllp = ""
+        notifier = Notifier(gateway.subscriptions)
+        wakes.append(notifier.wake)
+        for part in (notifier, worker):
+            stack.callback(part.stop)
+            part.start()
     if only in (None, "mllp"):
         mllp = _start_mllp(stack, where, gateway, worker)
     if bound is not None:
@@ -99,7 +117,7 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
         stack.callback(web.stop)
         web.start()
         http = f"{_bracketed(where.http[0])}:{web.port}"
-    click.echo(banner(http, mllp, settings.fhir_url))
+    click.echo(banner(http, mllp, settings.fhir_url, events))
     sys.stdout.flush()
 
 
@@ -114,7 +132,7 @@ def _start_mllp(stack: ExitStack, where: Addresses, gateway: Gateway, worker: Wo
     return f"{_bracketed(where.mllp[0])}:{handle.port}"
 
 
-def banner(http: str, mllp: str, target: str) -> str:
+def banner(http: str, mllp: str, target: str, events: str = "") -> str:
     """What to open and what to try; '' for an address whose part does not run."""
     command = sys.argv[0] if Path(sys.argv[0]).name == "careloop" else ".venv/bin/careloop"
     lines = ["CareLoop is running; stop it with Ctrl-C."]
@@ -127,6 +145,8 @@ def banner(http: str, mllp: str, target: str) -> str:
     if http:
         lines += [f"  try   {command} gaps --all",
                   f"        curl -H 'Content-Type: text/plain' --data-binary @fixtures/hl7v2/A01/admission.hl7 http://{http}/hl7v2"]
+    if events:
+        lines += [f"        curl -N http://{events}/events   what happens to gaps, as it happens"]
     if target:
         lines += ["  what is composed is pushed to the FHIR server that CARELOOP_FHIR_URL names"]
     return "\n".join(lines)

@@ -27,8 +27,10 @@ class Worker:
     A step that fails is told and tried again after a pause that doubles, up to half a minute; the others go on.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, told: Callable[[], None] = lambda: None) -> None:
+        """told: called where something was done that may have to be told to who subscribed."""
         self._gateway = gateway
+        self._told = told
         self._woken = Event()
         self._stopping = False
         self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
@@ -66,8 +68,14 @@ class Worker:
     def _run(self) -> None:
         while not self._stopping:
             self._woken.clear()
-            if not sum(step.run() for step in self._steps if not self._stopping):
+            if not sum(self._done(step) for step in self._steps if not self._stopping):
                 self._woken.wait(_IDLE)
+
+    def _done(self, step: _Step) -> int:
+        done = step.run()
+        if done:
+            self._told()
+        return done
 
 
 class _Step:

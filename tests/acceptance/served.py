@@ -22,8 +22,9 @@ T = TypeVar("T")
 Key = tuple[str, str]
 """Resource type and id."""
 
+ROOT = Path(__file__).parents[2]
 CARELOOP = Path(sys.executable).with_name("careloop")
-_BANNER = re.compile(r"open  http://(\S+?)/gaps.*?send (\S+?):(\d+) ", re.S)
+_BANNER = re.compile(r"open  http://(\S+?)/gaps.*?send (\S+?):(\d+) .*?curl -N (\S+)", re.S)
 
 
 def _of_a_gap(resource: Json) -> bool:
@@ -38,6 +39,7 @@ class Served:
     process: subprocess.Popen[bytes]
     http: str
     mllp: tuple[str, int]
+    events: str
     log: Path
     seconds: float
 
@@ -100,8 +102,8 @@ def served(folder: Path, environment: dict[str, str], *arguments: str) -> Genera
     """
     folder.mkdir(parents=True, exist_ok=True)
     out, log = folder / "stdout.txt", folder / "stderr.txt"
-    own = {"PATH": "/usr/bin:/bin", "CARELOOP_DATA_DIR": str(folder / "data"), "CARELOOP_HTTP": "127.0.0.1:0",
-           "CARELOOP_MLLP": "127.0.0.1:0", **environment}
+    own = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "CARELOOP_DATA_DIR": str(folder / "data"),
+           "CARELOOP_HTTP": "127.0.0.1:0", "CARELOOP_MLLP": "127.0.0.1:0", "CARELOOP_EVENTS": "127.0.0.1:0", **environment}
     began = time.monotonic()
     with out.open("wb") as told, log.open("ab") as complaints:
         process = subprocess.Popen([str(CARELOOP), "serve", *arguments], env=own, stdout=told, stderr=complaints)
@@ -110,8 +112,8 @@ def served(folder: Path, environment: dict[str, str], *arguments: str) -> Genera
             assert process.poll() is None, log.read_text("utf-8")
             return _BANNER.search(out.read_text("utf-8"))
         banner = until(started, 120)
-        yield Served(process=process, http=f"http://{banner[1]}", mllp=(banner[2], int(banner[3])), log=log,
-                     seconds=time.monotonic() - began)
+        yield Served(process=process, http=f"http://{banner[1]}", mllp=(banner[2], int(banner[3])),
+                     events=banner[4], log=log, seconds=time.monotonic() - began)
     finally:
         if process.poll() is None:
             process.kill()

@@ -1,0 +1,92 @@
+"""One POST to a subscriber's address, and which addresses may be sent to.
+
+Where notices go is the operator's decision: a host must be named in the settings. Who subscribes cannot make the gateway
+speak to anything else (server-side request forgery).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+
+from adapter.errors import Rejected, Unavailable
+from adapter.fhirserver.http import FHIR_JSON, new_session, retry_after
+from adapter.model import Json
+
+_CONNECT = 3.0
+
+
+def allowed_hosts(setting: str) -> frozenset[str]:
+    """Hosts out of the setting: names, addresses, `*.example.org`; `http://` before one that may be spoken to without TLS."""
+    return frozenset(part.strip().lower() for part in setting.split(",") if part.strip())
+
+
+def check_endpoint(url: str, hosts: frozenset[str]) -> None:
+    """That notices may be sent there. Raises Rejected (endpoint-refused), saying what is wrong with it."""
+    try:
+        address = urlsplit(url)
+        host, port = (address.hostname or "").lower(), address.port
+    except ValueError:
+        raise _refused("not an address") from None
+    if address.scheme not in ("https", "http") or not host or "@" in address.netloc or port == 0:
+        raise _refused("write https://host/path, without a user name")
+    named = {host, *(f"*.{'.'.join(host.split('.')[n:])}" for n in range(1, host.count(".") + 1))}
+    if address.scheme == "http" and not (_is_loopback(host) and named & hosts) and not {f"http://{one}" for one in named} & hosts:
+        raise _refused("without TLS only hosts are sent to that CARELOOP_NOTICE_HOSTS names as http://host")
+    if not named & hosts and not {f"http://{one}" for one in named} & hosts:
+        raise _refused("CARELOOP_NOTICE_HOSTS does not name its host")
+
+
+def check_addresses(url: str, hosts: frozenset[str]) -> None:
+    """That a name does not mean this machine or its own network's services, unless it says so itself.
+
+    Raises Rejected (endpoint-refused), or Unavailable (receiver-unavailable) where the name is not resolved.
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    if _is_loopback(host) or (host in hosts and _is_address(host)):
+        return
+    try:
+        found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        raise Unavailable("receiver-unavailable", "channel.endpoint", "not resolved") from error
+    for text in found:
+        address = ipaddress.ip_address(text)
+        if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+            raise _refused("its name leads to an address of this machine or link")
+
+
+def post(url: str, headers: Mapping[str, str], body: Json, timeout: int) -> None:
+    """Send a Bundle; back once the receiver has taken it (2xx). Its answer is not read, a redirection not followed.
+
+    timeout: seconds. Raises Unavailable (receiver-unavailable) with the HTTP status, and Retry-After where it was told.
+    """
+    with new_session() as session:
+        try:
+            with session.post(url, data=orjson.dumps(body), headers={**headers, "Content-Type": f"{FHIR_JSON}; charset=utf-8"},
+                              timeout=(min(_CONNECT, timeout), timeout), allow_redirects=False, stream=True) as response:
+                if not 200 <= response.status_code < 300:
+                    raise Unavailable("receiver-unavailable", "channel.endpoint", f"HTTP {response.status_code}",
+                                      retry_after=retry_after(response))
+        except (requests.RequestException, UnicodeError, ValueError) as error:
+            raise Unavailable("receiver-unavailable", "channel.endpoint", type(error).__name__) from error
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _refused(detail: str) -> Rejected:
+    return Rejected("endpoint-refused", "Subscription.channel.endpoint", detail)

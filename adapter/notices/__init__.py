@@ -1,0 +1,1 @@
+"""Notices to those who subscribed: topics, subscriptions, what is sent. Pure."""
