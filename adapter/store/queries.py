@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 from adapter.errors import ISSUES, kind_of
 from adapter.model import Issue, Json
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
+from adapter.store.subscriptions import failing
 
 Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered"]
 """Where a message stands; `composed` becomes `delivered` once nothing it said waits for the FHIR server any more."""
@@ -54,9 +55,9 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """One thing that waits or stopped: a journal entry, or a resource on its way to `target`. since: UTC."""
+    """One thing that waits or stopped: a journal entry, a resource on its way, a subscriber who is not reached. since: UTC."""
 
-    place: Literal["journal", "outbox"]
+    place: Literal["journal", "outbox", "notices"]
     state: str
     subject: str
     lane: str
@@ -159,7 +160,7 @@ def _tally(connection: Connection, query: Select[str, int]) -> dict[str, int]:
 
 
 def queue(connection: Connection, limit: int = 200) -> list[QueueRow]:
-    """What waits or failed, oldest first; then what was refused, newest first; then the outbox, oldest first."""
+    """What waits or failed, oldest first; what was refused, newest first; the outbox, oldest first; subscribers not reached."""
     held = select(JOURNAL.c.id, JOURNAL.c.state, JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.sender, JOURNAL.c.arrival,
                   JOURNAL.c.attempts, JOURNAL.c.kind, JOURNAL.c.origin, JOURNAL.c.control_id).limit(limit)
     ahead = held.where(JOURNAL.c.state.in_(("waiting", "failed"))).order_by(JOURNAL.c.id)
@@ -176,6 +177,8 @@ def queue(connection: Connection, limit: int = 200) -> list[QueueRow]:
     rows += [QueueRow(place="outbox", state=row.state, subject=f"{row.resource_type}/{row.id}", lane=row.lane,
                       since=moment(row.queued), attempts=row.attempts, code=row.error.partition(" ")[0])
              for row in leaving]
+    rows += [QueueRow(place="notices", state=one.status, subject=f"Subscription/{one.id}", lane=f"{one.events - one.sent} events",
+                      since=moment(since), attempts=one.attempts, code=one.error) for one, since in failing(connection, limit)]
     return rows
 
 

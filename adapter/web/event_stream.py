@@ -149,7 +149,7 @@ class EventStream:
 
     async def _tell(self, writer: asyncio.StreamWriter, wanted: Wanted) -> None:
         """Write notices one batch after another, none before the one before is on its way."""
-        at = self._last if wanted.after is None else min(wanted.after, self._last)
+        at = self._last if wanted.after is None else min(wanted.after, await asyncio.to_thread(self._newest))
         while not writer.is_closing():
             moved = self._moved
             if at < self._last:

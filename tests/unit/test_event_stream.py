@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import pytest
 
 from adapter.intake.mllp import run_in_thread
 from adapter.store import notices
@@ -87,12 +85,11 @@ def test_who_reads_nothing_is_cut_off_and_holds_nobody_up(tmp_path: Path) -> Non
             stream.tell(4000)
         assert ids(quick, 40_000)[-1] == 40_000
         until(lambda: len(stream.listener.listeners) == 1 or None, 60)
-        got = 0
-        with pytest.raises((ConnectionResetError, EOFError)):
+        got = b""
+        with suppress(ConnectionResetError):
             while part := slow.recv(1 << 20):
-                got += len(part)
-            raise EOFError
-        assert got < 40_000 * 100
+                got += part
+        assert got.count(b"id: ") < 40_000
 
 
 def test_no_more_than_so_many(tmp_path: Path) -> None:
