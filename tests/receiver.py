@@ -115,5 +115,5 @@ def events_of(bundle: Json) -> Iterator[list[Json]]:
 
 def part(parts: list[Json], name: str) -> Any:
     """The value of the part of that name, {} without."""
-    found = next((one for one in parts if one["name"] == name), {})
-    return next((found[key] for key in found if key.startswith("value")), {})
+    found = next((one for one in parts if one["name"] == name), Json())
+    return next((found[key] for key in found if key.startswith("value")), Json())
