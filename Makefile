@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-notices coverage fuzz fields hapi lock clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices coverage fuzz fields hapi lock clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,8 +36,8 @@ setup-dev: $(DEVSTAMP) ## the environment with everything tests and checks need
 run: $(STAMP)    ## start the gateway with a demonstration network
 	@$(BIN)/careloop serve --demo
 
-test: $(DEVSTAMP) ## run the tests; what is missing for some of them (Java, PostgreSQL) is said
-	@$(BIN)/python -m pytest
+test: $(DEVSTAMP) ## run the tests; what is missing for some of them (Java, PostgreSQL) is said (WORKERS: how many at once, 2 without)
+	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadgroup --no-loadscope-reorder
 
 cases: $(STAMP)  ## run the golden cases beside the mappings
 	@$(BIN)/careloop cases
@@ -73,8 +73,9 @@ bench-gaps: $(DEVSTAMP) ## measure: gaps of a member, a message, a population; f
 coverage: $(DEVSTAMP) ## measure: how much of the sample messages stands in their Bundles, and what became of the rest
 	@$(BIN)/python -m bench.coverage
 
-fuzz: $(DEVSTAMP) ## many more spoilt messages and orders of arrival than the tests try (CARELOOP_FUZZ: how many)
-	@CARELOOP_FUZZ=$${CARELOOP_FUZZ:-20000} $(BIN)/python -m pytest --timeout=0 tests/property
+fuzz: $(DEVSTAMP) ## many more spoilt messages, orders of arrival and networks than the tests try (CARELOOP_FUZZ: how many)
+	@CARELOOP_FUZZ=$${CARELOOP_FUZZ:-20000} $(BIN)/python -m pytest --timeout=0 -n $${WORKERS:-2} --dist load tests/property \
+	  tests/unit/test_gap_rules.py tests/unit/test_gap_tables.py
 
 fields: $(STAMP) ## write docs/hl7-fields.md anew: where each field goes, out of the mappings
 	@$(BIN)/python -m tools.fields

@@ -25,6 +25,14 @@ def _missing(mark: str) -> str:
     return {"hapi": hapi_missing, "postgres": postgres_missing}[mark]()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several workers (`make test`) one takes a file as a whole, and one takes all that need HAPI, which it starts once."""
+    of_hapi = {item.path for item in items if item.get_closest_marker("hapi")}
+    for item in items:
+        group = "hapi" if item.path in of_hapi else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose needs are absent; fail it instead where CARELOOP_REQUIRE_ALL=1."""
     for mark in ("shared", "hapi", "postgres"):

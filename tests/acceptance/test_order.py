@@ -6,24 +6,16 @@ the rest must be equal to the byte, whether messages are processed one by one or
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from adapter.gateway import Gateway
-from adapter.settings import Settings
-from adapter.store.engine import reading
-from adapter.store.schema import RESOURCE
-
-Bodies = dict[tuple[str, str], str]
+from tests.fuzz import examples
+from tests.stands import Bodies, assert_equal, installation, stand
 
 AUTHORITY = "&2.16.840.1.113883.3.9999.31&ISO"
 DOCTOR = "2000001026^Marlwick^Odile^^^^^^NPI&2.16.840.1.113883.4.6&ISO^L^^^NPI"
@@ -132,37 +124,24 @@ TANGLED: Sequence[bytes] = (
 """What goes wrong in life: one member number in two records, a family's account, a visit moved by A08, merges in a circle."""
 
 
-def stand(messages: Iterable[bytes], *, at_once: bool) -> Bodies:
-    """What stands after these messages, in this order; per-message resources left out."""
-    with tempfile.TemporaryDirectory() as folder:
-        clock = [datetime(2026, 3, 20, tzinfo=UTC)]
-        with closing(Gateway(Settings(data_dir=Path(folder), key="00" * 32), lambda: clock[0])) as gateway:
-            for one in messages:
-                clock[0] += timedelta(seconds=1)
-                assert b"MSA|AA" in gateway.accept([(one, "test")])[0]
-                if not at_once:
-                    gateway.work()
-            while gateway.work():
-                pass
-            with reading(gateway.engine) as connection:
-                query = select(RESOURCE).where(
-                    RESOURCE.c.deleted == 0, RESOURCE.c.resource_type.not_in(["MessageHeader", "Provenance"])
-                )
-                return {(row.resource_type, row.id): row.body for row in connection.execute(query)}
-
-
-@cache
-def _expected(name: str) -> Bodies:
-    return stand(STORIES[name], at_once=True)
-
-
 STORIES = {"stay": STAY, "tangled": TANGLED}
 
 
-def _assert_same(name: str, messages: Sequence[bytes], at_once: bool) -> None:
-    found, expected = stand(messages, at_once=at_once), _expected(name)
-    assert found.keys() == expected.keys()
-    assert {k: found[k] for k in found if found[k] != expected[k]} == {k: expected[k] for k in found if found[k] != expected[k]}
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with closing(installation(tmp_path_factory.mktemp("installation"))) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def expected(gateway: Gateway) -> dict[str, Bodies]:
+    """What stands after each story, by its name."""
+    return {name: of_all(stand(gateway, story, at_once=True)) for name, story in STORIES.items()}
+
+
+def of_all(found: Bodies) -> Bodies:
+    """Without the resources that are about one message each."""
+    return {at: body for at, body in found.items() if at[0] not in ("MessageHeader", "Provenance")}
 
 
 @st.composite
@@ -171,26 +150,27 @@ def arrivals(draw: st.DrawFn, story: Sequence[bytes]) -> list[bytes]:
     return draw(st.permutations([*story, *draw(st.lists(st.sampled_from(story), max_size=3))]))
 
 
-ORDERS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ORDERS = settings(max_examples=examples(15, 400))
 
 
 @ORDERS
 @example(messages=list(STAY[::-1]), at_once=False)
 @given(messages=arrivals(STAY), at_once=st.booleans())
-def test_a_stay_in_any_order(messages: list[bytes], at_once: bool) -> None:
-    _assert_same("stay", messages, at_once)
+def test_a_stay_in_any_order(gateway: Gateway, expected: dict[str, Bodies], messages: list[bytes], at_once: bool) -> None:
+    assert_equal(of_all(stand(gateway, messages, at_once=at_once)), expected["stay"])
 
 
 @ORDERS
 @example(messages=list(TANGLED), at_once=False)
 @example(messages=list(TANGLED[::-1]), at_once=False)
 @given(messages=arrivals(TANGLED), at_once=st.booleans())
-def test_a_tangle_of_identities_in_any_order(messages: list[bytes], at_once: bool) -> None:
-    _assert_same("tangled", messages, at_once)
+def test_a_tangle_of_identities_in_any_order(gateway: Gateway, expected: dict[str, Bodies], messages: list[bytes],
+                                             at_once: bool) -> None:
+    assert_equal(of_all(stand(gateway, messages, at_once=at_once)), expected["tangled"])
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_the_story_is_taken_whole(story: str) -> None:
+def test_the_story_is_taken_whole(expected: dict[str, Bodies], story: str) -> None:
     """What the orders are compared with is itself what was meant."""
-    types = {t for t, _ in _expected(story)}
+    types = {t for t, _ in expected[story]}
     assert types >= {"Patient", "Encounter", "Practitioner", "Location", "Organization", "Account"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -267,7 +267,7 @@ def test_meta_of_the_version() -> None:
     assert without_meta(with_meta(bare, 1, 0)) == bare
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(steps=st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["male", "female", None])),
                                max_size=4),
                       max_size=6))

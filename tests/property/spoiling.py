@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from adapter.errors import ISSUES, Rejected
@@ -18,10 +17,9 @@ from adapter.parse.batch import split_messages
 from adapter.pipeline import convert
 from adapter.validate.check import check
 from tests.conftest import ROOT, SHARED
+from tests.fuzz import examples
 
-LONG = int(os.environ.get("CARELOOP_FUZZ", "0"))
-BOUNDED = settings(max_examples=LONG or 800, deadline=None, derandomize=not LONG,
-                   suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+BOUNDED = settings(max_examples=examples(800))
 ARRIVAL = datetime(2026, 4, 1, tzinfo=UTC)
 
 

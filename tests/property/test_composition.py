@@ -6,19 +6,15 @@ Figures of the network's promise: composition is a function of the set of what w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from adapter.compose.compose import Network, compose
 from adapter.compose.precedence import Precedence
@@ -27,31 +23,19 @@ from adapter.gateway import Gateway
 from adapter.intake.decisions import Withdrawal
 from adapter.model import Contribution, Json
 from adapter.pipeline import compose_all
-from adapter.settings import Settings
-from adapter.store.engine import reading, writing
-from adapter.store.schema import FINDING, JOURNAL, METADATA, RESOURCE
+from adapter.store.engine import reading
+from adapter.store.schema import FINDING
+from tests.fuzz import examples
 from tests.property.network import SAID, SOURCES, Sent, told
-from tests.property.spoiling import LONG
+from tests.stands import Bodies, assert_equal, empty, standing
 from tests.unit.statements import said
 
-State = dict[tuple[str, str], str]
 KEY = b"test"
-SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-BOUNDED = settings(max_examples=LONG // 20 or 40, deadline=None, derandomize=not LONG,
-                   phases=[Phase.explicit, Phase.generate, Phase.shrink], suppress_health_check=SLOW)
+BOUNDED = settings(max_examples=examples(25, 20))
+QUICK = settings(max_examples=examples(200, 2))
 
 
 # --- through the gateway: messages and files in, resources out
-
-@pytest.fixture(name="gateway", scope="module")
-def _gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One installation; its clock goes on a second with every look. It is emptied for each network."""
-    seconds = iter(range(10**9))
-    own = Settings(data_dir=tmp_path_factory.mktemp("network"), key="00" * 32, database_url="", fhir_url="",
-                   mappings=Path(__file__).parents[2] / "mappings")
-    with closing(Gateway(own, lambda: datetime(2026, 4, 1, tzinfo=UTC) + timedelta(seconds=next(seconds)))) as gateway:
-        yield gateway
-
 
 def take(gateway: Gateway, sent: Sequence[Sent], *, at_once: bool) -> None:
     """Take all of it in this order, what comes again written another way; composed one by one or all at once."""
@@ -70,34 +54,21 @@ def take(gateway: Gateway, sent: Sequence[Sent], *, at_once: bool) -> None:
         pass
 
 
-def empty(gateway: Gateway) -> None:
-    """Take everything out of its database."""
-    with writing(gateway.engine) as connection:
-        for table in METADATA.sorted_tables:
-            connection.execute(delete(table))
-
-
-def state(gateway: Gateway) -> State:
+def state(gateway: Gateway) -> Bodies:
     """All that stands, and what is found of it."""
+    stands = standing(gateway)
     with reading(gateway.engine) as connection:
-        assert set(connection.execute(select(JOURNAL.c.state)).scalars()) <= {"done"}
-        query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.body).where(RESOURCE.c.deleted == 0)
-        stands = {(row.resource_type, row.id): row.body for row in connection.execute(query)}
         about = select(FINDING.c.subject, FINDING.c.code, FINDING.c.place, FINDING.c.detail).where(FINDING.c.subject != "")
         for row in sorted(tuple(row) for row in connection.execute(about)):
             stands.setdefault(("finding", str(row)), "")
-        return stands
+    return stands
 
 
-def stand(gateway: Gateway, sent: Sequence[Sent], *, at_once: bool) -> State:
+def stand(gateway: Gateway, sent: Sequence[Sent], *, at_once: bool) -> Bodies:
     """The state that these end in."""
     empty(gateway)
     take(gateway, sent, at_once=at_once)
     return state(gateway)
-
-
-def assert_equal(found: State, expected: State) -> None:
-    assert [(k, found.get(k), expected.get(k)) for k in {**found, **expected} if found.get(k) != expected.get(k)] == []
 
 
 ARRIVALS = st.lists(st.integers(0, SAID - 1), max_size=4).flatmap(lambda again: st.permutations([*range(SAID), *again]))
@@ -185,7 +156,7 @@ class _Ranked(Feeds):
         return Precedence(number=lambda source: 10 if source == "hospital" else 100, declared=self.declared)
 
 
-@settings(BOUNDED, max_examples=LONG // 2 or 300)
+@QUICK
 @given(contributions=spoken(), declared=DECLARED, arrivals=st.lists(st.integers(0, SAID), max_size=6).flatmap(
     lambda again: st.permutations([*range(SAID + 1), *again])))
 def test_statements_compose_to_the_same_bytes_in_any_order(
@@ -193,7 +164,7 @@ def test_statements_compose_to_the_same_bytes_in_any_order(
     assert bytes_of([contributions[n] for n in arrivals], declared) == bytes_of(contributions, declared)
 
 
-@settings(BOUNDED, max_examples=LONG // 2 or 300)
+@QUICK
 @given(contributions=spoken(), declared=DECLARED, gone=st.sampled_from(NAMES))
 def test_a_source_that_takes_back_everything_leaves_no_trace(
         contributions: list[Contribution], declared: dict[str, Sequence[str]], gone: str) -> None:

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter import cli, logs
-from tests.property.spoiling import BOUNDED, HL7_FEEDS, LONG, MESSAGES, answer, assert_sound, spoilt
+from tests.fuzz import LONG
+from tests.property.spoiling import BOUNDED, HL7_FEEDS, MESSAGES, answer, assert_sound, spoilt
 
 
 @BOUNDED

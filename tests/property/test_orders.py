@@ -6,22 +6,15 @@ transfers, leaves, discharges, their cancels, updates, merges, moves, links and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
 
 from adapter.gateway import Gateway
-from adapter.settings import Settings
-from adapter.store.engine import reading, writing
-from adapter.store.schema import JOURNAL, METADATA, RESOURCE
-from tests.property.spoiling import LONG
+from tests.fuzz import examples
+from tests.stands import assert_equal, stand
 
 Bodies = dict[tuple[str, str], str]
 
@@ -122,46 +115,15 @@ ONE = [
 """A stay as it happens: planned, admitted, moved and moved back, on leave, discharged too early, and its number merged away."""
 
 
-@pytest.fixture(name="gateway", scope="module")
-def _gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One installation; its clock goes on a second with every look. It is emptied for each stay."""
-    seconds = iter(range(10**9))
-    own = Settings(data_dir=tmp_path_factory.mktemp("stays"), key="00" * 32, database_url="", fhir_url="",
-                   mappings=Path(__file__).parents[2] / "mappings")
-    with closing(Gateway(own, lambda: datetime(2026, 4, 1, tzinfo=UTC) + timedelta(seconds=next(seconds)))) as gateway:
-        yield gateway
-
-
-def stand(gateway: Gateway, messages: Iterable[bytes], *, at_once: bool) -> Bodies:
-    """All that stands after these messages in this order, composed one by one or all at once."""
-    with writing(gateway.engine) as connection:
-        for table in METADATA.sorted_tables:
-            connection.execute(delete(table))
-    for one in messages:
-        assert b"MSA|AA" in gateway.accept([(one, "test")])[0]
-        if not at_once:
-            gateway.work()
-    while gateway.work():
-        pass
-    with reading(gateway.engine) as connection:
-        assert set(connection.execute(select(JOURNAL.c.state)).scalars()) == {"done"}
-        query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.body).where(RESOURCE.c.deleted == 0)
-        return {(row.resource_type, row.id): row.body for row in connection.execute(query)}
-
-
 def assert_same(gateway: Gateway, stay: Sequence[Told], arrivals: Sequence[int], *, at_once: bool) -> None:
     """The stay in this order of arrival (numbers of its messages, some of them again) ends as it does in its own order."""
     raws = [one.raw() for one in stay]
     expected = stand(gateway, raws, at_once=True)
-    found = stand(gateway, [raws[n] for n in arrivals], at_once=at_once)
-    assert found.keys() == expected.keys()
-    assert [(k, found[k], expected[k]) for k in found if found[k] != expected[k]] == []
+    assert_equal(stand(gateway, [raws[n] for n in arrivals], at_once=at_once), expected)
 
 
 ARRIVALS = st.lists(st.integers(0, STAY_OF - 1), max_size=4).flatmap(lambda again: st.permutations([*range(STAY_OF), *again]))
-BOUNDED = settings(max_examples=LONG // 20 or 25, deadline=None, derandomize=not LONG,
-                   phases=[Phase.explicit, Phase.generate, Phase.shrink],
-                   suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
+BOUNDED = settings(max_examples=examples(15, 20))
 
 
 @BOUNDED

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.compose.compose import hashed
@@ -23,6 +23,7 @@ from adapter.mapping.rows import map_row
 from adapter.model import Contribution, Mapped, PiecedBody
 from adapter.parse.rows import Row, open_csv
 from adapter.pipeline import compose_all
+from tests.fuzz import examples
 
 ROOT = Path(__file__).parents[2]
 ARRIVAL = 1_800_000_000_000_000
@@ -30,10 +31,6 @@ KEY = b"test"
 ODD = ('""', "x", "0", "2026-02-30", "2026-03-01", "2026-03-01T10:00:00", "2026-03-01T10:00:00Z", "A;B;A", " pad ", "Ö\"\\|^~&",
        "Patient?x|1", "N", "Y", "2000001018", "99999999")
 """Texts that no column asks for: a null, wrong dates, delimiters, what looks like a reference of our own."""
-
-
-QUICK = settings(deadline=None, suppress_health_check=(
-    HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example))
 
 
 @cache
@@ -94,7 +91,7 @@ def text(one: Mapped | str) -> bytes:
 
 @pytest.mark.parametrize("feed", CSV)
 @given(draw=st.data())
-@settings(QUICK, max_examples=15)
+@settings(max_examples=examples(15, 40))
 def test_planned_rows_are_what_they_are_the_general_way(feed: str, draw: st.DataObject) -> None:
     said = draw.draw(rows(feed))
     assert [*map(text, mapped(feed, said, planned=True))] == [*map(text, mapped(feed, said, planned=False))]
@@ -103,7 +100,7 @@ def test_planned_rows_are_what_they_are_the_general_way(feed: str, draw: st.Data
 @pytest.mark.parametrize("feed", CSV)
 @pytest.mark.parametrize("lean", [True, False])
 @given(draw=st.data())
-@settings(QUICK, max_examples=6)
+@settings(max_examples=examples(6, 100))
 def test_what_planned_rows_compose_is_the_same(feed: str, draw: st.DataObject, lean: bool) -> None:
     said = draw.draw(rows(feed))
     both: list[Any] = []

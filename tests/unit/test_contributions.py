@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
@@ -139,7 +139,7 @@ def test_more_keys_than_a_statement_may_bind(store: Connection) -> None:
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 2), st.booleans()), min_size=1, max_size=8, unique_by=lambda t: t[0]),
     st.data(),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 def test_keeping_a_repeated_snapshot_once_changes_no_fold(
     connection: Connection, told: Sequence[tuple[int, int, bool]], data: st.DataObject
 ) -> None:

@@ -132,7 +132,7 @@ def test_a_rare_name_says_more_than_a_common_one() -> None:
     assert found["quorley", "quorley"].score > found["smith", "smith"].score
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(8)))
 def test_the_order_of_records_changes_no_score(order: list[int]) -> None:
     people = [p for case in ("the same", "maiden name, the same home", "day and month swapped, and moved", "one of two surnames")

@@ -43,7 +43,7 @@ def text(body: Json) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stays(), st.data())
 def test_any_permutation_and_duplication_gives_equal_bytes(stay: list[Told], data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(stay), max_size=3))
@@ -51,7 +51,7 @@ def test_any_permutation_and_duplication_gives_equal_bytes(stay: list[Told], dat
     assert text(encounter(*shuffled)) == text(encounter(*stay))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stays(), st.sampled_from(CANCELS), st.data())
 def test_an_event_and_its_cancel_leave_no_trace(stay: list[Told], pair: tuple[str, str], data: st.DataObject) -> None:
     code, of = pair
@@ -62,7 +62,7 @@ def test_an_event_and_its_cancel_leave_no_trace(stay: list[Told], pair: tuple[st
     assert course(encounter(*shuffled)) == course(encounter(*stay))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stays())
 def test_the_course_is_whole(stay: list[Told]) -> None:
     body = encounter(*stay)

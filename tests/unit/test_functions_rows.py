@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import kind_of
@@ -328,7 +328,6 @@ def _rows(feed: str) -> st.SearchStrategy[list[dict[str, str]]]:
 @pytest.mark.parametrize("feed", [
     "members", "care_team", "care_plans", "goals", "consents", "referrals", "contacts", "communications", "service_requests",
     "assessments", "benefits", "conditions", "organizations", "trainings", "surveys", "medications", "utilization"])
-@settings(deadline=None)
 @given(chosen=st.data())
 def test_no_row_that_fits_its_contract_breaks_the_mapping(feed: str, chosen: st.DataObject) -> None:
     said = mapped(feed, *chosen.draw(_rows(feed)))

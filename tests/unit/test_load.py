@@ -276,7 +276,7 @@ _DIRT = st.lists(st.lists(_CELL, max_size=9).map(",".join), max_size=6)
 
 
 @given(dirt=_DIRT, tail=st.binary(max_size=12), end=st.sampled_from(["\n", "\r\n", "\r"]), bom=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_stands_around_it_a_good_row_is_taken(dirt: list[str], tail: bytes, end: str, bom: bool) -> None:
     from adapter.parse.rows import RowError, open_csv
     from adapter.parse.rows_contract import load_contract

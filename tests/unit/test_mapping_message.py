@@ -316,7 +316,7 @@ FIELD = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["PID", "PD1", "NK1", "PV1", "PV2", "ROL", "DG1", "AL1", "IN1", "MRG"]),
     st.lists(FIELD, max_size=45),

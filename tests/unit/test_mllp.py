@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import Defect, Unavailable
@@ -294,7 +294,7 @@ def test_an_address_in_use_is_told(journal: Journal):
     assert caught.value.issue.code == "address-unusable"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(st.lists(st.one_of(st.binary(max_size=30), st.sampled_from(
     [b"\x0b", b"\x1c\r", b"\x1c", b"MSH|", b"\x0bMSH|^~\\&|", encode(message("f"))])), max_size=10).map(b"".join))
 def test_any_bytes_get_answers_or_a_close(fuzzed: Handle, sent: bytes):

@@ -30,7 +30,8 @@ Run = Callable[..., Result]
 @pytest.fixture(name="mappings")
 def _mappings(tmp_path: Path) -> Path:
     folder = tmp_path / "mappings"
-    shutil.copytree(HOME / "mappings", folder)
+    for name in ("common", "default", "network", "members"):
+        shutil.copytree(HOME / "mappings" / name, folder / name)
     feed(folder, "")
     return folder
 

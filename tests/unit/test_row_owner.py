@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
@@ -141,7 +141,7 @@ def _end(engine: Engine, batches: Sequence[Sequence[Contribution]]) -> dict[tupl
 
 
 @given(_versions(), st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 def test_any_order_of_the_versions_ends_the_same(engine: Engine, versions: list[Version], drawn: st.DataObject) -> None:
     stated = [said(feed, cells, hour) for hour, (feed, cells) in enumerate(versions)]
     again = drawn.draw(st.lists(st.integers(0, len(stated) - 1), max_size=3))

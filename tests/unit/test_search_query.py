@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
@@ -144,7 +144,6 @@ def test_those_without_the_date_come_last_by_it_and_first_backwards(connection: 
     assert order("-birthdate") == ["a", "b", "c"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=60))
 def test_a_page_token_of_nobody_is_refused(connection: Connection, text: str) -> None:
     with pytest.raises(Rejected):

@@ -415,7 +415,7 @@ FIELDS = st.dictionaries(st.integers(1, 41), FIELD, min_size=1, max_size=12)
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(MINE - {"MSH", "EVN", "PID"})), FIELDS), min_size=1, max_size=6), FIELDS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_value_breaks_a_rule_or_a_resource(segments: list[tuple[str, dict[int, str]]], pid: dict[int, str]) -> None:
     person = {n: text for n, text in pid.items() if n not in (3, 18)}
     said = converted(adt(*(line(name, fields) for name, fields in segments), PV1, pid=person))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.fhirserver.port import Write
@@ -126,7 +126,7 @@ def test_errors_are_outcomes(client: FlaskClient, method: str, path: str, status
     assert ("Allow" in answer.headers) == (status == 405)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(resource_type=st.sampled_from(sorted(PARAMS)), name=st.one_of(st.text(max_size=12), st.sampled_from(NAMES)),
        value=st.text(max_size=40))
 def test_no_search_is_a_defect(client: FlaskClient, resource_type: str, name: str, value: str) -> None:
@@ -136,7 +136,7 @@ def test_no_search_is_a_defect(client: FlaskClient, resource_type: str, name: st
         assert answer.json["resourceType"] == ("Bundle" if answer.status_code == 200 else "OperationOutcome")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(path=st.text(alphabet=st.characters(exclude_characters="?#", exclude_categories=["Cs"]), max_size=40))
 def test_no_path_is_a_defect(client: FlaskClient, path: str) -> None:
     answer = client.get(f"/fhir/{quote(path)}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import Rejected, Unavailable
@@ -108,7 +108,7 @@ def test_refusals_are_acknowledgements(client: FlaskClient, body: str, content_t
     assert _msa(answer) in (["AR"], ["AE"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(body=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode),
                       st.text(alphabet="MSH|^~\\&PID\r\n\x0b\x1cA01", max_size=300).map(str.encode),
                       st.text(max_size=40).map(lambda text: MESSAGE.replace(CANARY, text).encode())))
