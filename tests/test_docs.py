@@ -36,6 +36,8 @@ from adapter.mapping.functions import FUNCTIONS
 from adapter.mapping.header import load_events
 from adapter.mapping.rules import compile_file
 from adapter.model import Issue
+from adapter.reports.definitions import open_reports
+from adapter.reports.document import document
 from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.queries import backlog
@@ -138,6 +140,12 @@ def test_each_gap_rule_is_documented() -> None:
     page = _page("docs/gaps.md")
     for rule in open_rules().rules.values():
         assert f"| {rule.id} | {rule.title} |" in page, f"docs/gaps.md: {rule.id} is not documented"
+
+
+def test_each_report_is_published_in_the_words_of_its_file() -> None:
+    reports = open_reports()
+    published = _page("docs/reports.md").partition("\n## The reports\n\n")[2]
+    assert published == document(reports, list(reports.reports)), "docs/reports.md, The reports: put `careloop report about`"
 
 
 def test_each_key_of_map_files_is_documented() -> None:

@@ -10,6 +10,7 @@ from adapter.errors import message
 from adapter.feeds import open_feeds
 from adapter.gaps.lint import check_rules
 from adapter.mapping.lint import lint
+from adapter.reports.lint import check_reports
 
 
 @click.command()
@@ -40,11 +41,11 @@ def cases(feed: str | None, accept: bool) -> None:
 
 @click.command()
 def check() -> None:
-    """Lint mappings and gap rules: each finding with its file and place. Exit 0 none, 1 some."""
+    """Lint mappings, gap rules and reports: each finding with its file and place. Exit 0 none, 1 some."""
     folder = settings().mappings
     if not folder.is_dir():
         raise click.UsageError(f"{folder} is not a folder: set CARELOOP_MAPPINGS")
-    found = [*lint(folder), *(message(issue) for issue in check_rules())]
+    found = [*lint(folder), *(message(issue) for issue in (*check_rules(), *check_reports()))]
     for finding in found:
         click.echo(finding)
     if found:

@@ -6,8 +6,8 @@ functions (dialects), subqueries in conditions (Spark), outer joins but LEFT, SE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,11 @@ def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Is
     known = set(catalog.tables)
     for name, table in rules.tables.items():
         place = f"shared.yaml, tables.{name}.statement"
-        issues += _Linter(rules, catalog, known, rules.parameters).issues(table.statement, place)
+        issues += Linter(rules, catalog, known, rules.parameters).issues(table.statement, place)
         known.add(name)
     for rule in rules.rules.values():
         place = f"{rule.id}.yaml, statement"
-        issues += _Linter(rules, catalog, known, parameters_of(rules, rule)).issues(rule.statement, place)
+        issues += Linter(rules, catalog, known, parameters_of(rules, rule)).issues(rule.statement, place)
         issues += _rule_issues(rule, place)
     for number, program in enumerate(rules.programs):
         issues += _program_issues(rules, program, f"{PROGRAMS}, programs.{number}")
@@ -62,13 +62,19 @@ def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Is
 
 
 @dataclass(frozen=True, slots=True)
-class _Linter:
+class Linter:
+    """Looks at statements. known: tables that they may name; parameters and binds: what they may bind beside `now` and the like;
+    others: tables beside the catalog's and the shared ones, with their columns."""
+
     rules: Rules
     catalog: Catalog
     known: set[str]
     parameters: dict[str, Parameter]
+    binds: Collection[str] = ()
+    others: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
 
     def issues(self, text: str, place: str) -> list[Issue]:
+        """What is wrong with a statement."""
         try:
             tree = parse_statement(text, place)
         except Defect as defect:
@@ -81,20 +87,25 @@ class _Linter:
         return [Issue(code="rule-invalid", place=place, detail=detail) for detail in dict.fromkeys(found)]
 
     def names(self, tree: exp.Query) -> Iterator[str]:
+        """Tables and binds that nobody declared."""
         for table in sorted(tables_read(tree) - self.known):
             yield f"`{table}` is neither a view nor a shared table above"
         for bind in tree.find_all(exp.Placeholder):
-            if bind.name not in _BINDS and bind.name not in self.parameters:
+            if bind.name in (*_BINDS, *self.binds):
+                continue
+            if bind.name not in self.parameters:
                 yield f"`:{bind.name}` is not declared in parameters"
-            elif bind.name not in _BINDS and self._is_list(bind.name) and not isinstance(bind.parent, exp.In):
+            elif self._is_list(bind.name) and not isinstance(bind.parent, exp.In):
                 yield f"`:{bind.name}` is a list and belongs into IN (...)"
 
     def _is_list(self, parameter: str) -> bool:
         return isinstance(self.parameters[parameter].default, list)
 
     def columns(self, tree: exp.Query, place: str) -> Iterator[str]:
+        """Columns that no table has."""
         schema: dict[str, object] = {
             name: {column.name: "text" for column in columns} for name, columns in self.catalog.tables.items()}
+        schema |= {name: dict.fromkeys(columns, "text") for name, columns in self.others.items()}
         try:
             whole = with_shared(self.rules, tree.copy(), place)
             qualify(whole, schema=schema, dialect=WRITTEN_IN, quote_identifiers=False)

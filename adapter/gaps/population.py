@@ -77,9 +77,9 @@ def question(*, now: datetime, organization: str | None = None, rule: str | None
 def evaluate(snapshot: Snapshot, asked: Question) -> list[Gap]:
     """The gaps as engine.evaluate gives them for everybody. For many members use `write`, which keeps them out of memory."""
     gaps: list[Gap] = []
-    with _database(asked) as database:
-        for _, rule, statement in _runs(database, snapshot, asked):
-            gaps += gaps_of(rule, database.execute(statement).fetchall())
+    with database(asked.memory, asked.threads) as made:
+        for _, rule, statement in _runs(made, snapshot, asked):
+            gaps += gaps_of(rule, made.execute(statement).fetchall())
     return in_order(gaps)
 
 
@@ -87,10 +87,10 @@ def write(snapshot: Snapshot, asked: Question, out: Path) -> int:
     """Write the gaps into the folder `out` as Parquet files (columns RESULT), in no order; how many there are."""
     out.mkdir(parents=True, exist_ok=True)
     count = 0
-    with _database(asked) as database:
-        for name, rule, statement in _runs(database, snapshot, asked):
+    with database(asked.memory, asked.threads) as made:
+        for name, rule, statement in _runs(made, snapshot, asked):
             to = quoted(out / f"{name}.parquet")
-            written = database.execute(f"COPY ({result(rule, statement)}) TO {to} (FORMAT parquet)").fetchone()
+            written = made.execute(f"COPY ({result(rule, statement)}) TO {to} (FORMAT parquet)").fetchone()
             count += written[0] if written else 0
     return count
 
@@ -100,15 +100,16 @@ def _of_journal(asked: Question, rule: Rule) -> bool:
 
 
 @contextmanager
-def _database(asked: Question) -> Generator[duckdb.DuckDBPyConnection]:
+def database(memory: str, threads: int | None) -> Generator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of one's own. memory: what it may take, beyond which it uses the disk."""
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix="careloop-gaps-") as space, duckdb.connect() as database:
-        database.execute(f"SET temp_directory = {quoted(space)}; SET memory_limit = {quoted(asked.memory)}; "
-                         "SET preserve_insertion_order = false")
-        if asked.threads:
-            database.execute(f"SET threads = {asked.threads}")
-        yield database
+    with tempfile.TemporaryDirectory(prefix="careloop-gaps-") as space, duckdb.connect() as made:
+        made.execute(f"SET temp_directory = {quoted(space)}; SET memory_limit = {quoted(memory)}; "
+                     "SET preserve_insertion_order = false")
+        if threads:
+            made.execute(f"SET threads = {threads}")
+        yield made
 
 
 def _runs(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question) -> Iterator[tuple[str, Rule, str]]:
@@ -139,14 +140,15 @@ def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Quest
     kind = "VIEW" if bucket is None else "TABLE"
     views, shared = everything_read(asked.rules, asked.catalog, chosen)
     for name in views:
-        rows = _rows(snapshot, asked.catalog, name, bucket)
-        database.execute(f"CREATE OR REPLACE {kind} {PREFIX}{name} AS {rows}")
+        select = rows(snapshot, asked.catalog, name, bucket)
+        database.execute(f"CREATE OR REPLACE {kind} {PREFIX}{name} AS {select}")
     for name in shared:
         select = bound(compile_shared(asked.rules, asked.catalog, name, "duckdb"), asked.binds())
         database.execute(f"CREATE OR REPLACE TABLE {SHARED_PREFIX}{name} AS {select}")
 
 
-def _rows(snapshot: Snapshot, catalog: Catalog, name: str, bucket: int | None) -> str:
+def rows(snapshot: Snapshot, catalog: Catalog, name: str, bucket: int | None) -> str:
+    """A SELECT of a table's rows: of one bucket, or of all."""
     files = snapshot.files(catalog, name, bucket)
     if not files:
         columns = (f"CAST(NULL AS {sql_type(column)}) AS {column.name}" for column in catalog.tables[name])

@@ -124,9 +124,9 @@ def open_rules(folder: Path = RULES) -> Rules:
     """Read the rules of a folder. Raises Defect (rule-invalid) for the first mistake; `lint.check_rules` tells all."""
     for issue in schema_issues(folder):
         raise Defect(issue.code, issue.place, issue.detail)
-    shared: dict[str, Any] = _read(folder / SHARED)
-    programs: list[Any] = _read(folder / PROGRAMS)["programs"] if (folder / PROGRAMS).exists() else []
-    rules = [_rule(_read(path)) for path in rule_files(folder)]
+    shared: dict[str, Any] = read_yaml(folder / SHARED)
+    programs: list[Any] = read_yaml(folder / PROGRAMS)["programs"] if (folder / PROGRAMS).exists() else []
+    rules = [_rule(read_yaml(path)) for path in rule_files(folder)]
     return Rules(rules={rule.id: rule for rule in rules},
                  tables={name: SharedTable(**table) for name, table in shared["tables"].items()},
                  parameters=_parameters(shared), programs=[Program(**program) for program in programs])
@@ -142,7 +142,7 @@ def schema_issues(folder: Path) -> Iterator[Issue]:
     programs = [folder / PROGRAMS] if (folder / PROGRAMS).exists() else []
     for path in [folder / SHARED, *programs, *rule_files(folder)]:
         try:
-            content = _read(path)
+            content = read_yaml(path)
         except (yaml.YAMLError, OSError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
@@ -176,7 +176,8 @@ class _Loader(yaml.SafeLoader):
         return cast("dict[Any, Any]", super().construct_mapping(node, deep))
 
 
-def _read(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says. Raises yaml.YAMLError, for a key that is there twice too, and OSError."""
     return yaml.load(path.read_text(encoding="utf-8"), _Loader)
 
 

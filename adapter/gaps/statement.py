@@ -8,7 +8,7 @@ rule, it is compiled once for each set of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -93,6 +93,22 @@ def compile_rule(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> 
     return tree.sql(dialect=target.dialect)
 
 
+def compile_select(rules: Rules, catalog: Catalog, text: str, place: str, *, values: Mapping[str, Value], dialect: Dialect,
+                   renamed: Mapping[str, str]) -> str:
+    """The SQL of any SELECT over views and shared tables, every value of it a literal, `now` and `today` too.
+
+    renamed: other tables that it may read, and what they are called. Raises Defect (rule-invalid).
+    """
+    tree = with_shared(rules, parse_statement(text, place), place)
+    _set_parameters(tree, values)
+    own = {cte.alias for cte in tree.find_all(exp.CTE)}
+    for table in list(tree.find_all(exp.Table)):
+        if table.name in renamed and table.name not in own:
+            table.replace(exp.alias_(exp.to_table(renamed[table.name]), table.alias_or_name, table=True))
+    _set_tables(tree, rules, catalog, Target(dialect=dialect))
+    return tree.sql(dialect=dialect)
+
+
 @lru_cache(maxsize=512)
 def compile_shared(rules: Rules, catalog: Catalog, name: str, dialect: Dialect) -> str:
     """The SELECT of a shared table over the views and the shared tables above it, which stand as `shared_<name>`."""
@@ -155,7 +171,7 @@ def parameters_of(rules: Rules, rule: Rule) -> dict[str, Parameter]:
     return {**rules.parameters, **rule.parameters}
 
 
-def _set_parameters(tree: exp.Query, values: dict[str, Value]) -> None:
+def _set_parameters(tree: exp.Query, values: Mapping[str, Value]) -> None:
     for bind in list(tree.find_all(exp.Placeholder)):
         name = bind.name
         if name in values:

@@ -1,0 +1,245 @@
+"""`report`: what the network's people get back, one command a report: as table, CSV, JSON or FHIR, opened down to members."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from adapter.commands.installation import Moment, opened, settings
+from adapter.gaps import snapshot
+from adapter.gaps.catalog import open_catalog
+from adapter.gaps.known import known_arrivals, known_resources
+from adapter.gaps.population import MEMORY
+from adapter.reports.asked import Asked, asked, judged_at, month_end, month_of, month_start
+from adapter.reports.definitions import Report, open_reports
+from adapter.reports.document import document
+from adapter.reports.present import Cell, as_csv, as_json, columns_of, fact_rows, figure_rows
+from adapter.reports.resources import as_bundle
+from adapter.reports.run import Answered, answer, find_area, find_organization, places
+from adapter.reports.tables import Tables, of_snapshot, of_store
+from adapter.store.engine import reading
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class Month(click.ParamType[date]):
+    """`2026-03`: the first day of that month."""
+
+    name = "month"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The month's first day."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(f"{value}-01")
+        except ValueError:
+            self.fail(f"{str(value)!r} is not a month: write 2026-03", param, ctx)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was typed; see the options' own help."""
+
+    as_of: datetime | None = None
+    organization: str | None = None
+    area: str | None = None
+    month: date | None = None
+    first: date | None = None
+    last: date | None = None
+    measure: str | None = None
+    members: bool = False
+    known: bool = False
+    engine: str | None = None
+    views: Path | None = None
+    memory: str = MEMORY
+    form: str = "table"
+    out: Path | None = None
+
+    def period(self) -> tuple[date | None, date | None]:
+        """The first and last day asked for. Raises click.UsageError."""
+        if self.month is None:
+            return self.first, self.last
+        if self.first or self.last:
+            raise click.UsageError("--month and --from, --to exclude each other")
+        return self.month, month_end(month_of(self.month))
+
+
+@click.group()
+def report() -> None:
+    """Reports for the network's people. Each is defined in profiles/reports; `careloop report about` tells it in words."""
+
+
+@report.command()
+@click.argument("names", nargs=-1)
+def about(names: tuple[str, ...]) -> None:
+    """Print what reports are, in words: all of them, or NAMES."""
+    known = open_reports()
+    for name in names:
+        if name not in known.reports:
+            raise click.UsageError(f"there is no report {name}: {', '.join(known.reports)}")
+    click.echo(document(known, names or list(known.reports)), nl=False)
+
+
+def run(name: str, options: Options) -> None:
+    """Ask a report and print it. Raises Rejected, click.UsageError."""
+    one = open_reports().reports[name]
+    if options.views:
+        with _of_views(options) as tables:
+            _print(_ask(tables, one, options, options.as_of or datetime.now(UTC)), options)
+        return
+    with opened(settings()) as gateway, reading(gateway.engine) as connection:
+        now = options.as_of or gateway.clock()
+        if options.known:
+            _print(_as_known(connection, one, options, now), options)
+            return
+        with _of_store(connection, options) as tables:
+            _print(_ask(tables, one, options, now), options)
+
+
+@contextmanager
+def _of_store(connection: Connection, options: Options) -> Generator[Tables]:
+    if options.engine != "duckdb":
+        with of_store(connection) as tables:
+            yield tables
+        return
+    with tempfile.TemporaryDirectory(prefix="careloop-views-") as space, \
+            of_snapshot(snapshot.of_store(connection, Path(space)), open_catalog(), memory=options.memory) as tables:
+        yield tables
+
+
+@contextmanager
+def _of_views(options: Options) -> Generator[Tables]:
+    if options.known or options.engine == "store":
+        raise click.UsageError("--views goes with --engine duckdb, and knows no other time than its own")
+    with of_snapshot(snapshot.open_snapshot(options.views or Path()), open_catalog(), memory=options.memory) as tables:
+        yield tables
+
+
+def _ask(tables: Tables, one: Report, options: Options, now: datetime, only: Asked | None = None) -> Answered:
+    question = only or _question(tables, one, options, now)
+    facts = one.form == "list" or options.members
+    return _narrowed(answer(tables, one, question, facts=facts), options.measure)
+
+
+def _question(tables: Tables, one: Report, options: Options, now: datetime) -> Asked:
+    first, last = options.period()
+    return asked(one, open_catalog(), now, first=first, last=last,
+                 organization=find_organization(tables, options.organization) if options.organization else "",
+                 area=find_area(places(tables), options.area) if options.area else "")
+
+
+def _as_known(connection: Connection, one: Report, options: Options, now: datetime) -> Answered:
+    """Each month by what was known at its end; the months' answers in one."""
+    if one.over != "months":
+        raise click.UsageError("--known is for reports of months; another is asked about another day by --as-of")
+    with of_store(connection) as tables:
+        whole = _question(tables, one, options, now)
+    found: list[Answered] = []
+    for month in whole.months():
+        moment = judged_at(open_catalog(), whole, month)
+        if moment is None:
+            continue
+        only = replace(whole, now=moment, first=month_start(month), last=month_end(month))
+        with tempfile.TemporaryDirectory(prefix="careloop-views-") as space:
+            flat = snapshot.of_resources(known_resources(connection, moment), Path(space),
+                                         arrivals=known_arrivals(connection, moment))
+            with of_snapshot(flat, open_catalog(), memory=options.memory) as tables:
+                found.append(_ask(tables, one, options, moment, only))
+    return Answered(report=one, question=whole, facts=[fact for one in found for fact in one.facts],
+                    figures=[figure for one in found for figure in one.figures], places=found[-1].places)
+
+
+def _narrowed(answered: Answered, measure: str | None) -> Answered:
+    if measure is None:
+        return answered
+    return replace(answered, facts=[fact for fact in answered.facts if fact.get("measure") == measure],
+                   figures=[figure for figure in answered.figures if dict(figure.stratum).get("measure") == measure])
+
+
+def _print(answered: Answered, options: Options) -> None:
+    figures = answered.report.form == "rates" and not options.members
+    rules = open_reports().rules
+    if options.form == "table" and not options.out:
+        rows = figure_rows(answered, rules) if figures else fact_rows(answered, brief=not options.members)
+        _table(rows, columns_of(answered, figures=figures))
+        return
+    rows = figure_rows(answered, rules) if figures else fact_rows(answered)
+    if options.form == "fhir":
+        text = orjson.dumps(as_bundle(answered, rules, settings().measures))
+    elif options.form == "json":
+        text = as_json(rows)
+    else:
+        text = as_csv(rows, columns_of(answered, figures=figures)).encode()
+    if options.out:
+        options.out.write_bytes(text)
+        click.echo(f"{len(rows)} rows", err=True)
+    else:
+        click.echo(text.decode(), nl=options.form != "csv")
+
+
+def _table(rows: Sequence[dict[str, Cell]], columns: Sequence[str]) -> None:
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    shown = [name for name in columns if rows and name in rows[0]]
+    table = Table(*shown)
+    for row in rows:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in shown))
+    if rows:
+        console.print(table, markup=False)
+    console.print(f"{len(rows)} rows", markup=False)
+
+
+def _command(one: Report) -> click.Command:
+    """The command of a report, with the options that make sense for it."""
+    options: list[click.Option] = [
+        click.Option(["--as-of"], type=Moment(), help="The end of this day (UTC), or a full ISO 8601 time; now without it."),
+        click.Option(["--organization"], help="What concerns this organization: its id, or its id in the network."),
+        click.Option(["--area"], help="What concerns this health service area: its name or id.")]
+    if one.over == "months":
+        options += [click.Option(["--month"], type=Month(), help="This month alone, as 2026-03."),
+                    click.Option(["--from", "first"], type=Month(), help="From this month on."),
+                    click.Option(["--to", "last"], type=Month(), help="Up to this month."),
+                    click.Option(["--known"], is_flag=True, help="Each month by what was known at its end.")]
+    if one.over == "days":
+        day = click.DateTime(["%Y-%m-%d"])
+        options += [click.Option(["--month"], type=Month(), help="The days of this month, as 2026-03."),
+                    click.Option(["--from", "first"], type=day, help="From this day on."),
+                    click.Option(["--to", "last"], type=day, help="Up to this day.")]
+    if "measure" in one.strata:
+        options.append(click.Option(["--measure"], help="This measure alone: a rule's id, or a measure's code."))
+    options += [
+        click.Option(["--members", "--drill", "members"], is_flag=True, help="Down to members and evidence, Type/id."),
+        click.Option(["--engine"], type=click.Choice(["store", "duckdb"]), help="Which engine reckons; store without it."),
+        click.Option(["--views"], type=_FOLDER, help="Of the folder that `careloop views export` made."),
+        click.Option(["--memory"], default=MEMORY, show_default=True, help="What DuckDB may take."),
+        click.Option(["--format", "form"], type=click.Choice(["table", "csv", "json", "fhir"]), default="table",
+                     show_default=True),
+        click.Option(["--out"], type=click.Path(path_type=Path, dir_okay=False), help="Write into this file; a table as CSV.")]
+    return click.Command(one.name, params=list[click.Parameter](options), help=f"{one.title}. {one.population}",
+                         short_help=one.title, callback=_callback(one.name))
+
+
+def _callback(name: str) -> Callable[..., None]:
+    def ask(**typed: Any) -> None:
+        for key in ("first", "last"):
+            if isinstance(typed.get(key), datetime):
+                typed[key] = typed[key].date()
+        run(name, Options(**typed))
+
+    return ask
+
+
+for _report in open_reports().reports.values():
+    report.add_command(_command(_report))

@@ -1,0 +1,122 @@
+"""A report asked and answered: its statement runs, its rows are shown or counted, small numbers are held back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter.errors import Defect, Rejected
+from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.statement import compile_select
+from adapter.gaps.tables import PREFIX
+from adapter.reports.asked import Asked, judged_at, literals
+from adapter.reports.definitions import Report, Reports, Shown, open_reports
+from adapter.reports.figures import Figure, figures
+from adapter.reports.tables import FACT, RENAMED, Tables
+
+Fact = dict[str, Any]
+"""A row of a report's statement: column to value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Organizations and health service areas: id to name, organization to area (only those that have one)."""
+
+    organizations: Mapping[str, str]
+    areas: Mapping[str, str]
+    area_of: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """An answer. facts: the rows asked for, in order, of a report of rates those that its figures count; figures: of rates."""
+
+    report: Report
+    question: Asked
+    facts: list[Fact]
+    figures: list[Figure]
+    places: Places
+
+
+def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = True, reports: Reports | None = None,
+           catalog: Catalog | None = None) -> Answered:
+    """Ask a report. facts: without, of a report of rates only the figures are read.
+
+    Raises Rejected (outside-calendar), Defect (report-invalid).
+    """
+    reports, catalog = reports or open_reports(), catalog or open_catalog()
+    if report.answers:
+        judged = {month: judged_at(catalog, question, month) for month in question.months()}
+        tables.answers(reports.rules, catalog, report.answers, {month: at for month, at in judged.items() if at})
+    tables.keep(compiled(reports, catalog, report, question, tables))
+    where = places(tables)
+    rows = _facts(tables, report, question, where) if facts or report.form == "list" else []
+    counted = figures(tables, report, question, where.area_of) if report.form == "rates" else []
+    return Answered(report=report, question=question, facts=rows, figures=counted, places=where)
+
+
+def compiled(reports: Reports, catalog: Catalog, report: Report, question: Asked, tables: Tables) -> str:
+    """The SQL of a report's statement for where it runs."""
+    values = {name: p.default for name, p in {**reports.rules.parameters, **report.parameters}.items()}
+    try:
+        return compile_select(reports.rules, catalog, report.statement, f"{report.name}.yaml, statement",
+                              values=values | literals(catalog, question), dialect=tables.dialect, renamed=RENAMED)
+    except Defect as defect:
+        raise Defect("report-invalid", defect.issue.place, defect.issue.detail) from defect
+
+
+def places(tables: Tables) -> Places:
+    """The organizations and areas that are known."""
+    organizations = tables.rows(f"SELECT resource_id, name, number, area FROM {PREFIX}organization")
+    areas = tables.rows(f"SELECT resource_id, name, number FROM {PREFIX}location WHERE physical_type = 'area'")
+    return Places(organizations={row[0]: row[1] or row[2] or row[0] for row in organizations},
+                  areas={row[0]: row[1] or row[2] or row[0] for row in areas},
+                  area_of={row[0]: row[3] for row in organizations if row[3]})
+
+
+def find_area(where: Places, text: str) -> str:
+    """The id of the area that its id or name names. Raises Rejected (unknown-area)."""
+    found = [area for area, name in where.areas.items() if text in (area, name)]
+    if len(found) != 1:
+        raise Rejected("unknown-area", text)
+    return found[0]
+
+
+def find_organization(tables: Tables, text: str) -> str:
+    """The id of the Organization that its id, or its id in the network, names. Raises Rejected (unknown-organization)."""
+    rows = tables.rows(f"SELECT resource_id, number FROM {PREFIX}organization")
+    found = {row[0] for row in rows if text in row}
+    if len(found) != 1:
+        raise Rejected("unknown-organization", text)
+    return found.pop()
+
+
+def concerns(report: Report, question: Asked, area_of: Mapping[str, str], row: Mapping[str, Any]) -> bool:
+    """Whether a row is about the organization and area asked for."""
+    named = [row[name] for name, column in report.columns.items() if column.shown == "organization" and row.get(name)]
+    if question.organization and question.organization not in named:
+        return False
+    return not question.area or question.area in [area_of.get(organization) for organization in named]
+
+
+def _facts(tables: Tables, report: Report, question: Asked, where: Places) -> list[Fact]:
+    rows = [{name: _value(column.shown, value) for (name, column), value in zip(report.columns.items(), row, strict=True)}
+            for row in tables.rows(f"SELECT {', '.join(report.columns)} FROM {FACT}")]
+    mine = [row for row in rows if concerns(report, question, where.area_of, row)]
+    by = [*report.order, *report.strata, *report.levels, *report.columns]
+    return sorted(mine, key=lambda row: [_key(row[name]) for name in by if name in row])
+
+
+def _value(shown: Shown, value: Any) -> Any:
+    """References each once and in order, as no engine keeps them; what is empty is missing."""
+    if shown == "references":
+        return " ".join(sorted(set((value or "").split()))) or None
+    return None if value == "" else value
+
+
+def _key(value: Any) -> tuple[bool, float, str]:
+    """What is missing stands last; numbers by size."""
+    if isinstance(value, int | float):
+        return (False, value, "")
+    return (value is None, 0, value or "")

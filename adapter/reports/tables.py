@@ -1,0 +1,182 @@
+"""Where a report's statement runs: our own store, or DuckDB over a snapshot's Parquet files.
+
+`answer` are the rules' answers at each instant that is judged, `verdict` what the rules' files say of them, FACT the rows of
+the report's own statement: figures are counted of them, and opened down to them. They stand for one question, and go with it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Connection, CursorResult
+
+from adapter.gaps import population
+from adapter.gaps.catalog import Catalog
+from adapter.gaps.engine import evaluate
+from adapter.gaps.population import Question
+from adapter.gaps.rules import Rules
+from adapter.gaps.snapshot import Snapshot, quoted
+from adapter.gaps.statement import Dialect
+from adapter.gaps.tables import PREFIX
+from adapter.reports.definitions import Answers
+
+if TYPE_CHECKING:
+    import duckdb
+
+ANSWER = {"month": "BIGINT", "rule": "TEXT", "member_id": "TEXT", "organization_id": "TEXT", "item": "TEXT", "state": "TEXT",
+          "reason": "TEXT", "verdict": "TEXT", "due": "BIGINT", "evidence": "TEXT", "responsible_org": "TEXT",
+          "responsible_party": "TEXT"}
+"""Columns of `answer`. month: as the calendar counts, the one that is judged. member_id: null where the rule is about
+organizations, and organization_id where it is about members. due: seconds since 1970 UTC."""
+VERDICT = {"rule": "TEXT", "verdict": "TEXT", "title": "TEXT", "urgency": "TEXT", "pressing": "BIGINT", "text": "TEXT",
+           "closes": "TEXT"}
+"""Columns of `verdict`: what a rule's file says of each. pressing: 0 urgent, 1 soon, 2 routine."""
+RENAMED = {"answer": "report_answer", "verdict": "report_verdict"}
+FACT = "report_fact"
+_PRESSING = {"urgent": 0, "soon": 1, "routine": 2}
+_AT_ONCE = 500
+
+Row = tuple[Any, ...]
+
+
+class Tables(Protocol):
+    """Where statements run."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Of its SQL."""
+        ...
+
+    def rows(self, statement: str) -> list[Row]:
+        """The rows of a SELECT without binds."""
+        ...
+
+    def keep(self, statement: str) -> None:
+        """Keep the rows of a SELECT as the table FACT."""
+        ...
+
+    def answers(self, rules: Rules, catalog: Catalog, wanted: Answers, judged: Mapping[int, datetime]) -> None:
+        """Fill `answer` and `verdict`. judged: each month, and the instant at which it is judged."""
+        ...
+
+
+@contextmanager
+def of_store(connection: Connection) -> Generator[Tables]:
+    """The tables of our own store; nothing of it is changed."""
+    if connection.dialect.name == "postgresql":  # as in engine.py: it would loop over everybody, and compile
+        connection.exec_driver_sql("SET LOCAL enable_nestloop = off; SET LOCAL jit = off")
+    yield _Store(connection)
+    for table in (FACT, *RENAMED.values()):
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+
+
+@dataclass(slots=True)
+class _Store:
+    connection: Connection
+
+    @property
+    def dialect(self) -> Dialect:
+        return "sqlite" if self.connection.dialect.name == "sqlite" else "postgres"
+
+    def rows(self, statement: str) -> list[Row]:
+        return [tuple(row) for row in self._run(statement)]
+
+    def keep(self, statement: str) -> None:
+        self._run(f"CREATE TEMPORARY TABLE {FACT} AS {statement}")
+
+    def _run(self, statement: str) -> CursorResult[Any]:
+        """Run a statement whose values are literals: a `%` in one of them is none of the driver's."""
+        return self.connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+    def answers(self, rules: Rules, catalog: Catalog, wanted: Answers, judged: Mapping[int, datetime]) -> None:
+        self._make("answer", ANSWER)
+        for month, moment in judged.items():
+            for rule in wanted.rules or [None]:
+                found = evaluate(self.connection, now=moment, rule=rule, states=wanted.states, rules=rules, catalog=catalog)
+                self._put("answer", ((month, gap.rule, gap.member_id or None, gap.organization_id or None, gap.item, gap.state,
+                                      gap.reason, gap.verdict, int(gap.due.timestamp()) if gap.due else None,
+                                      " ".join(gap.evidence), gap.responsible_org or None, gap.responsible_party or None)
+                                     for gap in found))
+        self._make("verdict", VERDICT)
+        self._put("verdict", verdicts(rules))
+
+    def _make(self, name: str, columns: Mapping[str, str]) -> None:
+        listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {RENAMED[name]} ({listed})")
+
+    def _put(self, name: str, rows: Iterable[Row]) -> None:
+        found = list(rows)
+        mark = "?" if self.dialect == "sqlite" else "%s"
+        for at in range(0, len(found), _AT_ONCE):
+            marks = ", ".join([mark] * len(found[0]))
+            self.connection.exec_driver_sql(f"INSERT INTO {RENAMED[name]} VALUES ({marks})", found[at:at + _AT_ONCE])
+
+
+def verdicts(rules: Rules) -> list[Row]:
+    """The rows of `verdict`."""
+    return [(rule.id, code, rule.title, rule.urgency, _PRESSING[rule.urgency], verdict.text, verdict.closes)
+            for rule in rules.rules.values() for code, verdict in rule.verdicts.items()]
+
+
+@contextmanager
+def of_snapshot(snapshot: Snapshot, catalog: Catalog, *, memory: str = population.MEMORY,
+                threads: int | None = None) -> Generator[Tables]:
+    """The tables of a snapshot in DuckDB. memory: what it may take, beyond which it uses the disk."""
+    with tempfile.TemporaryDirectory(prefix="careloop-report-") as space, \
+            population.database(memory, threads) as database:
+        for name in catalog.tables:
+            database.execute(f"CREATE VIEW {PREFIX}{name} AS {population.rows(snapshot, catalog, name, None)}")
+        yield _Duck(database, snapshot, Path(space), memory, threads)
+
+
+@dataclass(slots=True)
+class _Duck:
+    database: duckdb.DuckDBPyConnection
+    snapshot: Snapshot
+    space: Path
+    memory: str
+    threads: int | None
+
+    @property
+    def dialect(self) -> Dialect:
+        return "duckdb"
+
+    def rows(self, statement: str) -> list[Row]:
+        return self.database.execute(statement).fetchall()
+
+    def keep(self, statement: str) -> None:
+        self.database.execute(f"CREATE TEMPORARY TABLE {FACT} AS {statement}")
+
+    def answers(self, rules: Rules, catalog: Catalog, wanted: Answers, judged: Mapping[int, datetime]) -> None:
+        parts = [self._answered(rules, catalog, wanted, month, moment) for month, moment in judged.items()]
+        none = ", ".join(f"CAST(NULL AS {kind}) AS {column}" for column, kind in ANSWER.items())
+        self.database.execute(f"CREATE TEMPORARY TABLE {RENAMED['answer']} AS "
+                              + " UNION ALL ".join([*parts, f"SELECT {none} WHERE 1 = 0"]))
+        columns = ", ".join(f"{column} {kind}" for column, kind in VERDICT.items())
+        self.database.execute(f"CREATE TEMPORARY TABLE {RENAMED['verdict']} ({columns})")
+        marks = ", ".join("?" * len(VERDICT))
+        self.database.executemany(f"INSERT INTO {RENAMED['verdict']} VALUES ({marks})", verdicts(rules))
+
+    def _answered(self, rules: Rules, catalog: Catalog, wanted: Answers, month: int, moment: datetime) -> str:
+        """A SELECT of the answers at one instant, which are written as files: there may be more than memory holds."""
+        folder = self.space / str(month)
+        for rule in wanted.rules or [None]:
+            question: Question = population.question(
+                now=moment, rule=rule, states=wanted.states, rules=rules, catalog=catalog, memory=self.memory,
+                threads=self.threads)
+            population.write(self.snapshot, question, folder)
+        empty = ("member_id", "organization_id", "responsible_org", "responsible_party")
+        columns = [f"NULLIF({name}, '') AS {name}" if name in empty else name for name in list(ANSWER)[1:]]
+        return f"SELECT {month} AS month, {', '.join(columns)} FROM read_parquet({quoted(folder / '*.parquet')})"
+
+
+def count_by(columns: Sequence[str], counted: Mapping[str, str]) -> str:
+    """A SELECT of FACT: columns by which it is counted, and what is counted, name to expression."""
+    what = ", ".join([*columns, *(f"{expression} AS {name}" for name, expression in counted.items())])
+    return f"SELECT {what} FROM {FACT}" + (f" GROUP BY {', '.join(columns)}" if columns else "")

@@ -1,0 +1,132 @@
+"""Reports over the demonstration network: golden files, oracles, every form, down to members whose resources are there."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+
+import orjson
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+from sqlalchemy import Connection
+
+from adapter.demo import DEMO_AS_OF
+from adapter.gateway import Gateway
+from adapter.reports.asked import month_name
+from adapter.reports.definitions import open_reports
+from adapter.reports.present import as_csv, as_json, columns_of, fact_rows, figure_rows, scored, unit_of
+from adapter.reports.resources import as_bundle
+from adapter.store.engine import reading
+from adapter.validate.check import check
+from tests.acceptance.reports import texts
+from tests.unit import report_oracle as oracle
+from tests.unit.gap_oracle import Resource
+from tests.unit.report_checks import gaps, of, plain, standing
+
+REPORTS = open_reports()
+NAMES = sorted(REPORTS.reports)
+MEASURES = "urn:x-careloop:rule"
+
+
+@pytest.fixture(name="network", scope="module")
+def _network(demonstration: Gateway) -> Iterator[Connection]:
+    with reading(demonstration.engine) as connection:
+        yield connection
+
+
+@pytest.fixture(name="resources", scope="module")
+def _resources(network: Connection) -> list[Resource]:
+    return standing(network)
+
+
+def test_the_golden_reports(network: Connection) -> None:
+    """Written anew by `python -m tests.acceptance.reports`; read what changed before you keep it."""
+    for path, text in texts(network):
+        assert path.read_text(encoding="utf-8") == text, path.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_form_says_the_same(network: Connection, name: str) -> None:
+    answered = of(network, name, DEMO_AS_OF)
+    rates = answered.report.form == "rates"
+    rows = figure_rows(answered, REPORTS.rules) if rates else fact_rows(answered)
+    columns = columns_of(answered, figures=rates)
+    assert [list(row) for row in rows] == [columns] * len(rows) or {*columns} == {*rows[0]}
+    read = list(csv.DictReader(io.StringIO(as_csv(rows, columns))))
+    assert read == [{c: "" if row[c] is None else str(row[c]) for c in columns} for row in rows]
+    assert orjson.loads(as_json(rows)) == [dict(row) for row in rows]
+    bundle = as_bundle(answered, REPORTS.rules, MEASURES)
+    Bundle.model_validate(orjson.loads(orjson.dumps(bundle)))
+    found = [entry["resource"] for entry in bundle["entry"]]
+    assert len({entry["fullUrl"] for entry in bundle["entry"]}) == len(found)
+    assert [issue for one in found[:300] for issue in check({"id": "x", **one})] == []
+    if rates or name == "worklist":
+        assert len(found) == len(rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_open_down_to_members_and_resources_that_are_there(network: Connection, resources: list[Resource],
+                                                                   name: str) -> None:
+    answered = of(network, name, DEMO_AS_OF)
+    known = {f"{one['resourceType']}/{one['id']}" for one in resources}
+    assert {one for fact in answered.facts for one in (plain(fact.get("evidence"))).split()} <= known
+    assert {f"Patient/{fact['member_id']}" for fact in answered.facts if fact.get("member_id")} <= known
+    if answered.report.form == "list":
+        return
+    counts: defaultdict[tuple[object, ...], list[float]] = defaultdict(lambda: [0, 0])
+    for fact in answered.facts:
+        for height in range(len(answered.report.levels) + 1):
+            named = [fact[stratum] for stratum in answered.report.strata]
+            at = (*named, *(plain(fact[level]) for level in answered.report.levels[height:]))
+            counts[at][0] += fact["denominator"]
+            counts[at][1] += fact["numerator"]
+    for figure in answered.figures:
+        place = [figure.place] if figure.level != "network" else []
+        at = (*dict(figure.stratum).values(), *place, *dict(figure.within).values())
+        whole, met = counts[at]
+        assert figure.denominator in (None, whole)
+        assert figure.numerator is None or figure.numerator == pytest.approx(met)
+
+
+def test_performance_is_what_its_oracle_counts(network: Connection, resources: list[Resource]) -> None:
+    answered = of(network, "performance", DEMO_AS_OF)
+    months = ("2026-01", "2026-02", "2026-03")
+    moments = {month: oracle.month_end(month, DEMO_AS_OF) for month in months}
+    wanted = oracle.performance(resources, {month: gaps(network, at) for month, at in moments.items()}, DEMO_AS_OF)
+    counts: defaultdict[oracle.Key, list[float]] = defaultdict(lambda: [0, 0])
+    for fact in answered.facts:
+        at = (fact["measure"], month_name(fact["month"]), plain(fact["organization"]))
+        counts[at][0] += fact["denominator"]
+        counts[at][1] += fact["numerator"]
+    assert {at: (whole, round(met, 2)) for at, (whole, met) in counts.items()} == wanted
+    assert {at[0] for at, (_, met) in wanted.items() if met} >= {"paid", "emergency-visits", "stays", "G01"}
+    aims = {month: oracle.targets(resources, at) for month, at in moments.items()}
+    for figure in answered.figures:
+        named = dict(figure.stratum)
+        if figure.level == "organization":
+            assert figure.target == aims[month_name(named["month"])].get((named["measure"], figure.place))
+
+
+def test_a_figure_of_the_performance_report_is_told_with_its_target_and_trend(network: Connection) -> None:
+    answered = of(network, "performance", DEMO_AS_OF)
+    rows = figure_rows(answered, REPORTS.rules)
+    for row, figure in zip(rows, answered.figures, strict=True):
+        assert row["rate"] == scored(figure.rate, unit_of(answered, str(row["measure"])))
+        assert (row["suppressed"] == "yes") == (None in (figure.denominator, figure.numerator))
+        if row["meets"]:
+            assert (row["meets"] == "yes") == (float(str(row["rate"])) >= float(str(row["target"])))
+    assert {row["meets"] for row in rows} == {None, "yes", "no"}
+    assert any(row["change"] for row in rows)
+
+
+def test_the_worklist_is_what_its_oracle_lists(network: Connection) -> None:
+    answered = of(network, "worklist", DEMO_AS_OF)
+    urgency = {rule.id: rule.urgency for rule in REPORTS.rules.rules.values()}
+    wanted = oracle.worklist(gaps(network, DEMO_AS_OF), urgency)
+    found = [(plain(f["organization"]), f["rule"], f["member_id"] or f["subject"], plain(f["item"]), f["state"],
+              None if f["due"] is None else datetime.fromtimestamp(f["due"], DEMO_AS_OF.tzinfo)) for f in answered.facts]
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+    assert [one[1] for one in found] == [one[1] for one in wanted]

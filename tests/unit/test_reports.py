@@ -1,0 +1,144 @@
+"""Reports on made-up networks: what their oracles say, the same on every engine; and what cannot be asked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, datetime
+
+import pytest
+from hypothesis import given, settings
+from sqlalchemy import Connection, Engine
+
+from adapter.errors import Rejected
+from adapter.gaps.catalog import open_catalog
+from adapter.gaps.rules import open_rules
+from adapter.reports.asked import Asked, asked, judged_at, month_name
+from adapter.reports.definitions import open_reports
+from adapter.reports.lint import check_reports
+from adapter.reports.run import Answered
+from tests.servers import postgres_url
+from tests.unit import report_oracle as oracle
+from tests.unit.gap_checks import SLOW, holding, store
+from tests.unit.gap_network import NOWS, ORGS, Resource, networks
+from tests.unit.gap_population import population
+from tests.unit.gap_rules_known import SUBJECTS, expected
+from tests.unit.report_checks import ask, duck, of, plain
+
+URGENCY = {rule.id: rule.urgency for rule in open_rules().rules.values()}
+
+
+@pytest.fixture(scope="module", name="engine", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def _engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    kind = request.param
+    engine = store(postgres_url() if kind == "postgresql" else f"sqlite:///{tmp_path_factory.mktemp('reports') / 'reports.db'}")
+    yield engine
+    engine.dispose()
+
+
+def _waiting(answered: Answered) -> list[tuple[object, ...]]:
+    due = [None if fact["due"] is None else datetime.fromtimestamp(fact["due"], NOWS[0].tzinfo) for fact in answered.facts]
+    return [(plain(fact["organization"]), fact["rule"], fact["member_id"] or fact["subject"], plain(fact["item"]),
+             fact["state"], day) for fact, day in zip(answered.facts, due, strict=True)]
+
+
+def _counted(answered: Answered) -> dict[oracle.Key, tuple[float, float]]:
+    counts: defaultdict[oracle.Key, list[float]] = defaultdict(lambda: [0, 0])
+    for fact in answered.facts:
+        at = (fact["measure"], month_name(fact["month"]), plain(fact["organization"]))
+        counts[at][0] += fact["denominator"]
+        counts[at][1] += fact["numerator"]
+    return {at: (whole, round(met, 2)) for at, (whole, met) in counts.items()}
+
+
+@given(networks(SUBJECTS))
+@settings(SLOW, max_examples=25)
+def test_the_worklist_holds_what_waits_and_the_most_urgent_first(engine: Engine, drawn: tuple[datetime, list[Resource]]) -> None:
+    now, resources = drawn
+    wanted = oracle.worklist(expected(resources, now), URGENCY)
+    with holding(engine, resources) as connection:
+        found = _waiting(of(connection, "worklist", now))
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+    places = [(one[4], URGENCY[str(one[1])], one[5], one[1]) for one in found]
+    assert places == [(one[4], URGENCY[str(one[1])], one[5], one[1]) for one in wanted]
+
+
+@given(networks(SUBJECTS))
+@settings(SLOW, max_examples=10)
+def test_performance_counts_what_is_due_at_the_end_of_each_month(engine: Engine, drawn: tuple[datetime, list[Resource]]) -> None:
+    now, resources = drawn
+    last = now.astimezone(oracle.ZONE).date()
+    months = sorted({last.strftime("%Y-%m"), (last.replace(day=1) - oracle.timedelta(days=1)).strftime("%Y-%m")})
+    answers = {month: expected(resources, oracle.month_end(month, now)) for month in months}
+    with holding(engine, resources) as connection:
+        found = of(connection, "performance", now, date.fromisoformat(f"{months[0]}-01"))
+    assert _counted(found) == oracle.performance(resources, answers, now)
+
+
+@pytest.mark.parametrize("name", sorted(open_reports().reports))
+def test_the_engines_give_the_same(engine: Engine, name: str) -> None:
+    now = NOWS[3]
+    with holding(engine, population(now, 12)) as connection:
+        ours = of(connection, name, now)
+        with duck(connection) as tables:
+            theirs = ask(tables, name, now)
+    assert ours.facts == theirs.facts
+    assert ours.figures == theirs.figures
+    assert ours.facts or name not in ("worklist", "performance")
+
+
+def test_the_store_is_left_as_it_was(engine: Engine) -> None:
+    with holding(engine, population(NOWS[3], 2)) as connection:
+        assert of(connection, "worklist", NOWS[3]) == of(connection, "worklist", NOWS[3])
+        assert of(connection, "performance", NOWS[3]).facts
+
+
+def test_an_organization_and_an_area_choose(engine: Engine) -> None:
+    area = {"resourceType": "Location", "id": "east", "name": "East", "status": "active",
+            "physicalType": {"coding": [{"code": "area"}]}}
+    resources = [area, *population(NOWS[3], 12)]
+    for one in resources:
+        if one["resourceType"] == "Organization" and one["id"].startswith(ORGS[0]):
+            one.setdefault("extension", []).append(
+                {"url": "urn:x-careloop:health-service-area", "valueReference": {"reference": "Location/east"}})
+    with holding(engine, resources) as connection:
+        everything = of(connection, "performance", NOWS[3])
+        _chosen(connection, everything, organization=f"{ORGS[0]}-0")
+        _chosen(connection, everything, area="east")
+
+
+def _chosen(connection: Connection, everything: Answered, **where: str) -> None:
+    """What is chosen is told as it is told of everybody."""
+    found = of(connection, "performance", NOWS[3], **where)
+    assert found.facts
+    assert [fact for fact in everything.facts if fact in found.facts] == found.facts
+    assert [figure for figure in everything.figures if figure in found.figures] == found.figures
+    assert {fact["area"] for fact in found.facts} == {"east"}
+
+
+def _months(now: datetime, first: date | None = None, last: date | None = None) -> Asked:
+    return asked(open_reports().reports["performance"], open_catalog(), now, first=first, last=last)
+
+
+def test_months_end_with_their_last_second_where_the_network_is() -> None:
+    catalog, now = open_catalog(), datetime(2026, 4, 1, 3, 59, 59, tzinfo=NOWS[0].tzinfo)
+    march = _months(now)
+    assert (march.first, march.last) == (date(2026, 1, 1), date(2026, 3, 31))
+    assert [judged_at(catalog, march, month) for month in march.months()][-1] == now
+    april = _months(datetime(2026, 4, 1, 4, tzinfo=NOWS[0].tzinfo))
+    assert (april.first, april.last) == (date(2026, 2, 1), date(2026, 4, 30))
+    assert [judged_at(catalog, april, month) for month in april.months()] == [
+        datetime.fromisoformat(f"{text}+00:00") for text in ("2026-03-01T04:59:59", "2026-04-01T03:59:59", "2026-04-01T04:00:00")]
+
+
+@pytest.mark.parametrize(("first", "last", "code"), [
+    (date(2026, 3, 1), date(2026, 2, 1), "bad-period"), (date(2026, 7, 1), None, "bad-period"),
+    (date(1900, 1, 1), None, "outside-calendar")])
+def test_a_period_that_cannot_be_is_refused(first: date, last: date | None, code: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        _months(NOWS[3], first, last)
+    assert refused.value.issue.code == code
+
+
+def test_the_report_files_are_sound() -> None:
+    assert check_reports() == []
