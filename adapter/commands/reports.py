@@ -60,6 +60,7 @@ class Options:
     first: date | None = None
     last: date | None = None
     measure: str | None = None
+    smallest: int | None = None
     members: bool = False
     known: bool = False
     engine: str | None = None
@@ -96,6 +97,8 @@ def about(names: tuple[str, ...]) -> None:
 def run(name: str, options: Options) -> None:
     """Ask a report and print it. Raises Rejected, click.UsageError."""
     one = open_reports().reports[name]
+    if options.smallest is not None:
+        one = replace(one, smallest=options.smallest)
     if options.views:
         with _of_views(options) as tables:
             _print(_ask(tables, one, options, options.as_of or datetime.now(UTC)), options)
@@ -219,6 +222,9 @@ def _command(one: Report) -> click.Command:
                     click.Option(["--to", "last"], type=day, help="Up to this day.")]
     if "measure" in one.strata:
         options.append(click.Option(["--measure"], help="This measure alone: a rule's id, or a measure's code."))
+    if one.form == "rates":
+        options.append(click.Option(["--smallest"], type=click.IntRange(1), default=one.smallest, show_default=True,
+                                    help="The smallest number of people that is told; 1 holds none back."))
     options += [
         click.Option(["--members", "--drill", "members"], is_flag=True, help="Down to members and evidence, Type/id."),
         click.Option(["--engine"], type=click.Choice(["store", "duckdb"]), help="Which engine reckons; store without it."),

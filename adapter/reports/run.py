@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from adapter.errors import Defect, Rejected
 from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.statement import compile_select
 from adapter.gaps.tables import PREFIX
-from adapter.reports.asked import Asked, judged_at, literals
+from adapter.reports.asked import Asked, judged_at, literals, month_of
 from adapter.reports.definitions import Report, Reports, Shown, open_reports
 from adapter.reports.figures import Figure, figures
 from adapter.reports.tables import FACT, RENAMED, Tables
@@ -47,13 +49,20 @@ def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = Tru
     """
     reports, catalog = reports or open_reports(), catalog or open_catalog()
     if report.answers:
-        judged = {month: judged_at(catalog, question, month) for month in question.months()}
-        tables.answers(reports.rules, catalog, report.answers, {month: at for month, at in judged.items() if at})
+        tables.answers(reports.rules, catalog, report.answers, _judged(catalog, report, question))
     tables.keep(compiled(reports, catalog, report, question, tables))
     where = places(tables)
     rows = _facts(tables, report, question, where) if facts or report.form == "list" else []
     counted = figures(tables, report, question, where.area_of) if report.form == "rates" else []
     return Answered(report=report, question=question, facts=rows, figures=counted, places=where)
+
+
+def _judged(catalog: Catalog, report: Report, question: Asked) -> dict[int, datetime]:
+    """When the rules are asked: at the end of each month, or now."""
+    if report.over != "months":
+        return {month_of(question.now.astimezone(ZoneInfo(catalog.zone)).date()): question.now}
+    found = {month: judged_at(catalog, question, month) for month in question.months()}
+    return {month: at for month, at in found.items() if at}
 
 
 def compiled(reports: Reports, catalog: Catalog, report: Report, question: Asked, tables: Tables) -> str:
