@@ -32,7 +32,7 @@ Subjects = Mapping[str, tuple[Sequence[int], About]]
 def network(random: Random, subjects: Subjects, now: datetime) -> list[Resource]:
     """The resources of one or two people at that instant, each drawn about one of the subjects; references may dangle."""
     resources: list[Resource] = [
-        {"resourceType": "Organization", "id": o, "name": o, **_zoned(random),
+        {"resourceType": "Organization", "id": o, "name": o, **_zoned(random), **_kind(random),
          "identifier": [{"system": N + "organization", "value": o}]} for o in ORGS]
     resources += [_entry(random, number, now) for number in range(random.randint(0, 3))]
     for role, (person, organization) in ROLES.items():
@@ -48,6 +48,12 @@ def _zoned(random: Random) -> Resource:
     """A time zone of an organization's own: the network's, another of the calendar, one that it has not, or none."""
     zone = random.choice(("America/New_York", "America/Chicago", "America/Chicago", "Asia/Tokyo", None))
     return {"extension": [{"url": N + "time-zone", "valueCode": zone}]} if zone else {}
+
+
+def _kind(random: Random) -> Resource:
+    """A few are 42 CFR Part 2 programs, or no longer in use."""
+    kind = {"type": [coded(N + "organization-type", "part2-program")]}
+    return (kind if random.random() < 0.2 else {}) | ({"active": False} if random.random() < 0.06 else {})
 
 
 def _entry(random: Random, number: int, now: datetime) -> Resource:
@@ -194,10 +200,18 @@ class Person:
         return referrals + tasks + [{**stay, "id": f"stay-{stay['id']}"} for stay in stays] + contacts
 
     def about_consent(self, _teams: list[str]) -> list[Resource]:
-        return [self.make(
+        return [self.agreement(n) for n in self.several(0, 1)] + [self.make(
             "Consent", n, "patient", status=self.mostly("active", "inactive", "rejected", "draft", share=0.7),
             organization=[to("Organization", o) for o in self.random.sample(ORGS, self.random.choice((1, 3, 3)))],
             dateTime=self.mostly("2020-01-01", self.at()), provision=self.provision()) for n in self.several(1, 3)]
+
+    def agreement(self, number: int) -> Resource:
+        """An agreement of two organizations, mostly to share data."""
+        one, other = self.random.sample(ORGS, 2)
+        return {"resourceType": "OrganizationAffiliation", "id": f"OAc{number}-{self.member}", "active": self.mostly(True, False),
+                "organization": to("Organization", one), "participatingOrganization": to("Organization", other),
+                "code": [coded(N + "agreement", self.mostly("data-sharing", "release-protocol"))],
+                **({"period": period} if (period := self.period(0.3, 0.3)) else {})}
 
     def provision(self) -> Resource:
         classes = self.random.choice((["all"], ["general"], ["hiv"], ["hiv", "general"], []))

@@ -328,14 +328,26 @@ class Oracle:
         given = [(self.faults(c), span((c["provision"].get("period") or {}).get("start")),
                   span((c["provision"].get("period") or {}).get("end"))) for c in consents]
         force = [end.last if end else None for fault, _, end in given if fault == "none"]
-        if force:
-            return self.in_force(force, given, who)
+        found = self.in_force(force, given, who) if force else None
+        if (found is None or found.state != "closed") and self.agreed(recipient):
+            return self.answer("G13", "closed", **who)
+        if found:
+            return found
         for fault, reason in (("limits", "not-computable"), ("early", "date-out-of-range"),
                               ("ended", "date-out-of-range"),
                               ("class", "missing-element"), ("refused", "not-found")):
             if any(f == fault for f, _, _ in given):
                 return self.answer("G13", "open", reason, **who)
         return self.answer("G13", "open", "not-found", **who)
+
+    def agreed(self, recipient: str) -> bool:
+        """Whether the two agreed to share data, and the discloser is no Part 2 program, which would need a consent."""
+        discloser = next((o for o in self.resources if o["resourceType"] == "Organization" and o["id"] == self.manager), {})
+        return "part2-program" not in codes(discloser.get("type"), NETWORK + "organization-type") and any(
+            codes(a["code"], NETWORK + "agreement")[:1] == ["data-sharing"] and a.get("active", True)
+            and holds(a.get("period"), self.now) and {self.manager, recipient} == {
+                key(a["organization"], "Organization"), key(a["participatingOrganization"], "Organization")}
+            for a in self.resources if a["resourceType"] == "OrganizationAffiliation")
 
     def in_force(self, force: list[datetime | None], given: list[Any], who: dict[str, Any]) -> Answer:
         ends = [end for end in force if end]

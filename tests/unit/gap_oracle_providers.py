@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.unit.gap_oracle import DAY, NETWORK, ZONE, Answer, Oracle, Resource, Seat, Span, codes, key, span
 
-CHRONIC = ("E11", "F20", "F33")
+CHRONIC = ("E11", "F20", "F33", "I10")
 Parties = tuple[str | None, str | None]
 """Practitioner and organization that a reference names."""
 

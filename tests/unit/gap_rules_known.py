@@ -73,6 +73,10 @@ ABOUT_MEMBERS = (
 """Answers about one member, of all that is known of them at one instant."""
 
 
+ABOUT_ORGANIZATIONS = ("O01", "O02", "O03", "O04", "O05", "O06")
+"""Rules about organizations and pairs; none of them asks anything of an organization that is not in use."""
+
+
 def expected(resources: list[Resource], now: datetime) -> list[Answer]:
     """Every answer about every organization, and then about every person, merged records apart."""
     people = [r["id"] for r in resources if r["resourceType"] == "Patient"
@@ -82,4 +86,7 @@ def expected(resources: list[Resource], now: datetime) -> list[Answer]:
     organizations = Organizations(resources, now)
     ours = [*organizations.answers(), *gap_oracle_organizations.answers(organizations, members),
             *gap_oracle_reporting.answers(organizations)]
+    unused = {o["id"] for o in resources if o["resourceType"] == "Organization" and not o.get("active", True)}
+    ours = [a for a in ours if a.member not in unused] + [
+        Answer(rule, o, "", "not-applicable", None, None, o, "") for o in unused for rule in ABOUT_ORGANIZATIONS]
     return [a for found in (ours, mine) for a in sorted(found, key=lambda a: (a.member, a.rule, a.item))]

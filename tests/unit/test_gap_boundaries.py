@@ -213,6 +213,36 @@ def test_g13_without_expiry_it_is_closed_and_once_revoked_open(db: Connection):
     assert only(db, "G13").reason == "missing-element"
 
 
+@pytest.mark.parametrize(("body", "verdict"), [
+    ({}, "agreed"), ({"period": {"end": "2026-06-15"}}, "agreed"), ({"period": {"end": "2026-06-14"}}, "not-agreed"),
+    ({"period": {"start": "2026-06-16"}}, "not-agreed"), ({"active": False}, "not-agreed"),
+    ({"code": coded("agreement", "transition-protocol")}, "not-agreed")])
+def test_g13_an_agreement_closes_it_unless_the_discloser_is_a_part_2_program(db: Connection, body: Any, verdict: str):
+    enrol(db)
+    team(db, seat("a", "hub"), seat("b", "clinic", "specialist"))
+    agreement = {"organization": ref("Organization", "clinic"), "participatingOrganization": ref("Organization", "hub"),
+                 "code": coded("agreement", "data-sharing")}
+    put(db, "OrganizationAffiliation", "x", **agreement | body)
+    assert only(db, "G13").verdict == verdict
+    consent(db, end="2026-06-20")
+    assert only(db, "G13").verdict == ("agreed" if verdict == "agreed" else "renewal-due")
+    consent(db, status="rejected")
+    assert only(db, "G13").verdict == ("agreed" if verdict == "agreed" else "consent-refused")
+    put(db, "Consent", "k", patient=ref("Patient", "q"), status="draft")
+    put(db, "Organization", "hub", name="Hub", type=coded("organization-type", "substance-use", "part2-program"))
+    assert only(db, "G13").verdict == "no-consent"
+
+
+# --- organizations
+def test_nothing_is_asked_of_an_organization_that_is_not_in_use(db: Connection):
+    put(db, "HealthcareService", "h", providedBy=ref("Organization", "clinic"))
+    about = {g.rule: g.verdict for g in evaluate(db, now=NOW) if g.organization_id == "clinic"}
+    assert about["O04"] == "never-verified"
+    put(db, "Organization", "clinic", active=False)
+    about = {g.rule: g.verdict for g in evaluate(db, now=NOW) if g.organization_id == "clinic"}
+    assert about == {f"O0{n}": "inactive" for n in range(1, 7)}
+
+
 # --- the engine
 def test_withheld_says_the_same_of_every_member_and_nothing_else(db: Connection):
     enrol(db)

@@ -55,7 +55,7 @@ def test_the_rules_as_shipped_have_no_mistake():
     ("G01.yaml", "title: Lead", "title: [Lead", ("G01.yaml, line 3", "expected")),
     ("shared.yaml", "unit: code", "unit: 7", ("shared.yaml, parameters.program.unit", "7 is not of type")),
     ("G13.yaml", "renewal-due:\n", "renewal:\n", ("G13.yaml, verdicts.renewal", "not given by the statement")),
-    ("G13.yaml", "'no-consent' END AS", "'none' END AS", ("G13.yaml, verdicts.none", "not declared")),
+    ("G13.yaml", "'not-agreed' END AS", "'none' END AS", ("G13.yaml, verdicts.none", "not declared")),
     ("G13.yaml", "  renew_days:", "  renew_weeks:", ("G13.yaml, statement", "`:renew_days` is not declared")),
     ("G13.yaml", "parameters:\n", "parameters:\n  spare: {default: 1, unit: days, text: nothing}\n",
      ("G13.yaml, parameters.spare", "not read")),
