@@ -25,6 +25,7 @@ from adapter.installation.delivery import Delivery
 from adapter.installation.entries import Entries
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Arrivals, Installation, instant
+from adapter.installation.lists import Lists
 from adapter.installation.operators import Operators
 from adapter.installation.sources import Sources
 from adapter.installation.subscriptions import Subscriptions
@@ -77,7 +78,8 @@ class Gateway:
         self.gaps = GapLives(here)
         self.delivery = Delivery(here, self.gaps, upstream)
         self.embedded = self.delivery.embedded
-        self.operators = Operators(here, self._entries)
+        self.lists = Lists(here)
+        self.operators = Operators(here, self._entries, self.lists)
         self.sources = Sources(here)
         self.subscriptions = Subscriptions(here, settings.notice_hosts)
         with writing(self.engine) as connection:
@@ -137,7 +139,7 @@ class Gateway:
                 entries = journal.waiting(connection, limit)
                 rows = StoredRows(connection, entries, self.feeds)
             if not entries:
-                return 0
+                return self.lists.compose_in_turn(rested=True)
             try:
                 self._process(entries, rows)
             except Unavailable:
@@ -145,6 +147,8 @@ class Gateway:
             except Exception as error:  # one entry that cannot be processed must not hold up the others
                 _LOG.error("batch failed", count=len(entries), exc_info=error)
                 self._set_aside(entries, rows, error)
+            if len(entries) < limit:  # nothing else waits
+                self.lists.compose_in_turn(rested=True)
             return len(entries)
 
     def _process(self, entries: Sequence[Entry], rows: StoredRows) -> None:
@@ -162,7 +166,7 @@ class Gateway:
             if entry.kind != "hl7v2":  # those of a message stand beside it since it was journalled
                 findings.extend((entry.id, "", i) for i in mapped.issues)
         with writing(self.engine) as connection:
-            self._here.apply(connection, said)
+            self._here.apply(connection, said, later=True)
             self.delivery.settle(connection, [read_written(e.raw) for e in entries if e.kind == "fhir"])
             journal.add_findings(connection, findings)
             journal.settle(connection, [e.id for e in entries if e.id not in failed], "done")

@@ -1,8 +1,8 @@
-"""Rows of a CSV feed (`contacts`): from file to validated resources in memory, and into the embedded store; on one core.
+"""Rows of a CSV feed: from file to validated resources in memory, and into the embedded store; on one core.
 
-The file is made up and streamed; its rows are those of a network: ten contacts a member, forty organizations, two hundred
-practitioners. Beside both figures, in the same run, the bare loop: the same file read by Python's csv module alone. Each figure
-is of a process of its own, so that its memory is what it needs itself.
+The file is made up and streamed. `contacts`: ten a member, forty organizations, two hundred practitioners. `members`: each is
+attributed to one of ten organizations, so that ten Groups list them all. Beside both figures, in the same run, the bare loop:
+the same file read by Python's csv module alone. Each figure is of a process of its own, so that its memory is its own.
 
 With `--kill` the file is loaded a second time by a process that is killed (SIGKILL) again and again at random moments and
 started anew; the end state must be that of the load that nothing disturbed.
@@ -39,10 +39,30 @@ ROOT = Path(__file__).parent.parent
 KEY = "00" * 32
 HEADER = ("contact_id,member_id,organization_id,organization_name,npi,first_name,last_name,contact_type,started_at,ended_at,"
           "outcome,setting,present_orgs,referral_id,warm_handoff,updated_at\n")
+MEMBERS = ("member_id,first_name,last_name,birth_date,gender,phone,address_line,city,state,postal_code,language,payer_id,"
+           "payer_name,coverage_id,coverage_start,program,enrollment_status,enrollment_date,attributed_org,attributed_org_name,"
+           "attribution_start,risk_level,updated_at\n")
 AT_ONCE = 1000
 
 
 def write_file(path: Path, rows: int) -> None:
+    """A file of so many rows, of the feed that it is named for."""
+    {"contacts": write_contacts, "members": write_members}[path.stem](path, rows)
+
+
+def write_members(path: Path, rows: int) -> None:
+    """A members file of so many rows, one a member."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(MEMBERS)
+        for n in range(rows):
+            day = f"2026-0{n % 3 + 1}-{n % 28 + 1:02d}"
+            file.write(f"M{n:07d},First{n % 997},Last{n % 1009},{1930 + n % 70}-{n % 12 + 1:02d}-{n % 28 + 1:02d},"
+                       f"{('female', 'male')[n % 2]},518-555-{n % 10000:04d},{n % 300} Orchard Lane,Alderton,NY,12{n % 1000:03d},"
+                       f"en,PAYER-{n % 4},Payer {n % 4},C{n:07d},2026-01-01,care-coordination,enrolled,{day},ORG-{n % 10},"
+                       f"Made Up {n % 10},{day},{('', 'low', 'high')[n % 3]},2026-03-01T08:{n % 60:02d}:00-05:00\n")
+
+
+def write_contacts(path: Path, rows: int) -> None:
     """A contacts file of so many rows."""
     with path.open("w", encoding="utf-8") as file:
         file.write(HEADER)
@@ -62,7 +82,7 @@ def bare(path: Path) -> int:
 
 def in_memory(path: Path, feeds: Feeds) -> int:
     """Parse, map, compose and check, a thousand rows at a time; resources made."""
-    compiled = feeds.named("contacts")
+    compiled = feeds.named(path.stem)
     arrival = microseconds(datetime(2026, 4, 1, tzinfo=UTC))
     made = 0
     with path.open("rb") as stream:
@@ -71,7 +91,7 @@ def in_memory(path: Path, feeds: Feeds) -> int:
         for rows in _thousands(file.rows()):
             said: list[Contribution] = []
             for row in rows:
-                said.extend(map_row(row.cells, row.number, f"contacts|bench|{row.number}", compiled, arrival, None,
+                said.extend(map_row(row.cells, row.number, f"{path.stem}|bench|{row.number}", compiled, arrival, None,
                                     names).contributions)
             made += len(compose_all(said, (), feeds, KEY.encode(), lambda _: set(), lean=True))
     return made
@@ -88,9 +108,10 @@ def stored(path: Path, folder: Path) -> int:
     tune_memory()
     gateway = Gateway(Settings(data_dir=folder, key=KEY))  # pyright: ignore[reportCallIssue] - pydantic-settings fills the fields
     with path.open("rb") as stream:
-        rows = gateway.load("contacts", stream, path.name).rows
+        rows = gateway.load(path.stem, stream, path.name).rows
     while gateway.work(500):
         pass
+    gateway.lists.compose()
     gateway.close()
     return rows
 
@@ -153,10 +174,10 @@ def _timed(name: str, rows: int, run: Callable[[], int], floor: float = 0) -> fl
     return seconds
 
 
-def _measure(name: str, rows: int) -> None:
+def _measure(name: str, feed: str, rows: int) -> None:
     """One figure, in this process, beside the bare loop."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "contacts.csv"
+        path = Path(folder) / f"{feed}.csv"
         write_file(path, rows)
         floor = _timed("bare csv loop", rows, lambda: bare(path))
         if name == "memory":
@@ -173,6 +194,7 @@ def main() -> None:
     """Print the rates."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--feed", choices=("contacts", "members"), default="contacts")
     parser.add_argument("--only", choices=("memory", "store"), help="measure one of the two, in this process")
     parser.add_argument("--kill", action="store_true", help="load once undisturbed and once killed again and again; compare")
     parser.add_argument("--load", type=Path, help="load this file and end; for --kill")
@@ -183,11 +205,12 @@ def main() -> None:
     if options.load:
         stored(options.load, options.into)
     elif options.only or options.kill:
-        _measure(options.only or "kill", options.rows)
+        _measure(options.only or "kill", options.feed, options.rows)
     else:
         print(f"{options.rows} rows, one core, validation on", flush=True)
         for name in ("memory", "store"):
-            subprocess.run((sys.executable, "-m", "bench.rows", "--rows", str(options.rows), "--only", name), check=True)
+            subprocess.run((sys.executable, "-m", "bench.rows", "--rows", str(options.rows), "--feed", options.feed,
+                            "--only", name), check=True)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ def _load(gateway: Gateway, start: date, ended: Callable[[], bool]) -> bool:
         composing = progress.add_task("composing", total=waiting)
         while not ended():
             if not (done := gateway.work(AT_ONCE)):
+                gateway.lists.compose()
                 return True
             progress.advance(composing, done)
     return False

@@ -119,6 +119,7 @@ def _work(gateway: Gateway, progress: Progress) -> None:
     bar = progress.add_task("compose", total=gateway.waiting())
     while done := gateway.work(AT_ONCE):
         progress.advance(bar, done)
+    gateway.lists.compose()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -21,41 +21,51 @@ from adapter.store import contributions as stored
 from adapter.store.contributions import Added
 from adapter.store.keys import keys_of_persons
 
+LISTS = frozenset({"Group"})
+"""Types of lists of many persons: each statement about one touches all of it, so they may be left for later."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Affected:
-    """What to compose: contributions by target, and targets that stood before and have none any more."""
+    """What to compose: contributions by target, and targets that stood before and have none any more.
+
+    later: (type, key) of lists that are affected too, and left out.
+    """
 
     network: Network
     by_target: Mapping[Target, Sequence[Contribution]]
     vanished: Collection[tuple[str, str, str]]
+    later: Collection[tuple[str, str]] = ()
 
 
-def affected(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds,
-             key: bytes, more: Collection[tuple[str, str]] = (), added: Added | None = None) -> Affected:
+def affected(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds, key: bytes,
+             more: Collection[tuple[str, str]] = (), added: Added | None = None, *, later: bool = False) -> Affected:
     """Read what composing needs. fresh: contributions not seen before; touched: all of the batch; more: (type, key) to
-    compose beside them; added: what was stored just now, which is not read again.
+    compose beside them; added: what was stored just now, which is not read again; later: leave LISTS out, and name them.
 
     A person is composed anew as a whole where links or records have changed.
     """
-    touched = [*touched, *stored.of_rows(connection, {c.other for c in fresh if c.body.get("level") == "row"})]
-    persons, known = _persons(connection, {c.patient for c in touched if c.patient}, _numbers(touched))
+    left = _Left(LISTS if later else ())
+    touched = left.out([*touched, *stored.of_rows(connection, {c.other for c in fresh if c.body.get("level") == "row"})])
+    persons, known = persons_around(connection, {c.patient for c in touched if c.patient}, numbers=_numbers(touched))
     anew = _anew(fresh, touched, persons, known)
     if anew:  # of all that is composed with them the visits and accounts may have been renumbered too
         theirs = stored.by_patients(connection, set[str]().union(*(p.members for p in anew)))
-        persons, known = _persons(connection, {c.patient for c in touched if c.patient}, _numbers([*touched, *theirs]))
+        numbers = _numbers([*touched, *theirs])
+        persons, known = persons_around(connection, {c.patient for c in touched if c.patient}, numbers=numbers)
         anew = _anew(fresh, touched, persons, known)
     links = _standing(known)
-    said = _read(connection, touched, persons, anew, [*more, *_left_out(connection, fresh), *_aliases(links)], added)
+    more = left.out_keys([*more, *_left_out(connection, fresh), *_aliases(links)])
+    said = _read(connection, touched, persons, anew, more, added, left)
     others = {c.patient for c in said if c.patient} - persons.keys()
     if others:
-        theirs, more_links = _persons(connection, others)
+        theirs, more_links = persons_around(connection, others)
         persons.update(theirs)
         links += _standing(more_links)
     complete = {persons[c.patient].main for c in (*said, *touched) if is_plan(c) and c.patient}
     siblings = _siblings(connection, said, persons, complete, anew)
     if others := {c.patient for c in siblings if c.patient} - persons.keys():
-        theirs, more_links = _persons(connection, others)
+        theirs, more_links = persons_around(connection, others)
         persons.update(theirs)
         links += _standing(more_links)
     said += siblings
@@ -74,7 +84,28 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     ended = (*said, *touched) if links else touched  # of what was ended nothing may be left to compose
     over = {target_of(c, network) for c in ended if c.resource_type != "Link"} - by_target.keys()
     vanished += [(t[0], target_id(t, network), t[1]) for t in sorted(over)]
-    return Affected(network=network, by_target=by_target, vanished=list(dict.fromkeys(vanished)))
+    vanished = [one for one in dict.fromkeys(vanished) if left.out_keys([(one[0], one[2])])]
+    return Affected(network=network, by_target=by_target, vanished=vanished, later=sorted(left.keys))
+
+
+class _Left:
+    """Lists that are left out, by (type, key)."""
+
+    def __init__(self, types: Collection[str]) -> None:
+        self._types = types
+        self.keys: set[tuple[str, str]] = set()
+
+    def out(self, said: Iterable[Contribution]) -> list[Contribution]:
+        """Statements without those about lists."""
+        listed = list(said)
+        self.keys.update((c.resource_type, c.key) for c in listed if c.resource_type in self._types)
+        return [c for c in listed if c.resource_type not in self._types]
+
+    def out_keys(self, keys: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """(type, key) without those of lists."""
+        listed = list(keys)
+        self.keys.update(one for one in listed if one[0] in self._types)
+        return [one for one in listed if one[0] not in self._types]
 
 
 def plans_of(connection: Connection, persons: Collection[str]) -> list[Contribution]:
@@ -114,9 +145,10 @@ def _aliases(links: Sequence[Link]) -> set[tuple[str, str]]:
     return {(LEVELS[n.level], key) for n in links if n.level in LEVELS for key in (n.old, n.new)}
 
 
-def _persons(connection: Connection, patients: set[str],
-             numbers: Collection[str] = ()) -> tuple[dict[str, Person], list[Link]]:
-    links = stored.links_around(connection, patients.union(numbers))
+def persons_around(connection: Connection, patients: set[str], rows_of: str = "",
+                   numbers: Collection[str] = ()) -> tuple[dict[str, Person], list[Link]]:
+    """The persons of these patients, and all links around them; rows_of: of links of rows only those about this type."""
+    links = stored.links_around(connection, patients.union(numbers), rows_of)
     everyone = patients.union(*((n.patient, n.other) for n in links)) if links else patients
     return resolve(everyone, _standing(links), stored.records(connection, everyone), (MEMBER_SYSTEM,)), links
 
@@ -161,7 +193,7 @@ def _left_out(connection: Connection, fresh: Sequence[Contribution]) -> set[tupl
 
 
 def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapping[str, Person], anew: Sequence[Person],
-          more: Collection[tuple[str, str]], added: Added | None) -> list[Contribution]:
+          more: Collection[tuple[str, str]], added: Added | None, left: _Left) -> list[Contribution]:
     whole = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
     own: set[tuple[str, str]] = set(more)
     shared: set[tuple[str, str, str]] = set()
@@ -176,7 +208,7 @@ def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapp
         else:
             own.add((c.resource_type, c.key))
     own.update((c.resource_type, c.key) for c in touched if c.scope == "reference")
-    found = [*stored.by_patients(connection, whole)] if whole else []
+    found = left.out(stored.by_patients(connection, whole)) if whole else []
     own.update((c.resource_type, c.key) for c in (*found, *touched)  # a visit or account may be others' too
                if c.scope == "own" and c.patient in whole and c.resource_type != "Link")
     found.extend(stored.by_keys(connection, own, besides=whole, added=added))

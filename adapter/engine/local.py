@@ -10,13 +10,13 @@ from adapter.compose.compose import hashed
 from adapter.compose.kept import composed_of
 from adapter.compose.shared_plans import is_shared
 from adapter.compose.standing import stand
-from adapter.engine.affected import Affected, affected, plans_of
+from adapter.engine.affected import LISTS, Affected, affected, plans_of
 from adapter.engine.gap_keeping import touched
 from adapter.feeds import Feeds
 from adapter.gaps.tables import refresh
 from adapter.model import Composed, Contribution
 from adapter.store import contributions as stored
-from adapter.store import gap_lives, journal
+from adapter.store import gap_lives, journal, lists
 from adapter.store.contributions import Added
 from adapter.store.keys import keys_of_resources, naming, persons_of, standing_names
 from adapter.store.outbox import enqueue
@@ -26,34 +26,48 @@ from adapter.validate.profiles import claim
 
 
 def apply(connection: Connection, said: Sequence[Contribution], feeds: Feeds, key: bytes, now_us: int,
-          target: str = "") -> list[Composed]:
+          target: str = "", *, later: bool = False) -> list[Composed]:
     """Store contributions and bring every resource they touch up to date; those that changed are returned.
 
-    target: name of the FHIR server to queue changes for, '' for none. Source: COMPOSE, from a message to the world.
+    target: name of the FHIR server to queue changes for, '' for none. later: lists of many persons are only noted, for
+    `lists.compose_list`. Source: COMPOSE, from a message to the world.
     """
     added = stored.append(connection, said)
-    return compose_touched(connection, added.fresh, said, feeds, key, now_us, target, added)
+    return compose_touched(connection, added.fresh, said, feeds, key, now_us, target, added, later=later)
 
 
 def compose_touched(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds,
-                    key: bytes, now_us: int, target: str, added: Added | None = None) -> list[Composed]:
+                    key: bytes, now_us: int, target: str, added: Added | None = None, *, later: bool = False) -> list[Composed]:
     """Bring every resource up to date that statements touch; fresh: those of them that are new, or over since now.
 
-    added: what was stored just now, which is not read again.
+    added: what was stored just now, which is not read again. later: as in apply.
     """
-    work = affected(connection, fresh, touched, feeds, key, added=added)
+    work = affected(connection, fresh, touched, feeds, key, added=added, later=later)
+    return follow(connection, work, feeds, key, now_us, target, later=later)
+
+
+def follow(connection: Connection, work: Affected, feeds: Feeds, key: bytes, now_us: int, target: str, *,
+           later: bool = False) -> list[Composed]:
+    """Bring what is affected up to date, and whatever refers to what stands now, or no more."""
     changed = bring(connection, work, now_us, target)
+    noted = set(work.later)
     for _ in range(4):  # what was taken out for want of a target goes in once that stands; what refers to the gone lets go
         gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}
         created = {f"{c.resource_type}/{c.id}" for c in changed} - gone
         wanting, mains = journal.wanting(connection, created), {p.main for p in work.network.persons.values()}
         more = keys_of_resources(connection, wanting) | naming(connection, mains, gone)
+        if later:
+            noted |= {one for one in more if one[0] in LISTS}
+            more -= noted
         if not more:
             break
         again = list(stored.by_keys(connection, more))
         if any(is_shared(*one) for one in more):  # nothing is stated of them: they are made of their persons' plans
             again += plans_of(connection, mains | persons_of(connection, wanting))
-        changed += bring(connection, affected(connection, (), again, feeds, key), now_us, target)
+        rest = affected(connection, (), again, feeds, key, later=later)
+        noted.update(rest.later)
+        changed += bring(connection, rest, now_us, target)
+    lists.note(connection, noted)
     return changed
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from adapter.compose.compose import target_id
 from adapter.engine.affected import Affected, affected
+from adapter.engine.lists import list_affected
 from adapter.engine.local import bring
 from adapter.feeds import Feeds
 from adapter.model import Composed, Contribution, Issue, Json, Mapped, is_array, is_object
@@ -91,8 +92,7 @@ def _compose(connection: Connection, before: Sequence[Contribution], after: Sequ
     alive: set[tuple[str, str]] = set()
     persons: set[str] = set()
     work: Affected | None = None
-    for chunk in _persons_together(touched):
-        work = affected(connection, chunk, chunk, feeds, key)
+    for chunk, work in _works(connection, touched, feeds, key):
         targets = {(one[0], target_id(one, work.network)) for one in work.by_target}
         persons |= {member for c in chunk for member in work.network.person(c.patient).members}
         over = {(t, i) for t, i, _ in work.vanished}
@@ -105,6 +105,18 @@ def _compose(connection: Connection, before: Sequence[Contribution], after: Sequ
         standing = read_resources(connection, [(t, i) for t, i, _ in gone])
         changes.note(standing, bring(connection, replace(work, by_target={}, vanished=gone), now_us, target))
     return changes.told()
+
+
+def _works(connection: Connection, touched: Sequence[Contribution], feeds: Feeds,
+           key: bytes) -> Iterator[tuple[Sequence[Contribution], Affected]]:
+    """What to compose, with the statements it is for; the lists of many persons at the end, each once."""
+    lists: set[tuple[str, str]] = set()
+    for chunk in _persons_together(touched):
+        work = affected(connection, chunk, chunk, feeds, key, later=True)
+        lists.update(work.later)
+        yield chunk, work
+    for one in sorted(lists):
+        yield (), list_affected(connection, one, feeds, key)
 
 
 class _Changes:

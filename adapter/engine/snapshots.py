@@ -20,7 +20,7 @@ def end_left_out(connection: Connection, feed: str, sources: Collection[str], ar
     since = advance(connection, sources, arrival)
     count = 0
     for over in left_out(connection, feed, since, arrival, AT_ONCE) if since else ():
-        compose_touched(connection, over, over, feeds, key, now_us, target)
+        compose_touched(connection, over, over, feeds, key, now_us, target, later=True)
         count += len(over)
     return count
 

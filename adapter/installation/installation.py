@@ -60,9 +60,10 @@ class Installation:
         with self.turn, writing(self.engine) as connection:
             yield connection
 
-    def apply(self, connection: Connection, said: Sequence[Contribution]) -> list[Composed]:
-        """Bring contributions into force in the caller's transaction; the resources that changed."""
-        return apply(connection, said, self.feeds, self.key, self.now_us(), self.target)
+    def apply(self, connection: Connection, said: Sequence[Contribution], *, later: bool = False) -> list[Composed]:
+        """Bring contributions into force in the caller's transaction; the resources that changed. later: lists of many persons
+        are only noted (Lists)."""
+        return apply(connection, said, self.feeds, self.key, self.now_us(), self.target, later=later)
 
 
 def instant(arrival: int) -> datetime:

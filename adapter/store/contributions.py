@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, true, tuple_, update
 
-from adapter.identity.links import CROSSWALK, INFERRED, PROPOSED, Link, link_of
+from adapter.identity.links import CROSSWALK, INFERRED, PROPOSED, ROW, Link, link_of
 from adapter.model import Contribution, Json, Order
 from adapter.store.engine import insert_rows
 from adapter.store.schema import CONTRIBUTION as T
@@ -201,6 +201,15 @@ def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: 
     yield from (c for c in _new(connection, added) if c.patient not in besides and (c.resource_type, c.key) in keys)
 
 
+def pages_of_key(connection: Connection, one: tuple[str, str], at_once: int) -> Iterator[Sequence[Contribution]]:
+    """Every statement that holds about one (resource type, key), `at_once` read at a time."""
+    last = 0
+    query = select(T).where(T.c.resource_type == one[0], T.c.key == one[1]).order_by(T.c.id).limit(at_once)
+    while rows := connection.execute(query.where(T.c.id > last)).all():
+        last = rows[-1].id
+        yield [contribution_of(row) for row in _holding(connection, rows)]
+
+
 def of_rows(connection: Connection, rows: Collection[str]) -> Iterator[Contribution]:
     """Every statement that rows of files made, by what the rows are known by."""
     for chunk in chunks(rows, _CHUNK):
@@ -228,9 +237,10 @@ def _new(connection: Connection, added: Added | None) -> list[Contribution]:
     return [c for c, seen in added.new if seen >= ends.get(c.source, 0)] if ends else [c for c, _ in added.new]
 
 
-def links_around(connection: Connection, numbers: Collection[str]) -> list[Link]:
+def links_around(connection: Connection, numbers: Collection[str], rows_of: str = "") -> list[Link]:
     """Every link in the connected parts that hold these numbers of patients, visits and accounts; what a snapshot file
-    ended is marked as over."""
+    ended is marked as over. rows_of: of the links that rows make, only those about this resource type."""
+    wanted = or_(T.c.event != ROW, T.c.body.contains(f'"new":"{rows_of}"', autoescape=True)) if rows_of else true()
     seen: set[str] = set()
     found: dict[int, Link] = {}
     frontier = set(numbers)
@@ -238,7 +248,7 @@ def links_around(connection: Connection, numbers: Collection[str]) -> list[Link]
         seen |= frontier
         reached: set[str] = set()
         for chunk in chunks(sorted(frontier), _CHUNK):
-            query = select(T).where(T.c.resource_type == "Link", or_(
+            query = select(T).where(T.c.resource_type == "Link", wanted, or_(
                 T.c.patient.in_(chunk), T.c.other.in_(chunk), T.c.key.in_(chunk)))
             rows = connection.execute(query).all()
             ends = ends_of(connection, {row.source for row in rows})

@@ -179,6 +179,14 @@ CURSOR = Table(
     Column("position", Text, nullable=False),
 )
 
+PERSON_LIST = Table(
+    "person_list", METADATA,
+    Column("resource_type", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("stale", SmallInteger, nullable=False),  # something was said of it since it was composed
+    Column("due", BigInteger, nullable=False),  # it is not composed again before this time
+)
+
 GAP_STALE = Table(
     "gap_stale", METADATA,
     # key of the main Patient of a person whose gaps are to be looked at; '' for those of organizations

@@ -45,10 +45,10 @@ def states(gateway: Gateway) -> dict[str, str]:
 
 
 def test_an_entry_that_cannot_be_processed_is_left_aside_and_named(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    def apply(connection: Any, said: Any, *rest: Any) -> Any:
+    def apply(connection: Any, said: Any, *rest: Any, **more: Any) -> Any:
         if any("800009" in c.key for c in said):
             raise ZeroDivisionError
-        return real(connection, said, *rest)
+        return real(connection, said, *rest, **more)
 
     real = installation.apply
     monkeypatch.setattr(installation, "apply", apply)
@@ -238,7 +238,7 @@ def test_a_record_number_of_two_members_joins_nobody_and_a_correction_parts_them
 
 
 def test_a_fault_of_ours_leaves_everything_waiting(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **_more: Any) -> Any:
         raise ZeroDivisionError
 
     gateway.accept([(adt("C1"), "t"), (adt("C2", number="800009"), "t")])
