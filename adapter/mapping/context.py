@@ -150,10 +150,12 @@ class MapContext:
         rep = f"[{self.rep}]" if self.rep > 1 else ""
         return f"{name}-{at.field}{rep}" + (f".{at.component}" if at.component else "")
 
-    def issue(self, code: str, detail: str = "") -> None:
-        """Note a finding at the place that is being mapped; once, where several rows read the same there."""
-        found = Issue(code=code, place=self.place(), detail=detail)
-        if self.issues[-1:] != [found]:
+    def issue(self, code: str, detail: str = "", column: str = "") -> None:
+        """Note a finding at the place that is being mapped, or at a column of the CSV row; once, though several rules read it."""
+        of_row = self.segment is not None and self.segment.name == "ROW"
+        place = f"row {self.segment.number}, {column}" if self.segment is not None and column else self.place()
+        found = Issue(code=code, place=place, detail=detail)
+        if found not in (self.issues if of_row else self.issues[-1:]):
             self.issues.append(found)
 
     def code(self, table: str, code: str) -> Json | None:

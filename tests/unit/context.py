@@ -28,7 +28,7 @@ class Notes:
         self.issues: list[tuple[str, str]] = []
         self.emitted: dict[str, Json] = {}
 
-    def issue(self, code: str, detail: str = "") -> None:
+    def issue(self, code: str, detail: str = "", column: str = "") -> None:
         self.issues.append((code, detail))
 
     def code(self, table: str, code: str) -> Json | None:

@@ -288,10 +288,10 @@ def test_a_problem_that_is_active_again_has_not_ended() -> None:
     assert ("bad-value", "row 2, abatement_date") in found(mapped("conditions", again))
 
 
-def test_a_medication_that_ends_before_it_begins_stands_without_period() -> None:
+def test_a_medication_that_ends_before_it_begins_stands_without_end() -> None:
     row = {"medication_id": "X1", "member_id": "M1", "kind": "reported", "status": "active", "medication": "lisinopril",
            "start_date": "2026-01-02", "end_date": "2026-01-01"}
-    assert "effectivePeriod" not in made("medications", "MedicationStatement", row)
+    assert made("medications", "MedicationStatement", row)["effectivePeriod"] == {"start": "2026-01-02"}
     assert made("medications", "MedicationStatement", {**row, "end_date": "2026-01-03"})["effectivePeriod"]["end"] == "2026-01-03"
 
 

@@ -8,7 +8,7 @@ from adapter.mapping.context import symbol
 from adapter.mapping.functions.organization_rows import number
 from adapter.mapping.functions.registry import Rep, function
 from adapter.mapping.functions.row_parties import practitioner
-from adapter.mapping.functions.rows import identifier_type, moment
+from adapter.mapping.functions.rows import ended, identifier_type, moment
 from adapter.mapping.functions.whole_rows import doubt
 from adapter.model import Json
 from adapter.validate.needs import absent
@@ -33,8 +33,9 @@ def payer_claim_item(row: Any, ctx: Any) -> Json:
     ctx.visit = _visit(row, ctx)
     found: Json = {"sequence": 1, "productOrService": {"coding": [{"system": "urn:x-careloop:visit-type",
                                                                     "code": row.first("visit_type").plain()}]}}
-    days = (("start", row.first("started_at").plain()), ("end", row.first("ended_at").plain()))
-    found["servicedPeriod"] = {part: moment(text, ctx) for part, text in days if text}
+    start, end = (moment(row.first(column).plain(), ctx) for column in ("started_at", "ended_at"))
+    days = (("start", start), ("end", ended(start, end, ctx, "ended_at")))
+    found["servicedPeriod"] = {part: text for part, text in days if text}
     if place := row.first("place_of_service").plain():
         found["locationCodeableConcept"] = {"coding": [{"system": _PLACES, "code": place}]}
     if row.first("claim_status").plain() != "reversed":

@@ -97,10 +97,17 @@ def number_system(value: str, authority: tuple[str, str, str], kind: str, ctx: C
 
     An NPI has a check digit: one that fails is no NPI, is told (bad-value), and is nobody's number but the sender's.
     """
-    system = ctx.system(*authority, kind)
+    return sound_system(ctx.system(*authority, kind), value, ctx)
+
+
+def sound_system(system: str, value: str, ctx: Context, column: str = "") -> str:
+    """The system of a number, the sender's own and a finding (bad-value) where it can be no number of it.
+
+    column: of the CSV row that has the number, where a whole row is mapped.
+    """
     if well_formed(system, value):
         return system
-    ctx.issue("bad-value", "the number has not the form of its system, and stands as the sender's own")
+    ctx.issue("bad-value", "the number has not the form of its system, and stands as the sender's own", column)
     return ctx.system("malformed-number")
 
 
@@ -193,7 +200,7 @@ def pln_identifier(rep: Rep, ctx: Context) -> Json | None:
     if not value:
         return None
     kind = rep.component(2)
-    found = identifier(value, ctx.system(issuer, "", "", rep.get(2)), "", end=ctx.moment(end) if end else None,
+    found = identifier(value, number_system(value, (issuer, "", ""), rep.get(2), ctx), "", end=ctx.moment(end) if end else None,
                        by={"display": issuer} if issuer else None)
     concept = cwe_codeable_concept(kind, ctx, source="HL70338") if kind.text else None
     return {"type": concept, **found} if concept else found

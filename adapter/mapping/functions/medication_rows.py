@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter.mapping.functions.registry import function
 from adapter.mapping.functions.row_parties import organization, practitioner
+from adapter.mapping.functions.rows import ended
 from adapter.model import Json
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -24,8 +25,8 @@ def medication_concept(row: Any, ctx: Any) -> Json:
                              "end_date": "timing.repeat.boundsPeriod.end"})
 def ordered_dosage(row: Any, ctx: Any) -> Json:
     """How an order is to be taken, from when to when, as Dosage."""
-    del ctx
     words, start, end = (row.first(c).plain() for c in ("dosage", "start_date", "end_date"))
+    end = ended(start, end, ctx, "end_date")
     found: Json = {"text": words} if words else {}
     bounds = {part: day for part, day in (("start", start), ("end", end)) if day}
     return {**found, "timing": {"repeat": {"boundsPeriod": bounds}}} if bounds else found
@@ -59,7 +60,7 @@ def medication_reporter(row: Any, ctx: Any) -> Json | None:
 def reconciliation_performer(row: Any, ctx: Any) -> Json | None:
     """Who reconciled, for which organization, as Procedure.performer; the organization alone where nobody is named."""
     reconciler = _Reconciler(row)
-    where, who = _organization(reconciler, ctx), practitioner(reconciler, ctx)
+    where, who = _organization(reconciler, ctx), practitioner(reconciler, ctx, "reconciled_npi")
     if who is None:
         return {"actor": where} if where else None
     return {"actor": who, **({"onBehalfOf": where} if where else {})}

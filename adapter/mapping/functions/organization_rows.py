@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter.mapping.context import slug
 from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.rows import ended
 from adapter.mapping.functions.whole_rows import doubt
 from adapter.model import Json
 
@@ -43,8 +44,8 @@ def staffing_role(row: Any, ctx: Any) -> Json:
                                        "end_date": "period.end"})
 def staffing_characteristics(row: Any, ctx: Any) -> list[Json]:
     """Full-time equivalents, and members that each can care for, as Group.characteristic with the time they hold."""
-    del ctx
-    days = (("start", row.first("start_date").plain()), ("end", row.first("end_date").plain()))
+    start = row.first("start_date").plain()
+    days = (("start", start), ("end", ended(start, row.first("end_date").plain(), ctx, "end_date")))
     period = {part: day for part, day in days if day}
     facts = (("fte", "full-time equivalents", "{FTE}"), ("capacity", "members per full-time equivalent", "{member}/{FTE}"))
     return [{"code": {"coding": [{"system": FACT, "code": name, "display": words}]}, "exclude": False,

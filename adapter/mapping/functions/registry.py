@@ -14,8 +14,8 @@ from adapter.parse.er7 import Rep
 class Context(Protocol):
     """What a function may ask for while it maps one message; pure, all look-ups are in memory."""
 
-    def issue(self, code: str, detail: str = "") -> None:
-        """Note a finding at the place that is being mapped."""
+    def issue(self, code: str, detail: str = "", column: str = "") -> None:
+        """Note a finding at the place that is being mapped; column: of the CSV row, where a whole row is mapped."""
         ...
 
     def code(self, table: str, code: str) -> Json | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter.mapping.context import symbol
 from adapter.mapping.functions.registry import Rep, function
+from adapter.mapping.functions.rows import ended
 from adapter.model import Json
 
 ACTIVITY = "urn:x-careloop:plan-activity"
@@ -17,11 +18,10 @@ _PART2 = ((_CONFIDENTIALITY, "R"), (_ACT_CODE, "42CFRPart2"), (_ACT_CODE, "NORDS
 
 @function("attributed_member", {"attribution_start": "period.start", "attribution_end": "period.end"})
 def attributed_member(row: Any, ctx: Any) -> Json:
-    """The row's person as Group.member, with the days of the attribution; one that ends before it begins has no beginning."""
-    start, end = row.first("attribution_start").plain(), row.first("attribution_end").plain()
-    period: Json = {"start": start} if start and not (end and end < start) else {}
-    if end:
-        period["end"] = end
+    """The row's person as Group.member, with the days of the attribution; an end before the start is left out, and told."""
+    start = row.first("attribution_start").plain()
+    days = (("start", start), ("end", ended(start, row.first("attribution_end").plain(), ctx, "attribution_end")))
+    period = {part: day for part, day in days if day}
     entity = {"reference": symbol("Patient", ctx.patient)}
     return {"entity": entity, "period": period} if period else {"entity": entity}
 

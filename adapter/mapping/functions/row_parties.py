@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.mapping.context import slug
+from adapter.mapping.functions.identifiers import sound_system
 from adapter.model import Json
 
 ORGANIZATION = "urn:x-careloop:organization"
@@ -23,18 +24,31 @@ def organization(value: str, name: str, ctx: Any) -> Json:
     return {"reference": ctx.emit("Organization", f"{ORGANIZATION}|{value}", body)}
 
 
-def practitioner(row: Any, ctx: Any) -> Json | None:
-    """State the Practitioner a row names, by npi, else by organization_id and name; a reference, None for nobody."""
+def numbered(npi: str, ctx: Any, column: str = "") -> tuple[str, Json]:
+    """Key and body of the Practitioner of an NPI. One whose check digit fails is the sender's own number, and is told.
+
+    column: that has it, where a whole row is mapped.
+    """
+    system = sound_system(NPI, npi, ctx, column)
+    return f"{system}|{npi}", {"identifier#npi": [{"system": system, "value": npi}]}
+
+
+def practitioner(row: Any, ctx: Any, column: str = "npi") -> Json | None:
+    """State the Practitioner a row names, by npi, else by organization_id and name; a reference, None for nobody.
+
+    column: by which a finding about the NPI is told.
+    """
     npi, given, family = (row.first(c).plain() for c in ("npi", "first_name", "last_name"))
-    body: Json = {"identifier#npi": [{"system": NPI, "value": npi}]} if npi else {}
+    own = f"{UNNUMBERED}|{slug(row.first('organization_id').plain())}/{slug(family)}/{slug(given)}"
+    no_number: Json = {}
+    key, body = numbered(npi, ctx, column) if npi else (own, no_number)
     if given or family:
         body["name#row"] = [{**({"family": family} if family else {}), **({"given": [given]} if given else {})}]
     if not body:
         return None
     if not npi and row.first("phone").plain():
         body["telecom#phone"] = [{"system": "phone", "value": row.first("phone").plain(), "use": "work"}]
-    own = f"{slug(row.first('organization_id').plain())}/{slug(family)}/{slug(given)}"
-    return {"reference": ctx.emit("Practitioner", f"{NPI}|{npi}" if npi else f"{UNNUMBERED}|{own}", body)}
+    return {"reference": ctx.emit("Practitioner", key, body)}
 
 
 def support_key(row: Any) -> str:

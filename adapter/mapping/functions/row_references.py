@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.mapping.functions.registry import Rep, function
-from adapter.mapping.functions.row_parties import NPI
+from adapter.mapping.functions.row_parties import numbered
 from adapter.model import Json
 
 OUTPUT = "urn:x-careloop:task-output"
@@ -29,8 +29,7 @@ def language_tag(rep: Rep, _ctx: Any) -> str:
 def practitioners_of(rep: Rep, ctx: Any) -> list[Json]:
     """References to the Practitioners of several NPIs in one cell, separated by semicolons."""
     found = dict.fromkeys(text.strip() for text in rep.plain().split(";") if text.strip())
-    return [{"reference": ctx.emit("Practitioner", f"{NPI}|{npi}", {"identifier#npi": [{"system": NPI, "value": npi}]})}
-            for npi in found]
+    return [{"reference": ctx.emit("Practitioner", *numbered(npi, ctx))} for npi in found]
 
 
 @function("task_output", {"*": "value"})

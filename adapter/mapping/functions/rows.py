@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from adapter.mapping.functions.identifiers import sound_system
 from adapter.mapping.functions.registry import Rep, function
 from adapter.mapping.functions.row_parties import organization
 from adapter.mapping.functions.row_references import language_code
 from adapter.model import Json
+from adapter.validate.periods import in_order
 
 PRESENT = "urn:x-careloop:organization-present"
 """URL of the extension that names another organization present at a contact."""
@@ -25,6 +27,25 @@ def moment(text: str, ctx: Any) -> str:
 def iso_datetime(rep: Rep, ctx: Any) -> str:
     """An ISO 8601 date or time as FHIR dateTime; a time without offset gets the feed's zone."""
     return moment(rep.plain(), ctx)
+
+
+@function("end_of_period")
+def end_of_period(rep: Rep, ctx: Any, start: str) -> str | None:
+    """An ISO 8601 date or time as the end of a period that begins in column `start`; left out, and told, where it is before."""
+    began = ctx.segment.first(start).plain()
+    return ended(moment(began, ctx) if began else "", moment(rep.plain(), ctx), ctx) or None
+
+
+def ended(start: str, end: str, ctx: Any, column: str = "") -> str:
+    """The end of a period as FHIR date or dateTime; '' and a finding (bad-value) where it does not come after the start.
+
+    R4 per-1 takes a day and a time of the same day for out of order too: which was first nobody can tell.
+    column: of the end, where a whole row is mapped.
+    """
+    if not start or not end or in_order(start, end):
+        return end
+    ctx.issue("bad-value", "before the start of its period, or not precise enough to tell; it is left out", column)
+    return ""
 
 
 @function("code_of")
@@ -91,9 +112,12 @@ def omb_extension(rep: Rep, ctx: Any, url: str, table: str) -> Json:
 
 @function("identifier_of")
 def identifier_of(rep: Rep, ctx: Any, system: str, kind: str = "", within: str = "") -> Json:
-    """An Identifier of a fixed system. kind: code of v2-0203. within: column whose value comes before, with a slash."""
+    """An Identifier of a fixed system. kind: code of v2-0203. within: column whose value comes before, with a slash.
+
+    A number that is none of the system (an NPI whose check digit fails) is told, and stands as the sender's own.
+    """
     before = ctx.segment.first(within).plain() + "/" if within else ""
-    found: Json = {"system": system, "value": f"{before}{rep.plain()}"}
+    found: Json = {"system": sound_system(system, rep.plain(), ctx), "value": f"{before}{rep.plain()}"}
     return {"type": identifier_type(kind), **found} if kind else found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.mapping.functions.registry import Rep, function
-from adapter.mapping.functions.row_parties import NPI, organization, practitioner
+from adapter.mapping.functions.row_parties import numbered, organization, practitioner
+from adapter.mapping.functions.rows import ended
 from adapter.mapping.functions.whole_rows import doubt
 from adapter.model import Json
 
@@ -39,7 +40,8 @@ def trained_practitioner(row: Any, ctx: Any) -> Json | None:
     """
     module = row.first("module").plain()
     done = row.first("status").plain() == "completed"
-    ctx.emit("Practitioner", f"{NPI}|{row.first('npi').plain()}",
+    key, _ = numbered(row.first("npi").plain(), ctx, "npi")
+    ctx.emit("Practitioner", key,
              {f"qualification#{module}": [_qualification(row, module, ctx)] if done else None})
     return practitioner(row, ctx)
 
@@ -48,9 +50,7 @@ def _qualification(row: Any, module: str, ctx: Any) -> Json:
     start, end, trainer, name = (row.first(c).plain() for c in
                                  ("completed_date", "valid_until", "trainer_org", "trainer_org_name"))
     found: Json = {"code": module_concept(module)}
-    if start and end and end < start:
-        doubt(ctx, "valid_until", "bad-value", "before completed_date")
-        end = ""
+    end = ended(start, end, ctx, "valid_until")
     period = {part: day for part, day in (("start", start), ("end", end)) if day}
     found |= {"period": period} if period else {}
     return {**found, "issuer": organization(trainer, name, ctx)} if trainer else found

@@ -8,7 +8,7 @@ from adapter.identity.links import CROSSWALK, Tie
 from adapter.mapping.functions.registry import function
 from adapter.mapping.functions.row_parties import organization, practitioner, support_key
 from adapter.mapping.functions.rows import concept_of, identifier_type, moment
-from adapter.model import Issue, Json
+from adapter.model import Json
 from adapter.validate.periods import in_order
 
 _UCUM = "http://unitsofmeasure.org"
@@ -20,7 +20,7 @@ _ENDED_FOR_CAUSE = frozenset({"rejected", "cancelled", "failed"})
 
 def doubt(ctx: Any, column: str, code: str, detail: str = "") -> None:
     """Note a finding about one column while a whole row is mapped."""
-    ctx.issues.append(Issue(code=code, place=f"row {ctx.segment.number}, {column}", detail=detail))
+    ctx.issue(code, detail, column)
 
 
 @function("row_name", {"first_name": "given", "middle_name": "given", "last_name": "family"})
