@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from adapter.errors import Defect
 from adapter.mapping.feed import Feed
 from adapter.mapping.functions import FUNCTIONS, Function
-from adapter.mapping.yaml_lines import LINE, load_yaml, without_lines
+from adapter.mapping.yaml_lines import LINE, parse_yaml, without_lines
 from adapter.model import is_object
 from adapter.validate.facts import is_list
 
@@ -139,17 +139,22 @@ def compile_feed(feed: Feed) -> Rules:
     return Rules(maps={k: tuple(v) for k, v in maps.items()}, version=version)
 
 
-def compile_file(path: Path) -> list[Map]:
+def compile_file(path: Path) -> tuple[Map, ...]:
     """The maps of one file, in their order. Raises Defect (mapping-failed) naming the file's line and what was meant."""
-    written = load_yaml(path)
-    where = f"{path.parent.name}/{path.name}"
+    return _compiled(path.read_text(encoding="utf-8"), f"{path.parent.name}/{path.name}")
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str, where: str) -> tuple[Map, ...]:
+    """Kept, for feeds share files: all hospitals those of `common`."""
+    written = parse_yaml(text, where)
     errors = sorted(_schema().iter_errors(without_lines(written)), key=lambda e: list(e.absolute_path))  # pyright: ignore[reportUnknownMemberType]  # jsonschema is untyped here
     if errors:
         at = list(errors[0].absolute_path)
         key = next((f"{step}: " for step in reversed(at) if isinstance(step, str) and step not in ("maps", "rows")), "")
         raise Defect("mapping-failed", f"{where}:{_line_of(written, at)}", key + errors[0].message)
     shared = {k: v for k, v in written.items() if k in ("segment", "csv")}
-    return [_map({**shared, **one}, where) for one in written.get("maps", [written])]
+    return tuple(_map({**shared, **one}, where) for one in written.get("maps", [written]))
 
 
 def _line_of(written: Any, path: list[Any]) -> int:

@@ -36,13 +36,18 @@ _LineLoader.yaml_implicit_resolvers = {
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """The mapping a YAML file holds, every nested mapping with its line under LINE. Raises Defect (mapping-failed)."""
+    return parse_yaml(path.read_text(encoding="utf-8"), f"{path.parent.name}/{path.name}")
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """The same of a text. where: the file's name, for a Defect."""
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_LineLoader)
+        loaded = yaml.load(text, Loader=_LineLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise Defect("mapping-failed", f"{path.parent.name}/{path.name}:{line}", error.problem or "not YAML") from error
+        raise Defect("mapping-failed", f"{where}:{line}", error.problem or "not YAML") from error
     if not isinstance(loaded, dict):
-        raise Defect("mapping-failed", f"{path.parent.name}/{path.name}:1", "the file must hold a mapping")
+        raise Defect("mapping-failed", f"{where}:1", "the file must hold a mapping")
     return loaded  # pyright: ignore[reportUnknownVariableType]  # YAML is untyped
 
 
