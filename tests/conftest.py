@@ -25,6 +25,7 @@ def _missing(mark: str) -> str:
     return {"hapi": hapi_missing, "postgres": postgres_missing}[mark]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of several workers (`make test`) one takes a file as a whole, and one takes all that need HAPI, which it starts once."""
     of_hapi = {item.path for item in items if item.get_closest_marker("hapi")}
