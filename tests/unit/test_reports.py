@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime
+from random import Random
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 
 from adapter.errors import Rejected
@@ -17,10 +19,11 @@ from adapter.reports.asked import Asked, asked, judged_at, month_name
 from adapter.reports.definitions import open_reports
 from adapter.reports.lint import check_reports
 from adapter.reports.run import Answered
+from tests.fuzz import examples
 from tests.servers import postgres_url
 from tests.unit import report_oracle as oracle
-from tests.unit.gap_checks import SLOW, holding, store
-from tests.unit.gap_network import NOWS, ORGS, Resource, networks
+from tests.unit.gap_checks import holding, store
+from tests.unit.gap_network import NOWS, ORGS, network
 from tests.unit.gap_population import population
 from tests.unit.gap_rules_known import SUBJECTS, expected
 from tests.unit.report_checks import ask, duck, of, plain
@@ -51,10 +54,10 @@ def _counted(answered: Answered) -> dict[oracle.Key, tuple[float, float]]:
     return {at: (whole, round(met, 2)) for at, (whole, met) in counts.items()}
 
 
-@given(networks(SUBJECTS))
-@settings(SLOW, max_examples=25)
-def test_the_worklist_holds_what_waits_and_the_most_urgent_first(engine: Engine, drawn: tuple[datetime, list[Resource]]) -> None:
-    now, resources = drawn
+@given(seed=st.integers(0, 10**9), now=st.sampled_from(NOWS))
+@settings(max_examples=examples(25, 400))
+def test_the_worklist_holds_what_waits_and_the_most_urgent_first(engine: Engine, seed: int, now: datetime) -> None:
+    resources = network(Random(seed), SUBJECTS, now)
     wanted = oracle.worklist(expected(resources, now), URGENCY)
     with holding(engine, resources) as connection:
         found = _waiting(of(connection, "worklist", now))
@@ -63,10 +66,10 @@ def test_the_worklist_holds_what_waits_and_the_most_urgent_first(engine: Engine,
     assert places == [(one[4], URGENCY[str(one[1])], one[5], one[1]) for one in wanted]
 
 
-@given(networks(SUBJECTS))
-@settings(SLOW, max_examples=10)
-def test_performance_counts_what_is_due_at_the_end_of_each_month(engine: Engine, drawn: tuple[datetime, list[Resource]]) -> None:
-    now, resources = drawn
+@given(seed=st.integers(0, 10**9), now=st.sampled_from(NOWS))
+@settings(max_examples=examples(10, 1000))
+def test_performance_counts_what_is_due_at_the_end_of_each_month(engine: Engine, seed: int, now: datetime) -> None:
+    resources = network(Random(seed), SUBJECTS, now)
     last = now.astimezone(oracle.ZONE).date()
     months = sorted({last.strftime("%Y-%m"), (last.replace(day=1) - oracle.timedelta(days=1)).strftime("%Y-%m")})
     answers = {month: expected(resources, oracle.month_end(month, now)) for month in months}
@@ -78,7 +81,7 @@ def test_performance_counts_what_is_due_at_the_end_of_each_month(engine: Engine,
 @pytest.mark.parametrize("name", sorted(open_reports().reports))
 def test_the_engines_give_the_same(engine: Engine, name: str) -> None:
     now = NOWS[3]
-    with holding(engine, population(now, 12)) as connection:
+    with holding(engine, population(now, range(12), SUBJECTS)) as connection:
         ours = of(connection, name, now)
         with duck(connection) as tables:
             theirs = ask(tables, name, now)
@@ -88,7 +91,7 @@ def test_the_engines_give_the_same(engine: Engine, name: str) -> None:
 
 
 def test_the_store_is_left_as_it_was(engine: Engine) -> None:
-    with holding(engine, population(NOWS[3], 2)) as connection:
+    with holding(engine, population(NOWS[3], range(2), SUBJECTS)) as connection:
         assert of(connection, "worklist", NOWS[3]) == of(connection, "worklist", NOWS[3])
         assert of(connection, "performance", NOWS[3]).facts
 
@@ -96,7 +99,7 @@ def test_the_store_is_left_as_it_was(engine: Engine) -> None:
 def test_an_organization_and_an_area_choose(engine: Engine) -> None:
     area = {"resourceType": "Location", "id": "east", "name": "East", "status": "active",
             "physicalType": {"coding": [{"code": "area"}]}}
-    resources = [area, *population(NOWS[3], 12)]
+    resources = [area, *population(NOWS[3], range(12), SUBJECTS)]
     for one in resources:
         if one["resourceType"] == "Organization" and one["id"].startswith(ORGS[0]):
             one.setdefault("extension", []).append(
