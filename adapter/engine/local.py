@@ -12,6 +12,7 @@ from adapter.compose.shared_plans import is_shared
 from adapter.compose.standing import stand
 from adapter.engine.affected import LISTS, Affected, affected, plans_of
 from adapter.engine.gap_keeping import touched
+from adapter.engine.stays import tell_stays
 from adapter.feeds import Feeds
 from adapter.gaps.tables import refresh
 from adapter.model import Composed, Contribution
@@ -83,6 +84,7 @@ def bring(connection: Connection, work: Affected, now_us: int, target: str) -> l
         [(0, f"{c.resource_type}/{c.id}", issue) for c in standing for issue in c.issues])
     refresh(connection, changed)
     gap_lives.note(connection, touched(changed))
+    tell_stays(connection, changed, now_us)
     if target:
         enqueue(connection, target, changed, now_us)
     return changed

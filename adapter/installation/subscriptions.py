@@ -11,12 +11,14 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from adapter.deliver.receiver import allowed_hosts, check_addresses, check_endpoint, post
+from adapter.engine.stays import stay_message
 from adapter.errors import Rejected, Unavailable
 from adapter.installation.installation import Installation
 from adapter.logs import log
 from adapter.model import Json
 from adapter.notices import bundle
 from adapter.notices.subscription import Asked, Content, asked_of, read_subscription
+from adapter.notices.topics import ENCOUNTER
 from adapter.store import subscriptions as kept
 from adapter.store.engine import reading, writing
 from adapter.store.notices import Notice
@@ -58,7 +60,7 @@ class Subscriptions:
         subscription_id = subscription_id or uuid.uuid4().hex
         if not _ID.fullmatch(subscription_id) or body.get("id", subscription_id) != subscription_id:
             raise Rejected("fhir-structure", "Subscription.id", "the id is not that of the address")
-        now, wanted = self._now_us(), "off" if body["status"] == "off" else "requested"
+        now, wanted = self._now_us(), "off" if body["status"] == "off" else "active" if asked.bare else "requested"
         content = {name: value for name, value in body.items() if name not in ("id", "status", "meta", "error", "resourceType")}
         with writing(self._engine) as connection:
             before = kept.read(connection, subscription_id)
@@ -67,7 +69,7 @@ class Subscriptions:
                 raise Rejected("version-conflict", f"Subscription/{subscription_id}")
             version = before.version + 1 if before else 1
             one = Subscribed(id=subscription_id, body=content, status=wanted, version=version, updated=now, base=base,
-                             due=now if wanted == "requested" else None)
+                             due=None if wanted == "off" else now)
             if before is not None and lives:
                 missed = before.status == "error" and asked_of(before.body).topic == asked.topic
                 one = replace(one, events=before.events, sent=before.sent if missed else before.events)
@@ -133,7 +135,8 @@ class Subscriptions:
         try:
             check_endpoint(asked.endpoint, self._hosts)
             check_addresses(asked.endpoint, self._hosts)
-            post(asked.endpoint, asked.headers, bundle.notification(status, now, resources), asked.timeout)
+            for body in resources.values() if asked.bare else [bundle.notification(status, now, resources)]:
+                post(asked.endpoint, asked.headers, body, asked.timeout)
         except Unavailable as error:
             self._failed(one, f"{error.issue.code} {error.issue.detail}", error.retry_after)
             return 0
@@ -181,6 +184,9 @@ class Subscriptions:
         """What goes along with events as full resources, as it stands now, by full URL."""
         if content != "full-resource":
             return {}
+        stays = [stay_message(connection, notice, base) for _, notice in events if notice.topic == ENCOUNTER.name]
+        if stays:
+            return {f"urn:uuid:{one['id']}": one for one in stays if one is not None}
         focuses = dict.fromkeys(notice.focus for _, notice in events)
         found = read_resources(connection, [(t, i) for t, _, i in (focus.partition("/") for focus in focuses)])
         return {f"{base}/{t}/{i}": with_meta(s.body, s.version, s.updated) for (t, i), s in found.items() if s.body is not None}

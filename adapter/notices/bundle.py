@@ -17,6 +17,8 @@ from adapter.store.resources import instant
 Kind = Literal["handshake", "heartbeat", "event-notification", "query-status", "query-event"]
 Events = Sequence[tuple[int, Notice]]
 """Events with their numbers in the subscription."""
+_PROCESS = {"method": "POST", "url": "$process-message"}
+"""What a message Bundle would be sent to."""
 _ERRORS = "urn:x-careloop:issue"
 _SPACE = uuid.UUID("6f6d2a0c-52f2-5f0e-9d3c-3a8f6f1f4a11")
 
@@ -73,4 +75,5 @@ def notification(told: Json, at: int, resources: Mapping[str, Json] | None = Non
 
 def _entry(url: str, resource: Json) -> Json:
     address = f"{resource['resourceType']}/{resource['id']}"
-    return {"fullUrl": url, "resource": resource, "request": {"method": "PUT", "url": address}, "response": {"status": "200"}}
+    request = {"method": "PUT", "url": address} if resource["resourceType"] != "Bundle" else _PROCESS
+    return {"fullUrl": url, "resource": resource, "request": request, "response": {"status": "200"}}

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from adapter.errors import Rejected
 from adapter.model import Json
-from adapter.notices.topics import TOPICS, Topic
+from adapter.notices.topics import ENCOUNTER, TOPICS, Topic
 from adapter.store.resources import with_meta
 from adapter.store.subscriptions import Subscribed
 from adapter.validate.check import check
@@ -35,7 +35,7 @@ class Asked:
     """What a Subscription asks for. criteria: all of these names, any of each one's values.
 
     timeout, heartbeat: seconds; heartbeat 0 for none. most: events in one notification. until: when it ends, as it is
-    written, '' for never.
+    written, '' for never. bare: messages are sent as they are, each by itself, without a status and a handshake.
     """
 
     topic: Topic
@@ -47,6 +47,7 @@ class Asked:
     heartbeat: int
     most: int
     until: str
+    bare: bool
 
 
 def read_subscription(body: Json) -> Asked:
@@ -62,19 +63,22 @@ def asked_of(body: Json) -> Asked:
     if topic is None:
         raise _invalid("criteria", f"a topic is one of {', '.join(topic.url for topic in TOPICS.values())}")
     channel: Json = body["channel"]
-    if channel["type"] != "rest-hook":
-        raise _invalid("channel.type", "only rest-hook is sent to; read the others from /events")
+    if channel["type"] not in ("rest-hook", "message"):
+        raise _invalid("channel.type", "only rest-hook and message are sent to; read the others from /events")
     if channel.get("payload") not in _MIMES:
         raise _invalid("channel.payload", f"one of {', '.join(_MIMES)}")
     content = next(_values(channel.get("_payload"), "backport-payload-content", "valueCode"), None)
     if content not in CONTENTS:
         raise _invalid("channel.payload", f"extension backport-payload-content says {', '.join(CONTENTS)}")
+    bare = channel["type"] == "message"
+    if bare and (topic is not ENCOUNTER or content != "full-resource"):
+        raise _invalid("channel.type", f"message is for {ENCOUNTER.url} with full-resource")
     return Asked(
         topic=topic, criteria=_criteria(topic, body), endpoint=channel.get("endpoint", ""), headers=_headers(channel),
-        content=content, until=body.get("end", ""),
+        content=content, until=body.get("end", ""), bare=bare,
         timeout=min(_LONGEST_TIMEOUT, max(1, _number(channel, "backport-timeout", "valueUnsignedInt", _TIMEOUT))),
-        heartbeat=_heartbeat(channel),
-        most=min(MOST_EVENTS, max(1, _number(channel, "backport-max-count", "valuePositiveInt", MOST_EVENTS))))
+        heartbeat=0 if bare else _heartbeat(channel),
+        most=1 if bare else min(MOST_EVENTS, max(1, _number(channel, "backport-max-count", "valuePositiveInt", MOST_EVENTS))))
 
 
 def shown(one: Subscribed) -> Json:

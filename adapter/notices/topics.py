@@ -48,7 +48,7 @@ GAP_LIFE = Topic(
     })
 ENCOUNTER = Topic(
     name="encounter-start-end", title="A stay of a member with an active care team begins or ends", focus="Encounter",
-    what=("admitted", "discharged", "admission-cancelled", "discharge-cancelled"),
+    what=("admitted", "transferred", "discharged", "admission-cancelled", "discharge-cancelled"),
     filters={
         "organization": "an organization on the member's active care team",
         "service-provider": "who gives the care: `Encounter.serviceProvider`",

@@ -62,12 +62,12 @@ def after(connection: Connection, seq: int, limit: int) -> list[Notice]:
     return [notice_of(row) for row in connection.execute(query)]
 
 
-def last_told(connection: Connection, focuses: Collection[str]) -> dict[str, str]:
-    """What was told last of these resources, of those of which anything was."""
-    found: dict[str, str] = {}
+def last_told(connection: Connection, focuses: Collection[str]) -> dict[str, Notice]:
+    """The last notice of each of these resources (`Type/id`), of those of which there is any."""
+    found: dict[str, Notice] = {}
     for chunk in chunks(sorted(focuses), _CHUNK):
-        query = select(NOTICE.c.focus, NOTICE.c.what).where(NOTICE.c.focus.in_(chunk)).order_by(NOTICE.c.seq)
-        found.update((row.focus, row.what) for row in connection.execute(query))
+        query = select(NOTICE).where(NOTICE.c.focus.in_(chunk)).order_by(NOTICE.c.seq)
+        found.update((row.focus, notice_of(row)) for row in connection.execute(query))
     return found
 
 
