@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,25 @@ def test_a_receiver_that_goes_and_comes_back(tmp_path: Path) -> None:
         with receiving(receiver.port) as back:
             back.until(lambda: len(back.events()) >= 2)
             assert [number for number, _ in back.events()] == [1, 2]
+
+
+def test_the_care_team_is_told_of_an_admission_over_mllp(tmp_path: Path) -> None:
+    now = datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000")
+    admission = "\r".join([
+        f"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|{now}||ADT^A01|A1|P|2.5.1", f"EVN|A01|{now}||||{now}",
+        "PID|1||7001^^^STANNE^MR~M1^^^CARELOOP^MB||Wrenmere^Viola||19580409|F",
+        f"PV1|1|I|3W^312^A^MAIN||||||||||||||||V9{'|' * 25}{now}", ""]).encode()
+    body = subscription("", topic="urn:x-careloop:topic:encounter-start-end", content="full-resource", type="message")
+    with receiving() as receiver, served(tmp_path, ENVIRONMENT) as gateway:
+        body["channel"]["endpoint"] = f"{receiver.url}/$process-message"
+        enroll(gateway, b"M1")
+        lead(gateway, b"M1")
+        gateway.settle()
+        assert requests.post(f"{gateway.http}/fhir/Subscription", json=body, timeout=60).status_code == 201
+        assert "\rMSA|AA|" in gateway.send(admission)
+        receiver.until(lambda: bool(receiver.bundles))
+    header, encounter = (entry["resource"] for entry in receiver.bundles[0]["entry"][:2])
+    assert (header["eventCoding"]["code"], encounter["status"]) == ("notification-admit", "in-progress")
 
 
 @contextmanager
