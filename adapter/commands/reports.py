@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -22,14 +23,15 @@ from adapter.gaps import snapshot
 from adapter.gaps.catalog import open_catalog
 from adapter.gaps.known import known_arrivals, known_resources
 from adapter.gaps.population import MEMORY
-from adapter.reports.asked import Asked, asked, judged_at, month_end, month_of, month_start
+from adapter.reports.asked import Asked, asked, judged_at, month_end, month_name, month_of, month_start
 from adapter.reports.definitions import Report, open_reports
 from adapter.reports.document import document
+from adapter.reports.freezing import adjustments, freeze, frozen_months
 from adapter.reports.present import Cell, as_csv, as_json, columns_of, fact_rows, figure_rows
 from adapter.reports.resources import as_bundle
-from adapter.reports.run import Answered, answer, find_area, find_organization, places
+from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, find_area, find_organization, places
 from adapter.reports.tables import Tables, of_snapshot, of_store
-from adapter.store.engine import reading
+from adapter.store.engine import reading, writing
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -61,6 +63,9 @@ class Options:
     last: date | None = None
     measure: str | None = None
     smallest: int | None = None
+    freeze: date | None = None
+    by: str = ""
+    adjustments: bool = False
     members: bool = False
     known: bool = False
     engine: str | None = None
@@ -99,6 +104,9 @@ def run(name: str, options: Options) -> None:
     one = open_reports().reports[name]
     if options.smallest is not None:
         one = replace(one, smallest=options.smallest)
+    if options.freeze:
+        _freeze(one, options, options.freeze)
+        return
     if options.views:
         with _of_views(options) as tables:
             _print(_ask(tables, one, options, options.as_of or datetime.now(UTC)), options)
@@ -108,8 +116,15 @@ def run(name: str, options: Options) -> None:
         if options.known:
             _print(_as_known(connection, one, options, now), options)
             return
+        frozen = frozen_months(connection, one) if one.freezes else NOTHING_FROZEN
         with _of_store(connection, options) as tables:
-            _print(_ask(tables, one, options, now), options)
+            _print(_ask(tables, one, options, now, frozen=frozen), options)
+
+
+def _freeze(one: Report, options: Options, month: date) -> None:
+    with opened(settings()) as gateway, writing(gateway.engine) as connection:
+        count = freeze(connection, one, open_catalog(), month, gateway.clock(), options.by)
+    click.echo(f"{month_name(month_of(month))} is frozen: {count} rows")
 
 
 @contextmanager
@@ -127,14 +142,18 @@ def _of_store(connection: Connection, options: Options) -> Generator[Tables]:
 def _of_views(options: Options) -> Generator[Tables]:
     if options.known or options.engine == "store":
         raise click.UsageError("--views goes with --engine duckdb, and knows no other time than its own")
+    if options.adjustments:
+        raise click.UsageError("what was frozen stands in the store, not in --views")
     with of_snapshot(snapshot.open_snapshot(options.views or Path()), open_catalog(), memory=options.memory) as tables:
         yield tables
 
 
-def _ask(tables: Tables, one: Report, options: Options, now: datetime, only: Asked | None = None) -> Answered:
+def _ask(tables: Tables, one: Report, options: Options, now: datetime, only: Asked | None = None,
+         frozen: Frozen = NOTHING_FROZEN) -> Answered:
     question = only or _question(tables, one, options, now)
-    facts = one.form == "list" or options.members
-    return _narrowed(answer(tables, one, question, facts=facts), options.measure)
+    facts = one.form == "list" or options.members or options.adjustments
+    answered = _narrowed(answer(tables, one, question, facts=facts, frozen=frozen), options.measure)
+    return adjustments(answered) if options.adjustments else answered
 
 
 def _question(tables: Tables, one: Report, options: Options, now: datetime) -> Asked:
@@ -173,7 +192,7 @@ def _narrowed(answered: Answered, measure: str | None) -> Answered:
 
 
 def _print(answered: Answered, options: Options) -> None:
-    figures = answered.report.form == "rates" and not options.members
+    figures = answered.report.form == "rates" and not options.members and not options.adjustments
     rules = open_reports().rules
     if options.form == "table" and not options.out:
         rows = figure_rows(answered, rules) if figures else fact_rows(answered, brief=not options.members)
@@ -222,6 +241,10 @@ def _command(one: Report) -> click.Command:
                     click.Option(["--to", "last"], type=day, help="Up to this day.")]
     if "measure" in one.strata:
         options.append(click.Option(["--measure"], help="This measure alone: a rule's id, or a measure's code."))
+    if one.freezes:
+        options += [click.Option(["--freeze"], type=Month(), help="Freeze this month, which is over, by what is known now."),
+                    click.Option(["--by"], default=getpass.getuser, show_default="your account", help="Who freezes it."),
+                    click.Option(["--adjustments"], is_flag=True, help="What is other now than it was frozen, by member.")]
     if one.form == "rates":
         options.append(click.Option(["--smallest"], type=click.IntRange(1), default=one.smallest, show_default=True,
                                     help="The smallest number of people that is told; 1 holds none back."))

@@ -82,6 +82,7 @@ class Report:
     denominator: str = ""
     numerator: str = ""
     simplified: str = ""
+    freezes: bool = False
     months: int = 0
     days: int = 0
     smallest: int = 0

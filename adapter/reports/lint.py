@@ -15,11 +15,12 @@ from adapter.gaps.rules import open_rules
 from adapter.gaps.statement import parse_statement
 from adapter.model import Issue
 from adapter.reports.definitions import FIGURES, REPORTS, SHARED, Report, Reports, open_reports, report_files, schema_issues
-from adapter.reports.tables import ANSWER, VERDICT
+from adapter.reports.tables import ANSWER, FROZEN, FROZEN_MONTH, VERDICT
 
 BINDS = ("from_day", "to_day", "from_at", "to_at")
 """Binds of a report's statement beside those of rules: the period asked for."""
-_OTHERS = {"answer": list(ANSWER), "verdict": list(VERDICT)}
+_ANSWERED = {"answer": list(ANSWER), "verdict": list(VERDICT)}
+_FROZEN = {"frozen": list(FROZEN), "frozen_month": list(FROZEN_MONTH)}
 
 
 def check_reports(folder: Path = REPORTS, catalog: Catalog | None = None) -> list[Issue]:
@@ -43,8 +44,8 @@ def check_reports(folder: Path = REPORTS, catalog: Catalog | None = None) -> lis
 
 def _of_report(reports: Reports, catalog: Catalog, known: set[str], report: Report) -> Iterator[Issue]:
     place, parameters = f"{report.name}.yaml, statement", {**reports.rules.parameters, **report.parameters}
-    read = known | (set(_OTHERS) if report.answers else set[str]())
-    yield from Linter(reports.rules, catalog, read, parameters, BINDS, _OTHERS).issues(report.statement, place)
+    others = (_ANSWERED if report.answers else {}) | (_FROZEN if report.freezes else {})
+    yield from Linter(reports.rules, catalog, known | set(others), parameters, BINDS, others).issues(report.statement, place)
     try:
         tree = parse_statement(report.statement, place)
     except Defect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,10 +15,13 @@ from adapter.gaps.tables import PREFIX
 from adapter.reports.asked import Asked, judged_at, literals, month_of
 from adapter.reports.definitions import Report, Reports, Shown, open_reports
 from adapter.reports.figures import Figure, figures
-from adapter.reports.tables import FACT, RENAMED, Tables
+from adapter.reports.tables import FACT, RENAMED, Row, Tables
 
 Fact = dict[str, Any]
 """A row of a report's statement: column to value."""
+Frozen = Mapping[int, Sequence[Row]]
+"""Months that were frozen, as the calendar counts them, to their rows (values in the order of tables.FROZEN)."""
+NOTHING_FROZEN: Frozen = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +45,16 @@ class Answered:
 
 
 def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = True, reports: Reports | None = None,
-           catalog: Catalog | None = None) -> Answered:
-    """Ask a report. facts: without, of a report of rates only the figures are read.
+           catalog: Catalog | None = None, frozen: Frozen = NOTHING_FROZEN) -> Answered:
+    """Ask a report. facts: without, of a report of rates only the figures are read. frozen: what is kept of its months.
 
     Raises Rejected (outside-calendar), Defect (report-invalid).
     """
     reports, catalog = reports or open_reports(), catalog or open_catalog()
     if report.answers:
         tables.answers(reports.rules, catalog, report.answers, _judged(catalog, report, question))
+    if report.freezes:
+        tables.frozen(sorted(frozen), [row for rows in frozen.values() for row in rows])
     tables.keep(compiled(reports, catalog, report, question, tables))
     where = places(tables)
     rows = _facts(tables, report, question, where) if facts or report.form == "list" else []

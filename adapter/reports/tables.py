@@ -7,7 +7,7 @@ the report's own statement: figures are counted of them, and opened down to them
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +37,13 @@ organizations, and organization_id where it is about members. due: seconds since
 VERDICT = {"rule": "TEXT", "verdict": "TEXT", "title": "TEXT", "urgency": "TEXT", "pressing": "BIGINT", "text": "TEXT",
            "closes": "TEXT"}
 """Columns of `verdict`: what a rule's file says of each. pressing: 0 urgent, 1 soon, 2 routine."""
-RENAMED = {"answer": "report_answer", "verdict": "report_verdict"}
+FROZEN = {"month": "BIGINT", "measure": "TEXT", "organization": "TEXT", "area": "TEXT", "member_id": "TEXT",
+          "numerator": "BIGINT", "finding": "TEXT", "evidence": "TEXT"}
+"""Columns of `frozen`: the rows of months that were frozen, as they were."""
+FROZEN_MONTH = {"month": "BIGINT"}
+"""Columns of `frozen_month`: the months that were frozen."""
+RENAMED = {"answer": "report_answer", "verdict": "report_verdict", "frozen": "report_frozen",
+           "frozen_month": "report_frozen_month"}
 FACT = "report_fact"
 _PRESSING = {"urgent": 0, "soon": 1, "routine": 2}
 _AT_ONCE = 500
@@ -63,6 +69,10 @@ class Tables(Protocol):
 
     def answers(self, rules: Rules, catalog: Catalog, wanted: Answers, judged: Mapping[int, datetime]) -> None:
         """Fill `answer` and `verdict`. judged: each month, and the instant at which it is judged."""
+        ...
+
+    def frozen(self, months: Collection[int], rows: Sequence[Row]) -> None:
+        """Fill `frozen_month` and `frozen`. rows: their values in the order of FROZEN."""
         ...
 
 
@@ -105,6 +115,12 @@ class _Store:
                                      for gap in found))
         self._make("verdict", VERDICT)
         self._put("verdict", verdicts(rules))
+
+    def frozen(self, months: Collection[int], rows: Sequence[Row]) -> None:
+        self._make("frozen_month", FROZEN_MONTH)
+        self._put("frozen_month", [(month,) for month in months])
+        self._make("frozen", FROZEN)
+        self._put("frozen", rows)
 
     def _make(self, name: str, columns: Mapping[str, str]) -> None:
         listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
@@ -158,10 +174,17 @@ class _Duck:
         none = ", ".join(f"CAST(NULL AS {kind}) AS {column}" for column, kind in ANSWER.items())
         self.database.execute(f"CREATE TEMPORARY TABLE {RENAMED['answer']} AS "
                               + " UNION ALL ".join([*parts, f"SELECT {none} WHERE 1 = 0"]))
-        columns = ", ".join(f"{column} {kind}" for column, kind in VERDICT.items())
-        self.database.execute(f"CREATE TEMPORARY TABLE {RENAMED['verdict']} ({columns})")
-        marks = ", ".join("?" * len(VERDICT))
-        self.database.executemany(f"INSERT INTO {RENAMED['verdict']} VALUES ({marks})", verdicts(rules))
+        self._fill("verdict", VERDICT, verdicts(rules))
+
+    def frozen(self, months: Collection[int], rows: Sequence[Row]) -> None:
+        self._fill("frozen_month", FROZEN_MONTH, [(month,) for month in months])
+        self._fill("frozen", FROZEN, rows)
+
+    def _fill(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
+        listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        self.database.execute(f"CREATE TEMPORARY TABLE {RENAMED[name]} ({listed})")
+        if rows:
+            self.database.executemany(f"INSERT INTO {RENAMED[name]} VALUES ({', '.join('?' * len(columns))})", list(rows))
 
     def _answered(self, rules: Rules, catalog: Catalog, wanted: Answers, month: int, moment: datetime) -> str:
         """A SELECT of the answers at one instant, which are written as files: there may be more than memory holds."""

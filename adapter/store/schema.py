@@ -263,3 +263,24 @@ SUBSCRIPTION_EVENT = Table(
     Column("number", BigInteger, primary_key=True),
     Column("notice", BigInteger, nullable=False),
 )
+
+REPORT_FREEZE = Table(
+    "report_freeze", METADATA,
+    Column("report", Text, primary_key=True),
+    Column("month", Integer, primary_key=True),  # 12 a year, since the year 0
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
+REPORT_FROZEN_ROW = Table(
+    "report_frozen_row", METADATA,
+    Column("report", Text, primary_key=True),
+    Column("month", Integer, primary_key=True),
+    Column("measure", Text, primary_key=True),
+    Column("organization", Text, primary_key=True),
+    Column("member_id", Text, primary_key=True),
+    Column("area", Text, nullable=False),
+    Column("numerator", Integer, nullable=False),
+    Column("finding", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+)

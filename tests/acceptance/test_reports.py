@@ -25,6 +25,7 @@ from tests.acceptance.reports import texts
 from tests.unit import report_oracle as oracle
 from tests.unit.gap_oracle import Resource
 from tests.unit.report_checks import gaps, of, plain, standing
+from tests.unit.report_oracle_pmpm import pmpm
 
 REPORTS = open_reports()
 NAMES = sorted(REPORTS.reports)
@@ -130,3 +131,14 @@ def test_the_worklist_is_what_its_oracle_lists(network: Connection) -> None:
               None if f["due"] is None else datetime.fromtimestamp(f["due"], DEMO_AS_OF.tzinfo)) for f in answered.facts]
     assert sorted(found, key=str) == sorted(wanted, key=str)
     assert [one[1] for one in found] == [one[1] for one in wanted]
+
+
+def test_per_member_per_month_is_what_its_oracle_says(network: Connection, resources: list[Resource]) -> None:
+    answered = of(network, "pmpm", DEMO_AS_OF)
+    months = ("2026-01", "2026-02", "2026-03")
+    told = {month: gaps(network, oracle.month_end(month, DEMO_AS_OF)) for month in months}
+    wanted = pmpm(resources, told, DEMO_AS_OF)
+    found = {(f["measure"], month_name(f["month"]), f["organization"], f["member_id"]): bool(f["numerator"])
+             for f in answered.facts}
+    assert found == wanted
+    assert {(at[0], yes) for at, yes in wanted.items()} >= {("eligible", True), ("eligible", False)}
