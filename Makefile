@@ -37,7 +37,7 @@ run: $(STAMP)    ## start the gateway with a demonstration network
 	@$(BIN)/careloop serve --demo
 
 test: $(DEVSTAMP) ## run the tests; what is missing for some of them (Java, PostgreSQL) is said (WORKERS: how many at once, 2 without)
-	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadfile --no-loadscope-reorder
 
 cases: $(STAMP)  ## run the golden cases beside the mappings
 	@$(BIN)/careloop cases

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,13 +27,23 @@ def _missing(mark: str) -> str:
     return {"hapi": hapi_missing, "postgres": postgres_missing}[mark]()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Of several workers (`make test`) one takes a file as a whole, and one takes all that need HAPI, which it starts once."""
-    of_hapi = {item.path for item in items if item.get_closest_marker("hapi")}
-    for item in items:
-        group = "hapi" if item.path in of_hapi else item.path.relative_to(ROOT).as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "hapi" if _needs_hapi(ROOT / file) else file
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@cache
+def _needs_hapi(file: Path) -> bool:
+    """Whether tests of the file are marked so, by itself or by the conftest beside it."""
+    return any("mark.hapi" in one.read_text(encoding="utf-8") for one in (file, file.with_name("conftest.py")) if one.exists())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

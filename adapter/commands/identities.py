@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,15 @@ from adapter.store.contributions import chunks
 from adapter.store.engine import reading
 from adapter.store.keys import key_and_person
 from adapter.store.queries import moment
+
+
+def _on_two_records(command: Callable[..., None]) -> Callable[..., None]:
+    """What every decision about two records takes."""
+    for parameter in (click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides."),
+                      click.option("--reason", required=True, help="Why; kept with the decision."),
+                      click.argument("other"), click.argument("record")):
+        command = parameter(command)
+    return command
 
 
 @click.group()
@@ -74,30 +84,21 @@ def _verb(link: Link) -> str:
 
 
 @identity.command()
-@click.argument("record")
-@click.argument("other")
-@click.option("--reason", required=True, help="Why; kept with the decision.")
-@click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+@_on_two_records
 def link(record: str, other: str, reason: str, by: str) -> None:
     """Say that two records are of one person; neither is merged away."""
     _decide("link", record, other, reason, by)
 
 
 @identity.command()
-@click.argument("record")
-@click.argument("other")
-@click.option("--reason", required=True, help="Why; kept with the decision.")
-@click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+@_on_two_records
 def unlink(record: str, other: str, reason: str, by: str) -> None:
     """Say that two records are of two persons. Undoes links and merges of the two that were stated before."""
     _decide("unlink", record, other, reason, by)
 
 
 @identity.command()
-@click.argument("record")
-@click.argument("other")
-@click.option("--reason", required=True, help="Why; kept with the decision.")
-@click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
+@_on_two_records
 def distinct(record: str, other: str, reason: str, by: str) -> None:
     """Say that two records are of two persons, so that they are not proposed again. The same word as `unlink`."""
     _decide("unlink", record, other, reason, by)
