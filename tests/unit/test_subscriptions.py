@@ -161,6 +161,16 @@ def test_notices_go_only_where_the_operator_says(client: FlaskClient, endpoint: 
         assert "secret" not in answer.text
 
 
+def test_a_name_that_leads_to_this_machine_is_not_sent_to(tmp_path: Path, receiver: Receiver) -> None:
+    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, notice_hosts="http://127.1"))
+    client = create_app(gateway).test_client()
+    one = subscribe(client, subscription(f"http://127.1:{receiver.port}/notices"))
+    send(gateway)
+    assert receiver.bundles == []
+    assert client.get(f"/fhir/Subscription/{one['id']}").json["error"] == "endpoint-refused"  # type: ignore[index]
+    gateway.close()
+
+
 @pytest.mark.parametrize("line", ["no colon", "Host: elsewhere", "X: a\r\nY: b", "Transfer-Encoding: chunked", "Ä: x"])
 def test_headers_of_the_connection_are_refused(client: FlaskClient, line: str) -> None:
     assert client.post("/fhir/Subscription", json=subscription("https://care.example.org/x", header=[line])).status_code == 422
