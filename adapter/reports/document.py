@@ -49,7 +49,7 @@ def _over(report: Report) -> str:
 
 def _small(report: Report) -> str:
     return (f"Numbers of 1 to {report.smallest - 1} people are held back, and others that would give them away; they are left "
-            "empty and marked `suppressed`.") if report.smallest else ""
+            "empty and marked `suppressed`.") if report.smallest > 1 else ""
 
 
 def _parameter(name: str, one: Parameter) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 import pytest
@@ -26,6 +26,7 @@ from tests.unit import report_oracle as oracle
 from tests.unit.gap_oracle import Resource
 from tests.unit.report_checks import gaps, of, plain, standing
 from tests.unit.report_oracle_pmpm import pmpm
+from tests.unit.report_oracle_support import Topic, training, waivers
 
 REPORTS = open_reports()
 NAMES = sorted(REPORTS.reports)
@@ -63,7 +64,8 @@ def test_every_form_says_the_same(network: Connection, name: str) -> None:
     Bundle.model_validate(orjson.loads(orjson.dumps(bundle)))
     found = [entry["resource"] for entry in bundle["entry"]]
     assert len({entry["fullUrl"] for entry in bundle["entry"]}) == len(found)
-    assert [issue for one in found[:300] for issue in check({"id": "x", **one})] == []
+    known = [one for one in found[:300] if one["resourceType"] != "List"]  # the gateway has no List: R4B's model has read it
+    assert [issue for one in known for issue in check({"id": "x", **one})] == []
     if rates or name == "worklist":
         assert len(found) == len(rows)
 
@@ -142,3 +144,22 @@ def test_per_member_per_month_is_what_its_oracle_says(network: Connection, resou
              for f in answered.facts}
     assert found == wanted
     assert {(at[0], yes) for at, yes in wanted.items()} >= {("eligible", True), ("eligible", False)}
+
+
+def test_training_is_what_its_oracle_counts(network: Connection, resources: list[Resource]) -> None:
+    answered = of(network, "training", DEMO_AS_OF)
+    whole, met = Counter[Topic](), Counter[Topic]()
+    for fact in answered.facts:
+        at = (fact["measure"], fact["topic"], plain(fact["organization"]))
+        whole[at] += fact["denominator"]
+        met[at] += fact["numerator"]
+    assert (whole, met) == training(resources, gaps(network, DEMO_AS_OF), DEMO_AS_OF)
+    assert {at[0] for at, count in met.items() if 0 < count < whole[at]} >= {"need", "attendance"}
+
+
+@pytest.mark.parametrize("days", [0, 20, 45, 80])
+def test_waivers_are_what_their_oracle_says(network: Connection, resources: list[Resource], days: int) -> None:
+    now = DEMO_AS_OF - timedelta(days=days)
+    answered = of(network, "waivers", now)
+    assert {(f["waiver"], f["visit"], f["eligible"] == "yes") for f in answered.facts} == waivers(resources, now)
+    assert len(answered.facts) == len({(f["waiver"], f["visit"]) for f in answered.facts}) > 0
