@@ -111,7 +111,8 @@ ISSUES: dict[str, IssueKind] = {
     "mappings-changed": _kind("files of the mappings differ from those that the gateway runs with",
                               "run careloop check, then restart careloop serve", "warning", err3="207", fhir="informational"),
     # --- order and identity
-    "order-tied": _kind("two statements have equal order keys and differ; arrival decided", "give EVN-6, EVN-2 or MSH-13",
+    "order-tied": _kind("two statements have equal order keys and differ; arrival decided",
+                        "give times: EVN-6, EVN-2 or MSH-13 in a message, the stated column (updated_at) in a CSV",
                         "warning", fhir="business-rule"),
     "same-id-other-bytes": _kind("MSH-10 was used before for other content", "give each message its own control id",
                                  "warning", err3="205", fhir="duplicate"),
@@ -159,7 +160,9 @@ ISSUES: dict[str, IssueKind] = {
                       http=500),
     # --- FHIR
     "fhir-structure": _kind("the resource does not fit FHIR R4", "correct the mapping", fhir="structure"),
-    "fhir-reference": _kind("a reference has no target", "map the target too, or drop the reference", fhir="not-found"),
+    "fhir-reference": _kind("a reference has no target; it is left out until the target stands",
+                            "send what it names too; where that never comes, correct the number, or the mapping", "warning",
+                            fhir="not-found"),
     "must-have-absent": _kind("US Core asks for an element that the source does not give; marked as unknown",
                               "fill it at the source", "information", fhir="required"),
     "profile-not-claimed": _kind("a mandatory US Core element is missing and cannot be marked; no profile is claimed",
@@ -268,6 +271,13 @@ _EXACT: dict[str, tuple[tuple[str, str, str], ...]] = {
              ("", "a value has not the form of its datatype", "correct it")),
 }
 """Which of a code's alternatives it is, as the finding's detail says: pattern, what, what to do; the first that fits counts."""
+_OF_ROWS = {
+    "charset": "save the file in the feed's charset, or correct charset in feed.yaml",
+    "no-patient": "fill the column that names the member",
+    "bad-date": "write it as the contract says, or name its form in the feed's dates",
+    "time-ahead": "correct the time, or the clock of the system that wrote the file",
+}
+"""What to do about a finding of a CSV row, where that is something else than of a message."""
 _HELD = {"tolerated": "it was tolerated", "refused": "the feed is strict"}
 
 
@@ -279,6 +289,8 @@ def kind_of(issue: Issue) -> IssueKind:
     verb, _, subject = issue.code.partition("-")
     if subject in _EXACT and verb in _HELD:
         return _exact(issue.code, issue.detail)
+    if issue.code in _OF_ROWS and issue.place.startswith("row "):
+        return replace(ISSUES[issue.code], next_step=_OF_ROWS[issue.code])
     return ISSUES[issue.code]
 
 

@@ -32,7 +32,7 @@ from adapter.installation.subscriptions import Subscriptions
 from adapter.intake.accept import entry_of
 from adapter.intake.definitions import shipped
 from adapter.intake.load import LoadReport, Progress, load
-from adapter.intake.loaded import write_failed
+from adapter.intake.loaded import Warned, warnings_of_file, write_failed
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
@@ -124,6 +124,10 @@ class Gateway:
     def write_failed(self, feed: str, report: LoadReport, errors: RowErrors) -> int:
         """Add the rows of a loaded file that could not be processed to its errors; how many."""
         return write_failed(self.engine, self.feeds.named(feed).feed, report.file, errors)
+
+    def warnings_of_file(self, feed: str, file: str) -> list[Warned]:
+        """What was noticed of the rows of a loaded file that were taken, by code."""
+        return warnings_of_file(self.engine, self.feeds.named(feed).feed, file)
 
     def waiting(self) -> int:
         """How many journal entries wait to be processed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,8 +103,18 @@ def convert(paths: tuple[Path, ...], feed: str | None, out: Path | None, loss: b
             for number, issue in outcome.refusals:
                 refused = True
                 click.echo(told(file, number, issue, outcome.others), err=True)
+            if outcome.conversion is not None and not loss:
+                _tell_short(file, outcome.number, outcome.conversion)
     if refused:
         raise SystemExit(1)
+
+
+def _tell_short(file: Path, number: int, conversion: Conversion) -> None:
+    """The warnings of one result by code, on standard error; --loss tells each with its place."""
+    counts = Counter(i.code for i in conversion.issues if kind_of(i).severity == "warning")
+    if counts:
+        told_counts = ", ".join(f"{code} {count}" for code, count in counts.most_common())
+        click.echo(f"{file}, {number}: {told_counts} (--loss says where)", err=True)
 
 
 NOBODYS_KEY = b"careloop-convert"

@@ -15,7 +15,8 @@ import click
 from adapter.commands.files import told
 from adapter.commands.installation import opened, settings
 from adapter.errors import Rejected
-from adapter.intake.row_errors import COLUMNS, RowErrors
+from adapter.intake.row_errors import RowErrors
+from adapter.parse.rows_header import ERROR_COLUMNS
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -69,7 +70,7 @@ class _Lazy(io.RawIOBase):
 def _ours(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return file.readline(1 << 20).rstrip().endswith(",".join(f'"{name}"' for name in COLUMNS).encode())
+            return file.readline(1 << 20).rstrip().endswith(",".join(f'"{name}"' for name in ERROR_COLUMNS).encode())
     except OSError:
         return False
 
@@ -100,7 +101,10 @@ def load(feed: str, file: Path, errors: Path | None, as_of: datetime | None) -> 
             raise SystemExit(1) from None
         _work(gateway, progress)
         failed = gateway.write_failed(feed, report, rows)
+        warned = gateway.warnings_of_file(feed, report.file)
     _tell(file, report, failed)
+    for one in warned:
+        click.echo(f"{one.words} [{one.code}]: {one.count}, at {', '.join(one.places)}", err=True)
     _told_place(lazy, place)
     if report.refused_count or failed:
         raise SystemExit(1)

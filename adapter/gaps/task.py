@@ -51,7 +51,8 @@ def _body(life: Life, rule: Rule) -> Json:
     verdict = rule.verdicts.get(life.verdict)
     words = "" if verdict is None else f"{verdict.text}; closed by: {verdict.closes}" if verdict.closes else verdict.text
     owner = owner_of(life)
-    focus = life.item if life.item.count("/") == 1 and ">" not in life.item else ""
+    named = life.item.partition("#")[0]  # behind # stands which part of it is meant: `ServiceRequest/1#loop`
+    focus = named if named.count("/") == 1 and ">" not in named else ""
     return {
         "identifier#gap": [{"system": KEY, "value": f"{life.rule}|{life.subject}|{life.item}"}],
         "status": _status(life),

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 from sqlalchemy import Engine
 
-from adapter.errors import Rejected
+from adapter.errors import ISSUES, Rejected
 from adapter.feeds import contract_and_options
 from adapter.intake.row_errors import RowErrors
 from adapter.mapping.feed import Feed
 from adapter.parse.rows import RowError, bind
 from adapter.store import journal
 from adapter.store.engine import reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """What was noticed of rows that were taken: of one code how many, and the places of the first (`row 12, role`)."""
+
+    code: str
+    count: int
+    places: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """What the code says."""
+        return ISSUES[self.code].what
+
+
+def warnings_of_file(engine: Engine, feed: Feed, file: str) -> list[Warned]:
+    """The warnings of the rows of a loaded file that were processed so far, most frequent first."""
+    with reading(engine) as connection:
+        return [Warned(code=code, count=count, places=tuple(places))
+                for code, count, places in journal.warnings_of_file(connection, feed.name, file)]
 
 
 def write_failed(engine: Engine, feed: Feed, file: str, errors: RowErrors) -> int:

@@ -13,10 +13,8 @@ from typing import BinaryIO
 
 from adapter.errors import Rejected, kind_of
 from adapter.parse.rows import Binding, RowError
+from adapter.parse.rows_header import ERROR_COLUMNS
 from adapter.parse.rows_records import split
-
-COLUMNS = ("error_row", "error_place", "error_code", "error_next_step", "error_record")
-"""What stands behind the columns of the file itself. error_record: the whole record where it could not be divided into cells."""
 
 LONGEST = 32_767
 """Characters of a cell, at most: what a spreadsheet cell holds."""
@@ -50,16 +48,16 @@ class RowErrors:
             return
         if not self.count:
             self.stream.write(b"\xef\xbb\xbf")
-            self._line([*binding.header.written, *COLUMNS])
+            self._line([*binding.header.own, *ERROR_COLUMNS])
         self.count += 1
         cells = _cells(row.raw, binding)
         steps = dict.fromkeys(kind_of(issue).next_step for issue in row.issues)
         told = (str(row.number), "; ".join(i.place for i in row.issues), "; ".join(i.code for i in row.issues), "; ".join(steps))
         if cells is None:
             whole = row.raw[:LONGEST].decode(binding.options.charset, "backslashreplace")
-            self._line([*[""] * len(binding.header.written), *told, whole])
+            self._line([*[""] * len(binding.header.own), *told, whole])
         else:
-            self._line([*cells, *told, ""])
+            self._line([*cells[:len(binding.header.own)], *told, ""])
 
     def _line(self, cells: list[str]) -> None:
         text = io.StringIO()

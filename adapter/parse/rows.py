@@ -70,7 +70,8 @@ class Binding:
         self.options = options
         self._codes = _present(code_readers(contract, options), header)
         self._dates = _present(date_readers(contract, options), header)
-        self._shaped = bool(options.shape.headers or options.shape.ignore or options.shape.constants or options.each)
+        self._shaped = bool(options.shape.headers or options.shape.ignore or options.shape.constants or options.each
+                            or header.corrected)
 
     def row(self, number: int, raw: bytes) -> Row | RowError:
         """One record as a row, or why it is none."""
@@ -120,11 +121,24 @@ class Binding:
         if LOST in text:
             raise Rejected("charset", "", LETTER_LOST)
         if '="' in text or self.options.excel_text:
-            return spreadsheet_parts(text, self.options)
-        parts = split(text, self.options)
+            parts: list[str] | None = spreadsheet_parts(text, self.options)
+        else:
+            parts = split(text, self.options)
         if parts is None:
             raise Rejected("csv-quote")
-        return parts
+        return self._divided(parts) if self.header.corrected else parts
+
+    def _divided(self, parts: list[str]) -> list[str]:
+        """The cells of a row of an error file; of one that had none, those of the record beside it."""
+        own, record = len(self.header.own), parts[-1]
+        if len(parts) != len(self.header.written) or not record.strip() or any(part.strip() for part in parts[:own]):
+            return parts
+        found = split(record, self.options)
+        if found is None:
+            raise Rejected("csv-quote", "", "the record in error_record")
+        if len(found) != own:
+            raise Rejected("csv-row-ragged", "", f"{len(found)} cells in error_record, {own} headers")
+        return [*found, *[""] * (len(parts) - own)]
 
     def _shape(self, parts: list[str]) -> tuple[dict[str, str], list[str]]:
         """The cells, those that the feed makes of others among them, and the headers that cannot be split."""

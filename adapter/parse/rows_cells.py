@@ -107,10 +107,17 @@ def _zoned_text(text: str, zone: ZoneInfo) -> str | None:
 def _parsed(text: str, form: str) -> datetime | None:
     try:
         if form == "excel":
-            return _EXCEL_ZERO + timedelta(seconds=round(float(text) * 86_400)) if _SERIAL.fullmatch(text) else None
+            return _serial(float(text)) if _SERIAL.fullmatch(text) else None
         return datetime.strptime(text, form)  # noqa: DTZ007 reason: the feed's zone is put on by _zoned
     except (ValueError, OverflowError):
         return None
+
+
+def _serial(days: float) -> datetime | None:
+    """A spreadsheet's day count, which holds 1900-02-29 (day 60), a day that never was: no date; those before it count from 1."""
+    if int(days) == 60:
+        return None
+    return _EXCEL_ZERO + timedelta(days=days < 60, seconds=round(days * 86_400))
 
 
 def _has_time(form: str, text: str) -> bool:

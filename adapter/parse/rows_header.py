@@ -12,6 +12,8 @@ from adapter.parse.rows_contract import Contract
 from adapter.parse.rows_each import Each
 from adapter.parse.rows_options import CsvOptions
 
+ERROR_COLUMNS = ("error_row", "error_place", "error_code", "error_next_step", "error_record")
+"""What stands behind the columns of a file in its error file. error_record: the whole record where it could not be divided."""
 _LONGEST = 255
 _OTHER_DELIMITERS = (",", ";", "\t", "|")
 
@@ -31,6 +33,16 @@ class Header:
     at: Mapping[str, int]
     passed: frozenset[str] = frozenset()
 
+    @property
+    def corrected(self) -> bool:
+        """Whether this is an error file that comes back: its last columns are ERROR_COLUMNS."""
+        return self.written[-len(ERROR_COLUMNS):] == ERROR_COLUMNS
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The headers of the file itself, without those that its error file added."""
+        return self.written[:-len(ERROR_COLUMNS)] if self.corrected else self.written
+
 
 def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> Header:
     """Bind a header. Names match without regard to case and outer spaces.
@@ -49,6 +61,7 @@ def bound(header: tuple[str, ...], contract: Contract, options: CsvOptions) -> H
         raise Rejected("csv-header", "row 1", _no_column(header, options))
     _require({*columns.values(), *shaper.given, *each.given}, written, contract, options)
     used = {folded(h) for h in (*options.shape.headers, *options.shape.ignore, *at)}
+    used.update(ERROR_COLUMNS if written[-len(ERROR_COLUMNS):] == ERROR_COLUMNS else ())
     names: list[str] = []
     named = (*options.shape.splits, *(h for join in options.shape.joins.values() for h in join.headers))
     issues = [Issue(code="csv-header-missing", place=f"row 1, {h}") for h in dict.fromkeys(named) if folded(h) not in places]

@@ -142,6 +142,19 @@ def rows_of_file(connection: Connection, feed: str, sha256: str,
         yield from ((int(row.control_id), row.raw, tuple(why.get(row.id, ()))) for row in rows)
 
 
+def warnings_of_file(connection: Connection, feed: str, sha256: str) -> list[tuple[str, int, list[str]]]:
+    """(code, how many, places of the first three) of the warnings about rows of a CSV file that stand; most frequent first."""
+    here = select(FINDING.c.code, FINDING.c.place, func.count().over(partition_by=FINDING.c.code).label("total"),
+                  func.row_number().over(partition_by=FINDING.c.code, order_by=FINDING.c.journal).label("nth")).join(
+        JOURNAL, JOURNAL.c.id == FINDING.c.journal).where(
+        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.state == "done",
+        FINDING.c.severity == "warning").subquery()
+    found: dict[str, tuple[int, list[str]]] = {}
+    for row in connection.execute(select(here).where(here.c.nth <= 3).order_by(here.c.total.desc(), here.c.code, here.c.nth)):
+        found.setdefault(row.code, (row.total, []))[1].append(row.place)
+    return [(code, count, places) for code, (count, places) in found.items()]
+
+
 def csv_near(connection: Connection, feed: str, arrival: int, apart: int) -> int | None:
     """The latest arrival of a feed's files that is less than `apart` microseconds from this one."""
     return connection.scalar(select(func.max(CSV_FILE.c.arrival)).where(

@@ -115,7 +115,8 @@ def file_state(feed: str, file: str) -> Response:
     """How far a file is: its rows by state, and where its error file is; nothing waits any more once it is whole."""
     gateway = services().gateway
     states = state_of_file(gateway.engine, gateway.feeds.named(feed).feed, file)
-    body = {"feed": feed, "file": file, "rows": sum(states.values()), "error_file": _error_path(feed, file),
+    body: Json = {"feed": feed, "file": file, "rows": sum(states.values()), "error_file": _error_path(feed, file),
+            "warnings": _warnings(feed, file),
             **{state: states.get(state, 0) for state in ("waiting", "done", "refused", "failed")}}
     return Response(orjson.dumps(body), content_type="application/json")
 
@@ -157,8 +158,15 @@ def _told(feed: str, report: LoadReport) -> Json:
     errors = [{"row": row.number, **told(issue)} for row in report.refused[:_ERRORS_TOLD] for issue in row.issues]
     return {"feed": feed, "rows": report.rows, "accepted": report.accepted, "refused": report.refused_count,
             "repeated": report.repeated, "issues": [told(issue) for issue in report.issues], "errors": errors,
+            "warnings": _warnings(feed, report.file),
             "file": url_for("intake.file_state", feed=feed, file=report.file), "error_file": _error_path(feed, report.file),
             "rows_left_off": max(0, report.refused_count - _ERRORS_TOLD)}
+
+
+def _warnings(feed: str, file: str) -> list[Json]:
+    """By code what was noticed of rows that were taken and are processed by now."""
+    return [{"code": one.code, "what": one.words, "count": one.count, "places": one.places}
+            for one in services().gateway.warnings_of_file(feed, file)]
 
 
 def _check_media(taken: Sequence[str], next_step: str) -> None:

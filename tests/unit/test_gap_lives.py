@@ -13,7 +13,11 @@ from sqlalchemy import select
 
 from adapter.cli import main
 from adapter.fhirserver.port import Write
+from adapter.gaps.life import Life
+from adapter.gaps.rules import open_rules
+from adapter.gaps.task import task_of
 from adapter.gateway import Gateway
+from adapter.model import Json
 from adapter.settings import Settings
 from adapter.store import gap_lives
 from adapter.store.engine import reading, writing
@@ -192,3 +196,14 @@ def test_an_operator_assigns_puts_off_and_sees_what_happened(gateway: Gateway, t
     assert run("wake", task, "--by", "ann") == "done\n"
     assert "unknown-gap" in run("show", "Task/none")
     assert lead(gateway)["status"] == "accepted"
+
+
+@pytest.mark.parametrize(("item", "focus"), [
+    ("ServiceRequest/1#loop", {"reference": "ServiceRequest/1"}), ("ServiceRequest/1", {"reference": "ServiceRequest/1"}),
+    ("Organization/1#on-call", {"reference": "Organization/1"}), ("a>b#Task/1", None), ("", None)])
+def test_the_focus_of_a_gaps_task_names_a_resource(item: str, focus: Json | None) -> None:
+    rule = open_rules().named("G18")
+    life = Life(subject="Patient/1", rule="G18", item=item, state="open", verdict="", since=0)
+    task = task_of(life, rule, "urn:x-careloop:member|M1", 0, 1)
+    assert task.body["focus"] == focus
+    assert task.key.endswith(f"|{item}")

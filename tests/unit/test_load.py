@@ -23,7 +23,8 @@ from sqlalchemy import select
 
 from adapter.errors import Rejected
 from adapter.gateway import Gateway
-from adapter.intake.row_errors import COLUMNS, RowErrors, neutral
+from adapter.intake.row_errors import RowErrors, neutral
+from adapter.parse.rows_header import ERROR_COLUMNS
 from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.schema import FINDING, JOURNAL, RESOURCE
@@ -296,7 +297,7 @@ def test_whatever_stands_around_it_a_good_row_is_taken(dirt: list[str], tail: by
         assert all(issue.place.startswith(f"row {one.number}") for issue in one.issues)
     told = list(csv.reader(io.StringIO(stream.getvalue().decode("utf-8-sig"), newline="")))
     assert len(told) == (len(bad) + 1 if bad else 0)
-    assert all(len(line) == 7 + len(COLUMNS) for line in told)
+    assert all(len(line) == 7 + len(ERROR_COLUMNS) for line in told)
 
 
 # --- killed
@@ -333,3 +334,56 @@ def _bodies(folder: Path) -> dict[tuple[str, str], str]:
         return standing(gateway)
     finally:
         gateway.close()
+
+
+# --- refused rows sent again, and what was noticed of rows that were taken
+
+
+def error_file(gateway: Gateway, raw: bytes) -> bytes:
+    stream = io.BytesIO()
+    gateway.load("visits", raw, errors=RowErrors(stream))
+    return stream.getvalue()
+
+
+def test_an_error_file_is_corrected_and_sent_back_as_it_is(opened: Opener) -> None:
+    gateway = opened()
+    back = error_file(gateway, (HEADER + row("C1") + row("C2", outcome="perhaps") + row("C3") + "C4,M1,ORG-A\n").encode())
+    again = error_file(gateway, back)
+    assert again.splitlines()[0] == back.splitlines()[0]
+    lines = csv.DictReader(io.StringIO(again.decode("utf-8-sig")))
+    assert [line["error_code"] for line in lines] == ["csv-code", "csv-row-ragged"]
+    corrected = back.replace(b"perhaps", b"reached").replace(b"C4,M1,ORG-A", row("C4").strip().encode())
+    report = gateway.load("visits", corrected, "visits.errors.csv")
+    assert (report.accepted, report.refused_count, report.issues) == (2, 0, ())
+    while gateway.work():
+        pass
+    assert contacts(gateway) == {"C1", "C2", "C3", "C4"}
+
+
+def test_a_partners_own_error_column_is_told(opened: Opener) -> None:
+    raw = HEADER.strip() + ",error_code\n" + row("C1").strip() + ",7\n"
+    report = opened().load("visits", raw.encode())
+    assert [(i.code, i.place) for i in report.issues] == [("csv-column-unknown", "row 1, error_code")]
+
+
+def test_warnings_of_rows_that_were_taken_are_counted_by_code(opened: Opener) -> None:
+    gateway = opened()
+    header = HEADER.strip() + ",npi\n"
+    raw = header + "".join(row(f"C{n}").strip() + f",123456789{n}\n" for n in range(3, 9))
+    report = gateway.load("visits", raw.encode())
+    while gateway.work():
+        pass
+    (found,) = gateway.warnings_of_file("visits", report.file)
+    assert (found.code, found.count, found.places) == ("bad-value", 5, ("row 3, npi", "row 4, npi", "row 5, npi"))
+
+
+def test_load_tells_the_warnings_and_ends_well(tmp_path: Path) -> None:
+    file = tmp_path / "contacts.csv"
+    file.write_text(HEADER.strip() + ",npi\n" + row("C1").strip() + ",1234567890\n")
+    command = [sys.executable, "-c", "from adapter.cli import main; main()"]
+    settings = {**os.environ, "CARELOOP_DATA_DIR": str(tmp_path / "data"), "CARELOOP_KEY": "00" * 32}
+    loaded = subprocess.run([*command, "load", "contacts", str(file)], env=settings, cwd=ROOT, capture_output=True, text=True,
+                            check=True)
+    assert "[bad-value]: 1, at row 2, npi" in loaded.stderr
+    made = subprocess.run([*command, "convert", str(file)], env=settings, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "bad-value 1" in made.stderr

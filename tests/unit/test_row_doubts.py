@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from adapter.errors import Rejected, kind_of
 from adapter.feeds import Feeds, open_feeds
-from adapter.model import Json
+from adapter.model import Issue, Json
+from adapter.parse.rows_cells import date_readers
+from adapter.parse.rows_contract import load_contract
+from adapter.parse.rows_options import csv_options
 from adapter.pipeline import Conversion, convert_csv
 
 NPI = "http://hl7.org/fhir/sid/us-npi"
@@ -23,6 +27,8 @@ ROWS: dict[str, dict[str, str]] = {
     "communications": {"communication_id": "K1", "member_id": "M1", "status": "completed", "sender_org": "A",
                        "topic": "care-plan", "sent_at": "2026-02-01T09:00:00-05:00"},
     "conditions": {"condition_id": "D1", "member_id": "M1", "code": "I10", "code_system": "icd10cm", "clinical_status": "active"},
+    "consents": {"consent_id": "C1", "member_id": "M1", "status": "active", "discloser_org": "A", "recipient_org": "B",
+                 "granted_at": "2026-01-12"},
     "contacts": {"contact_id": "K1", "member_id": "M1", "organization_id": "A", "contact_type": "face-to-face",
                  "started_at": "2026-02-02T09:00:00-05:00", "outcome": "reached"},
     "medications": {"medication_id": "X1", "member_id": "M1", "kind": "reported", "status": "active", "medication": "lisinopril"},
@@ -145,3 +151,36 @@ def test_an_end_that_is_less_precise_than_the_start_is_left_out() -> None:
     conversion = converted("contacts", ended_at="2026-02-02")
     assert of_type(conversion, "Encounter")[0]["period"] == {"start": "2026-02-02T09:00:00-05:00"}
     assert told(conversion) == [("bad-value", "row 2, ended_at")]
+
+
+# --- a release of a Part 2 program
+
+@pytest.mark.parametrize(("part2", "data_class", "protected", "noticed"), [
+    ("Y", "all", True, []), ("Y", "substance-use", True, []), ("N", "substance-use", False, []), ("", "general", False, []),
+    ("", "substance-use", True, [("required-missing", "row 2, part2")])])
+def test_part_2_follows_the_program_in_rule_and_labels(
+        part2: str, data_class: str, protected: bool, noticed: list[tuple[str, str]]) -> None:
+    conversion = converted("consents", part2=part2, data_class=data_class)
+    (consent,) = of_type(conversion, "Consent")
+    rule = consent["policyRule"]["coding"][0]["code"]
+    labels = [label["code"] for label in consent.get("meta", {}).get("security", ())]
+    assert (rule, "42CFRPart2" in labels) == (("42CFRPart2", True) if protected else ("hipaa-auth", False))
+    assert told(conversion) == noticed
+
+
+# --- words, and days that never were
+
+def test_what_to_do_about_a_row_is_said_in_words_for_csv() -> None:
+    (issue,) = [i for i in converted("contacts", updated_at="2030-01-01").mapped.issues if i.code == "time-ahead"]
+    assert "clock of the system" in kind_of(issue).next_step
+    with pytest.raises(Rejected) as refused:
+        convert_csv(b"contact_id,\xff\n1,2\n", "contacts", feeds(), b"test", datetime(2026, 3, 31, tzinfo=UTC), trace=False)
+    assert "MSH" not in str(refused.value)
+    assert "MSH" in kind_of(Issue(code="charset", place="MSH-18")).next_step
+
+
+@pytest.mark.parametrize(("days", "day"), [
+    ("1", "1900-01-01"), ("59", "1900-02-28"), ("60", None), ("60.5", None), ("61", "1900-03-01"), ("46082", "2026-03-01")])
+def test_day_60_of_a_spreadsheet_never_was(days: str, day: str | None) -> None:
+    read = date_readers(load_contract("members"), csv_options({"dates": "excel"}))["birth_date"]
+    assert read(days) == day

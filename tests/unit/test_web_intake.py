@@ -198,7 +198,7 @@ def test_the_error_file_has_every_row_refused_or_failed(client: FlaskClient, gat
     report = _csv(client, MEMBERS + "M2,Made,Up,1980-13-45\nM3,=Made,Up,1980-01-02\n").json
     assert client.get(report["file"]).json == {
         "feed": "members", "file": report["file"].rpartition("/")[2], "rows": 3, "error_file": report["error_file"],
-        "waiting": 2, "done": 0, "refused": 1, "failed": 0}
+        "waiting": 2, "done": 0, "refused": 1, "failed": 0, "warnings": []}
     assert [row["error_row"] for row in _errors_of(client, report["error_file"])] == ["3"]
     whole = stored_rows.map_row
 

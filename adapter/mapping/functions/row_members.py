@@ -12,6 +12,7 @@ from adapter.model import Json
 ACTIVITY = "urn:x-careloop:plan-activity"
 _CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_POLICIES = "http://terminology.hl7.org/CodeSystem/consentpolicycodes"
 _PART2 = ((_CONFIDENTIALITY, "R"), (_ACT_CODE, "42CFRPart2"), (_ACT_CODE, "NORDSCLCD"))
 """Labels of what 42 CFR Part 2 protects: restricted, the law, and no disclosure again without consent."""
 
@@ -46,7 +47,24 @@ def plan_schedule(rep: Rep, _ctx: Any, kind: str) -> Json:
 
 
 @function("part2_labels", {"part2": "", "data_class": ""})
-def part2_labels(row: Any, _ctx: Any) -> list[Json] | None:
-    """Security labels of 42 CFR Part 2: where `part2` says so; where it is empty, of the class substance-use."""
-    said = row.first("part2").plain() or ("Y" if row.first("data_class").plain() == "substance-use" else "N")
-    return [{"system": system, "code": code} for system, code in _PART2] if said == "Y" else None
+def part2_labels(row: Any, ctx: Any) -> list[Json] | None:
+    """Security labels of 42 CFR Part 2, of releases that are under it (see `release_policy`)."""
+    return [{"system": system, "code": code} for system, code in _PART2] if _under_part2(row, ctx) else None
+
+
+@function("release_policy", {"part2": "coding", "data_class": "coding"})
+def release_policy(row: Any, ctx: Any) -> Json:
+    """The rule of a release: 42 CFR Part 2 for records of a program that is under it (`part2`), else a HIPAA authorization.
+
+    Where nobody says what the discloser is, substance use is held to be such a program's, and that is told.
+    """
+    system, code = (_ACT_CODE, "42CFRPart2") if _under_part2(row, ctx) else (_POLICIES, "hipaa-auth")
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _under_part2(row: Any, ctx: Any) -> bool:
+    said = row.first("part2").plain()
+    if said or row.first("data_class").plain() != "substance-use":
+        return said == "Y"
+    ctx.issue("required-missing", "is the discloser a Part 2 program? The release is held to be one of such a program", "part2")
+    return True
