@@ -6,6 +6,8 @@ Source: R4 Provenance; http://hl7.org/fhir/StructureDefinition/targetPath; US Co
 
 from __future__ import annotations
 
+import hashlib
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,6 +27,10 @@ MESSAGE = "urn:x-careloop:message"
 """System of the journal's names of messages, rows and writes."""
 FEED = "urn:x-careloop:feed"
 SERVER = "urn:x-careloop:fhir-server"
+_ID_LENGTH = 64
+"""Characters of an id in FHIR R4, at the most."""
+_MARKED = 8
+_MARK = re.compile(rf"[0-9a-f]{{{_MARKED}}}")
 _AGENTS = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 _EVENTS = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 
@@ -38,6 +44,22 @@ def provenances(connection: Connection, resource_type: str, identifier: str, fee
     return [_provenance(connection, f"{resource_type}/{identifier}", said, feeds, key) for said in ordered]
 
 
+def target_of_id(identifier: str) -> tuple[str, str] | None:
+    """Type and id of the resource that a Provenance made here is about, by its own id; None of any other."""
+    resource_type, _, rest = identifier.partition(".")
+    about, dot, mark = rest.rpartition(".")
+    return (resource_type, about) if dot and about and _MARK.fullmatch(mark) else None
+
+
+def _id(name: str, by: Contribution) -> str:
+    """`Type.id.mark` of the target and the statement, so that it can be read; a UUID where an id has no room for that."""
+    about = name.replace("/", ".", 1)
+    said = f"{name} {by.source} {by.message}"
+    if len(about) + 1 + _MARKED > _ID_LENGTH:
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, said))
+    return f"{about}.{hashlib.sha256(said.encode()).hexdigest()[:_MARKED]}"
+
+
 def _provenance(connection: Connection, name: str, said: Sequence[Spoken], feeds: Feeds, key: bytes) -> Json:
     by = said[0].by
     header = _of_message(connection, "MessageHeader", by, key)
@@ -48,7 +70,7 @@ def _provenance(connection: Connection, name: str, said: Sequence[Spoken], feeds
     if header:
         entity["reference"] = f"MessageHeader/{header['id']}"
     body: Json = {
-        "resourceType": "Provenance", "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {by.source} {by.message}")),
+        "resourceType": "Provenance", "id": _id(name, by),
         "target": [{"reference": name, "extension": [{"url": TARGET_PATH, "valueString": one.element}]} for one in said],
         "recorded": _instant(by.order.stated)}
     if by.kind == "effect" and by.order.occurred_given:

@@ -44,8 +44,11 @@ def metadata() -> Response:
 
 @BLUEPRINT.get("/<resource_type>/<resource_id>")
 def read(resource_type: str, resource_id: str) -> Response:
-    """The current version; 404 where there never was one, 410 where it was deleted, 304 where the asker has it."""
+    """The current version; 404 where there never was one, 410 where it was deleted, 304 where the asker has it. Of a
+    Provenance that is made for its readers: what holds now."""
     _check_type(resource_type)
+    if resource_type == "Provenance" and (made := services().gateway.sources.provenance(resource_id)):
+        return answer(made)
     with reading(services().gateway.engine) as connection:
         return _stored(resource_type, read_resource(connection, resource_type, resource_id))
 
@@ -117,12 +120,12 @@ def _check_type(resource_type: str) -> None:
 
 
 def _bundle(found: Page, self_path: str, made: Sequence[Json] = ()) -> Response:
-    """A search set. made: resources that are not stored, made for this answer: they are named by a UUID."""
+    """A search set. made: resources that are not stored, made for this answer."""
     links = [{"relation": "self", "url": f"{server_base()}{self_path}"}]
     if found.next:
         links.append({"relation": "next", "url": f"{server_base()}?_page={quote(found.next, safe='')}"})
     body: Json = {"resourceType": "Bundle", "type": "searchset", "link": links,
-                  "entry": [*_entries(found.resources, "match"), *_made(made), *_entries(found.included, "include")]}
+                  "entry": [*_entries([*found.resources, *made], "match"), *_entries(found.included, "include")]}
     if found.total is not None:
         body["total"] = found.total + len(made)
     if not body["entry"]:
@@ -136,10 +139,6 @@ def _entries(resources: Sequence[Json], mode: str) -> list[Json]:
         {"fullUrl": f"{server_base()}/{one['resourceType']}/{one['id']}", "resource": one, "search": {"mode": mode}}
         for one in resources
     ]
-
-
-def _made(resources: Sequence[Json]) -> list[Json]:
-    return [{"fullUrl": f"urn:uuid:{one['id']}", "resource": one, "search": {"mode": "match"}} for one in resources]
 
 
 def answer(body: Json) -> Response:

@@ -60,8 +60,9 @@ def elements(client: FlaskClient, name: str) -> dict[str, Json]:
     """Element -> the Provenance that names it."""
     answer = client.get(f"/fhir/Provenance?target={name}")
     assert answer.status_code == 200
-    made = [e for e in answer.get_json().get("entry", ()) if e["fullUrl"].startswith("urn:uuid:")]
+    made = [e for e in answer.get_json().get("entry", ()) if "." in e["resource"]["id"]]
     for entry in made:
+        assert client.get(entry["fullUrl"].removeprefix("http://localhost")).get_json() == entry["resource"]
         Provenance.model_validate(entry["resource"])
         assert check(entry["resource"]) == []
         assert {t["reference"] for t in entry["resource"]["target"]} == {name}
@@ -101,9 +102,22 @@ def test_what_is_asked_otherwise_or_does_not_stand_is_a_search_like_any(client: 
     name = f"Patient/{main(gateway)['id']}"
     for asked in (f"target={name}&recorded=ge2026", "target=Patient/nobody", f"patient={name}"):
         entries = client.get(f"/fhir/Provenance?{asked}").get_json().get("entry", [])
-        assert not [e for e in entries if e["fullUrl"].startswith("urn:uuid:")]
+        assert not [e for e in entries if "." in e["resource"]["id"]]
     bundle: Json = client.get(f"/fhir/Provenance?target={name}&_total=accurate").get_json()
     assert bundle["total"] == len(bundle["entry"])
+
+
+def test_by_its_id_only_what_counts_now_is_read(gateway: Gateway, client: FlaskClient) -> None:
+    patient = main(gateway)
+    said = elements(client, f"Patient/{patient['id']}")["Patient.gender"]
+    gateway.embedded.transaction([Write(resource_type="Patient", id="p" * 60, body={
+        "resourceType": "Patient", "id": "p" * 60, "gender": "other", "birthDate": "2000-01-01"})])
+    for unknown in (f"Patient.{patient['id']}.00000000", "Patient.nobody.0123abcd", "Patient", "a.b", "..01234567"):
+        assert client.get(f"/fhir/Provenance/{unknown}").status_code == 404
+    entries = client.get(f"/fhir/Provenance?target=Patient/{'p' * 60}").get_json()["entry"]
+    assert all(len(e["resource"]["id"]) == 36 for e in entries)
+    gateway.operators.withdraw(Withdrawal(feed="members", by="test", reason="test"))
+    assert client.get(f"/fhir/Provenance/{said['id']}").status_code == 404
 
 
 def test_it_is_always_told_as_it_stands_now(gateway: Gateway, client: FlaskClient) -> None:
