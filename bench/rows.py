@@ -43,6 +43,7 @@ MEMBERS = ("member_id,first_name,last_name,birth_date,gender,phone,address_line,
            "payer_name,coverage_id,coverage_start,program,enrollment_status,enrollment_date,attributed_org,attributed_org_name,"
            "attribution_start,risk_level,updated_at\n")
 AT_ONCE = 1000
+BEGUN = time.monotonic()
 
 
 def write_file(path: Path, rows: int) -> None:
@@ -103,17 +104,29 @@ def _thousands(rows: Iterator[object]) -> Iterator[Sequence[Row]]:
         yield chunk
 
 
-def stored(path: Path, folder: Path) -> int:
-    """Into the embedded store, as `careloop load` does it; entries processed."""
+def stored(path: Path, folder: Path, every: int = 0) -> int:
+    """Into the embedded store, as `careloop load` does it; entries processed. every: rows after which to tell how far it is."""
     tune_memory()
     gateway = Gateway(Settings(data_dir=folder, key=KEY))  # pyright: ignore[reportCallIssue] - pydantic-settings fills the fields
     with path.open("rb") as stream:
         rows = gateway.load(path.stem, stream, path.name).rows
-    while gateway.work(500):
-        pass
+    _tell("journalled", rows, every)
+    done = 0
+    while count := gateway.work(500):
+        done += count
+        _tell("composed", done, every)
     gateway.lists.compose()
+    _tell("lists composed", done, 1 if every else 0)
     gateway.close()
     return rows
+
+
+def _tell(what: str, rows: int, every: int) -> None:
+    """How far a load is: seconds of CPU and of the clock since the process began, and its memory at the most."""
+    if every and rows % every == 0:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"  {what:<16} {rows:9d} rows, {time.process_time():7.0f} s of CPU, {time.monotonic() - BEGUN:7.0f} of the clock, "
+              f"{memory} MB", flush=True)
 
 
 def killed(path: Path, folder: Path, pauses: Iterator[float]) -> int:
@@ -185,7 +198,7 @@ def _measure(name: str, feed: str, rows: int) -> None:
             tune_memory()
             _timed("file to validated resources, in memory", rows, lambda: in_memory(path, feeds), floor)
         elif name == "store":
-            _timed("into the embedded store", rows, lambda: stored(path, Path(folder) / "store"), floor)
+            _timed("into the embedded store", rows, lambda: stored(path, Path(folder) / "store", rows // 10), floor)
         else:
             _compare(path, rows)
 
