@@ -37,6 +37,7 @@ from adapter.intake.row_errors import RowErrors
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
 from adapter.mapping.watch import Watched
+from adapter.memory import tidy
 from adapter.model import Contribution, Issue, Received
 from adapter.settings import Settings
 from adapter.store import journal
@@ -151,6 +152,7 @@ class Gateway:
             except Exception as error:  # one entry that cannot be processed must not hold up the others
                 _LOG.error("batch failed", count=len(entries), exc_info=error)
                 self._set_aside(entries, rows, error)
+            tidy()
             if len(entries) < limit:  # nothing else waits
                 self.lists.compose_in_turn(rested=True)
             return len(entries)

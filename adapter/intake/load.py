@@ -22,6 +22,7 @@ from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import Snapshot, arrival_of, end_entry, snapshot_of
 from adapter.mapping.feed import Feed
 from adapter.mapping.rows import error_rate, source_of
+from adapter.memory import tidy
 from adapter.model import Issue
 from adapter.parse.rows import CsvFile, Row, RowError, open_csv
 from adapter.pipeline import microseconds
@@ -217,3 +218,4 @@ def _append(one: _Load, entries: Sequence[Entry], position: int) -> None:
         journal.append(connection, new)
         journal.save_csv_file(connection, one.feed.name, one.digest, position=position)
         one.taken += len(retried) + len(new)
+    tidy()

@@ -65,6 +65,7 @@ FINDING = Table(
 )
 Index("finding_by_journal", FINDING.c.journal)
 Index("finding_by_subject", FINDING.c.subject)
+Index("finding_by_detail", FINDING.c.code, FINDING.c.detail)
 
 CONTRIBUTION = Table(
     "contribution", METADATA,

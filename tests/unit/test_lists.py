@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from adapter.engine.lists import REST_US, compose_list
 from adapter.gateway import Gateway
 from adapter.intake.decisions import Withdrawal
 from adapter.pipeline import microseconds
 from adapter.settings import Settings
-from adapter.store import lists
+from adapter.store import journal, lists
 from adapter.store.engine import reading, writing
 from adapter.store.schema import RESOURCE, RESOURCE_VERSION
 
@@ -123,3 +124,13 @@ def test_a_large_list_rests_after_it_was_composed_unless_somebody_asks_for_all(o
     assert on_lists(gateway) == {"A": 3}
     assert gateway.lists.compose() == 1
     assert on_lists(gateway) == {"A": 4}
+
+
+def test_what_wants_a_new_resource_is_found_by_an_index(opened: Opener) -> None:
+    engine, plans = opened().engine, list[str]()
+    with reading(engine) as connection:
+        event.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: plans.append(statement))
+        journal.wanting(connection, ["Patient/a", "Patient/b"])
+        asked = re.sub(r"\?", "'x'", plans[-1])
+        [step] = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}").all()
+    assert "USING INDEX finding_by_detail" in step.detail
