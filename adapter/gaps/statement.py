@@ -97,16 +97,26 @@ def compile_select(rules: Rules, catalog: Catalog, text: str, place: str, *, val
                    renamed: Mapping[str, str]) -> str:
     """The SQL of any SELECT over views and shared tables, every value of it a literal, `now` and `today` too.
 
-    renamed: other tables that it may read, and what they are called. Raises Defect (rule-invalid).
+    The shared tables stand as tables `shared_<name>` (shared_read says which). renamed: other tables that it may read, and what they
+    are called. Raises Defect (rule-invalid).
     """
-    tree = with_shared(rules, parse_statement(text, place), place)
+    tree = parse_statement(text, place)
     _set_parameters(tree, values)
     own = {cte.alias for cte in tree.find_all(exp.CTE)}
     for table in list(tree.find_all(exp.Table)):
         if table.name in renamed and table.name not in own:
             table.replace(exp.alias_(exp.to_table(renamed[table.name]), table.alias_or_name, table=True))
-    _set_tables(tree, rules, catalog, Target(dialect=dialect))
+    _set_tables(tree, rules, catalog, Target(dialect=dialect, shared_stored=True))
     return tree.sql(dialect=dialect)
+
+
+def shared_read(rules: Rules, text: str) -> list[str]:
+    """The shared tables that a statement reads, and those that these read, in the order in which they can be made."""
+    found = set(_read(text))
+    for name in reversed(rules.tables):
+        if name in found:
+            found |= _read(rules.tables[name].statement)
+    return [name for name in rules.tables if name in found]
 
 
 @lru_cache(maxsize=512)

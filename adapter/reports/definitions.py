@@ -27,7 +27,8 @@ SHARED = "shared.yaml"
 Shown = Literal["text", "number", "amount", "instant", "day", "month", "organization", "area", "member", "reference",
                 "references", "order", "figure", "target"]
 FIGURES = ("denominator", "numerator")
-"""Columns of a report of rates that are counted."""
+"""Columns of a report of rates that are counted; EXCLUDED too, where it has that column."""
+EXCLUDED = "excluded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter.reports.asked import Asked
-from adapter.reports.definitions import Report
+from adapter.reports.definitions import EXCLUDED, Report
 from adapter.reports.suppression import Cell, Count, Kind, Table, hidden
 from adapter.reports.tables import Tables, count_by
 
@@ -25,13 +25,17 @@ _COUNTED = {
     "met": "COUNT(DISTINCT CASE WHEN numerator > 0 THEN member_id END)",
     "unmet": "COUNT(DISTINCT CASE WHEN denominator > numerator THEN member_id END)"}
 
+_LEFT_OUT = {"left_out": f"SUM({EXCLUDED})",
+             "left_out_people": f"COUNT(DISTINCT CASE WHEN {EXCLUDED} > 0 THEN member_id END)"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One number pair; a number that is held back is None.
 
     stratum: the report's strata, and their values. level: of the place, `network` for everybody; place: its id, '' where none is
-    named; within: the places above it, level to id. target: what is aimed at.
+    named; within: the places above it, level to id. excluded: how many were left out of the denominator, where a report counts that.
+    target: what is aimed at.
     """
 
     stratum: tuple[tuple[str, Any], ...]
@@ -40,6 +44,7 @@ class Figure:
     within: tuple[tuple[str, str], ...]
     denominator: float | None
     numerator: float | None
+    excluded: float | None = None
     target: float | None = None
 
     @property
@@ -56,6 +61,7 @@ class _Counted:
     place: str
     within: tuple[tuple[str, str], ...]
     counts: Mapping[str, float]
+    excluded: Count
     target: float | None
 
     @property
@@ -77,7 +83,7 @@ def figures(tables: Tables, report: Report, question: Asked, area_of: Mapping[st
 def _level(tables: Tables, report: Report, levels: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], _Counted]]:
     """What is counted at the first of these levels, or of everybody where there is none."""
     target = next((name for name, column in report.columns.items() if column.shown == "target"), None)
-    wanted = _COUNTED | ({"target": f"MAX({target})"} if target else {})
+    wanted = _COUNTED | ({"target": f"MAX({target})"} if target else {}) | (_LEFT_OUT if EXCLUDED in report.columns else {})
     columns = [*report.strata, *levels]
     for row in tables.rows(count_by(columns, wanted)):
         named = dict(zip([*columns, *wanted], row, strict=True))
@@ -85,6 +91,7 @@ def _level(tables: Tables, report: Report, levels: Sequence[str]) -> Iterator[tu
         yield (tuple(named[name] for name in report.strata),
                _Counted(level=levels[0] if levels else NETWORK, place=place, within=tuple(zip(levels[1:], above, strict=True)),
                         counts={name: round(named[name] or 0, 2) for name in _COUNTED},
+                        excluded=Count(count=named.get("left_out") or 0, people=named.get("left_out_people") or 0),
                         target=named.get("target") if levels and levels[0] == report.levels[0] else None))
 
 
@@ -95,10 +102,12 @@ def _told(report: Report, stratum: tuple[Any, ...], counted: Sequence[_Counted])
     parents = {one.path: _parent(one) for one in counted if one.level != NETWORK}
     counts: dict[Cell, Count] = {(one.path, kind): count for one in counted for kind, count in _counts(one, adds_up).items()}
     gone = hidden(Table(parents=parents, counts=counts), report.smallest)
+    left_out = hidden(Table(parents=parents, counts={(one.path, "whole"): one.excluded for one in counted}), report.smallest)
     for one in counted:
         shows = {"denominator": (one.path, "whole") not in gone, "numerator": (one.path, "met") not in gone}
         numbers = {name: one.counts[name] if shows[name] else None for name in shows}
-        yield Figure(stratum=named, level=one.level, place=one.place, within=one.within, target=one.target,
+        excluded = one.excluded.count if EXCLUDED in report.columns and (one.path, "whole") not in left_out else None
+        yield Figure(stratum=named, level=one.level, place=one.place, within=one.within, target=one.target, excluded=excluded,
                      denominator=numbers["denominator"], numerator=numbers["numerator"])
 
 

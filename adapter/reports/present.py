@@ -13,14 +13,14 @@ import orjson
 from adapter.gaps.instants import EPOCH_DAY
 from adapter.gaps.rules import Rules
 from adapter.reports.asked import month_name
-from adapter.reports.definitions import Shown
+from adapter.reports.definitions import EXCLUDED, Shown
 from adapter.reports.figures import Figure
 from adapter.reports.run import Answered, Places
 
 Cell = str | int | float | None
 """What stands in a row; None where nothing is known, or a number is held back."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-COUNTED = ("level", "denominator", "numerator", "rate", "unit", "target", "meets", "change", "suppressed")
+COUNTED = ("level", "excluded", "denominator", "numerator", "rate", "unit", "target", "meets", "change", "suppressed")
 """Columns of figures beside the report's strata and levels."""
 
 
@@ -56,7 +56,8 @@ def columns_of(answered: Answered, *, figures: bool) -> list[str]:
     """The columns of fact_rows, or of figure_rows."""
     report = answered.report
     if figures:
-        return [*report.strata, *(["title"] if "measure" in report.strata else []), *reversed(report.levels), *COUNTED]
+        counted = [name for name in COUNTED if name != EXCLUDED or EXCLUDED in report.columns]
+        return [*report.strata, *(["title"] if "measure" in report.strata else []), *reversed(report.levels), *counted]
     return [name for name, column in report.columns.items() if column.shown != "order"]
 
 
@@ -88,10 +89,12 @@ def _figure(answered: Answered, figure: Figure, before: Mapping[Any, Figure], ru
     row |= {level: _shown(report.columns[level].shown, where.get(level), answered.places) for level in report.levels}
     meets = None if rate is None or figure.target is None else rate >= figure.target if _higher(answered, measure) \
         else rate <= figure.target
+    row |= {"excluded": figure.excluded} if EXCLUDED in report.columns else {}
+    held = [figure.denominator, figure.numerator, *([figure.excluded] if EXCLUDED in report.columns else [])]
     return row | {"level": figure.level, "denominator": figure.denominator, "numerator": figure.numerator, "rate": rate,
                   "unit": unit, "target": figure.target, "meets": None if meets is None else "yes" if meets else "no",
                   "change": _change(rate, unit, figure, before),
-                  "suppressed": "yes" if None in (figure.denominator, figure.numerator) else None}
+                  "suppressed": "yes" if None in held else None}
 
 
 def _higher(answered: Answered, measure: str) -> bool:

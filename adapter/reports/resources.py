@@ -16,6 +16,7 @@ from adapter.gaps.rules import Rules
 from adapter.gaps.task import KEY, RULES
 from adapter.model import Json
 from adapter.reports.asked import month_end, month_start
+from adapter.reports.definitions import EXCLUDED
 from adapter.reports.figures import Figure
 from adapter.reports.present import fact_rows, scored, title_of, unit_of
 from adapter.reports.run import Answered
@@ -48,7 +49,8 @@ def _measure_report(answered: Answered, figure: Figure, rules: Rules, base: str)
     own = answered.report.measures.get(measure)
     unit = unit_of(answered, measure)
     score, period = scored(figure.rate, unit), _period(answered, named.get("month"))
-    populations = {"denominator": figure.denominator, **({"numerator": figure.numerator} if unit == "%" else {})}
+    left_out = {"denominator-exclusion": figure.excluded} if EXCLUDED in answered.report.columns else {}
+    populations = {**left_out, "denominator": figure.denominator, **({"numerator": figure.numerator} if unit == "%" else {})}
     group: Json = {"code": {"text": title_of(answered, rules, measure)},
                    "population": [{"code": population_concept(code), **_count(count)} for code, count in populations.items()]}
     if score is not None:

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from adapter.errors import Defect, Rejected
 from adapter.gaps.catalog import Catalog, open_catalog
-from adapter.gaps.statement import compile_select
+from adapter.gaps.statement import SHARED_PREFIX, compile_select, shared_read
 from adapter.gaps.tables import PREFIX
 from adapter.reports.asked import Asked, judged_at, literals, month_of
-from adapter.reports.definitions import Report, Reports, Shown, open_reports
+from adapter.reports.definitions import SHARED, Report, Reports, Shown, open_reports
 from adapter.reports.figures import Figure, figures
 from adapter.reports.tables import FACT, RENAMED, Row, Tables
 
@@ -55,7 +55,9 @@ def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = Tru
         tables.answers(reports.rules, catalog, report.answers, _judged(catalog, report, question))
     if report.freezes:
         tables.frozen(sorted(frozen), [row for rows in frozen.values() for row in rows])
-    tables.keep(compiled(reports, catalog, report, question, tables))
+    for name in shared_read(reports.rules, report.statement):
+        tables.keep(SHARED_PREFIX + name, compiled(reports, catalog, report, question, tables, name))
+    tables.keep(FACT, compiled(reports, catalog, report, question, tables))
     where = places(tables)
     rows = _facts(tables, report, question, where) if facts or report.form == "list" else []
     counted = figures(tables, report, question, where.area_of) if report.form == "rates" else []
@@ -70,12 +72,14 @@ def _judged(catalog: Catalog, report: Report, question: Asked) -> dict[int, date
     return {month: at for month, at in found.items() if at}
 
 
-def compiled(reports: Reports, catalog: Catalog, report: Report, question: Asked, tables: Tables) -> str:
-    """The SQL of a report's statement for where it runs."""
-    values = {name: p.default for name, p in {**reports.rules.parameters, **report.parameters}.items()}
+def compiled(reports: Reports, catalog: Catalog, report: Report, question: Asked, tables: Tables, shared: str = "") -> str:
+    """The SQL of a report's statement for where it runs, or of a shared table that it reads."""
+    values = {name: p.default for name, p in {**reports.rules.parameters, **({} if shared else report.parameters)}.items()}
+    text = reports.rules.tables[shared].statement if shared else report.statement
+    place = f"{SHARED}, tables.{shared}.statement" if shared else f"{report.name}.yaml, statement"
     try:
-        return compile_select(reports.rules, catalog, report.statement, f"{report.name}.yaml, statement",
-                              values=values | literals(catalog, question), dialect=tables.dialect, renamed=RENAMED)
+        return compile_select(reports.rules, catalog, text, place, values=values | literals(catalog, question),
+                              dialect=tables.dialect, renamed=RENAMED)
     except Defect as defect:
         raise Defect("report-invalid", defect.issue.place, defect.issue.detail) from defect
 

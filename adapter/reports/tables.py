@@ -63,8 +63,8 @@ class Tables(Protocol):
         """The rows of a SELECT without binds."""
         ...
 
-    def keep(self, statement: str) -> None:
-        """Keep the rows of a SELECT as the table FACT."""
+    def keep(self, table: str, statement: str) -> None:
+        """Keep the rows of a SELECT as a table: FACT, or a shared table that it reads."""
         ...
 
     def answers(self, rules: Rules, catalog: Catalog, wanted: Answers, judged: Mapping[int, datetime]) -> None:
@@ -81,14 +81,16 @@ def of_store(connection: Connection) -> Generator[Tables]:
     """The tables of our own store; nothing of it is changed."""
     if connection.dialect.name == "postgresql":  # as in engine.py: it would loop over everybody, and compile
         connection.exec_driver_sql("SET LOCAL enable_nestloop = off; SET LOCAL jit = off")
-    yield _Store(connection)
-    for table in (FACT, *RENAMED.values()):
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+    made = _Store(connection, [])
+    yield made
+    for table in reversed(made.kept):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
 
 
 @dataclass(slots=True)
 class _Store:
     connection: Connection
+    kept: list[str]
 
     @property
     def dialect(self) -> Dialect:
@@ -97,8 +99,12 @@ class _Store:
     def rows(self, statement: str) -> list[Row]:
         return [tuple(row) for row in self._run(statement)]
 
-    def keep(self, statement: str) -> None:
-        self._run(f"CREATE TEMPORARY TABLE {FACT} AS {statement}")
+    def keep(self, table: str, statement: str) -> None:
+        self.kept.append(table)
+        self._run(f"CREATE TEMPORARY TABLE {table} AS {statement}")
+        if "member_id" in self._run(f"SELECT * FROM {table} WHERE 1 = 0").keys():  # noqa: SIM118 - a result, not a dict
+            self.connection.exec_driver_sql(f"CREATE INDEX {table}_member ON {table} (member_id)")
+        self.connection.exec_driver_sql(f"ANALYZE {table}")
 
     def _run(self, statement: str) -> CursorResult[Any]:
         """Run a statement whose values are literals: a `%` in one of them is none of the driver's."""
@@ -124,6 +130,7 @@ class _Store:
 
     def _make(self, name: str, columns: Mapping[str, str]) -> None:
         listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        self.kept.append(RENAMED[name])
         self.connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {RENAMED[name]} ({listed})")
 
     def _put(self, name: str, rows: Iterable[Row]) -> None:
@@ -166,8 +173,8 @@ class _Duck:
     def rows(self, statement: str) -> list[Row]:
         return self.database.execute(statement).fetchall()
 
-    def keep(self, statement: str) -> None:
-        self.database.execute(f"CREATE TEMPORARY TABLE {FACT} AS {statement}")
+    def keep(self, table: str, statement: str) -> None:
+        self.database.execute(f"CREATE TEMPORARY TABLE {table} AS {statement}")
 
     def answers(self, rules: Rules, catalog: Catalog, wanted: Answers, judged: Mapping[int, datetime]) -> None:
         parts = [self._answered(rules, catalog, wanted, month, moment) for month, moment in judged.items()]
