@@ -97,8 +97,8 @@ def compile_select(rules: Rules, catalog: Catalog, text: str, place: str, *, val
                    renamed: Mapping[str, str]) -> str:
     """The SQL of any SELECT over views and shared tables, every value of it a literal, `now` and `today` too.
 
-    The shared tables stand as tables `shared_<name>` (shared_read says which). renamed: other tables that it may read, and what they
-    are called. Raises Defect (rule-invalid).
+    The shared tables stand as tables `shared_<name>` (shared_read says which). renamed: other tables that it may read, and what
+    they are called. Raises Defect (rule-invalid).
     """
     tree = parse_statement(text, place)
     _set_parameters(tree, values)

@@ -34,7 +34,7 @@ class Figure:
     """One number pair; a number that is held back is None.
 
     stratum: the report's strata, and their values. level: of the place, `network` for everybody; place: its id, '' where none is
-    named; within: the places above it, level to id. excluded: how many were left out of the denominator, where a report counts that.
+    named; within: the places above it, level to id. excluded: how many the denominator leaves out, where a report counts that.
     target: what is aimed at.
     """
 

@@ -39,6 +39,15 @@ def of_type(resources: list[Resource], kind: str) -> list[Resource]:
     return [r for r in resources if r["resourceType"] == kind]
 
 
+def person_of(resource: Resource) -> str:
+    """Whose a resource is, '' for nobody's."""
+    for element in ("subject", "patient", "for", "beneficiary"):
+        found = key(resource.get(element) if isinstance(resource.get(element), dict) else None, "Patient")
+        if found:
+            return found
+    return ""
+
+
 def in_force(period: Resource | None, at: datetime) -> bool:
     start, end = (span((period or {}).get(side)) for side in ("start", "end"))
     return (start is None or start.first <= at) and (end is None or end.last >= at)
@@ -126,4 +135,138 @@ def targets(resources: list[Resource], at: datetime) -> dict[tuple[str, str], fl
             for measure in codes(target.get("measure"), NETWORK + "measure"):
                 if "value" in amount and (due is None or due.day >= at.astimezone(ZONE).date()):
                     found[measure, organization] = max(amount["value"], found.get((measure, organization), 0))
+    return found
+
+
+# --- workflow
+
+def workflow(resources: list[Resource], answers: list[Answer], first: date, last: date,
+             primary: Mapping[str, str | None]) -> list[tuple[str, str, str, str, bool]]:
+    """Measure, who passes on, who is to take it up, the rule's item, whether in time. primary: each member's primary-care
+    organization; answers: of the rules at the as-of instant."""
+    found: list[tuple[str, str, str, str, bool]] = []
+    things = {f"{r['resourceType']}/{r['id']}": r for r in resources}
+    roles = {r["id"]: r for r in of_type(resources, "PractitionerRole")}
+    manager = {a.member: a.organization for a in answers if a.rule == "G13"}
+    steps = {("G18", "acceptance"): "referral-accepted", ("G18", "loop"): "referral-followed", ("G07", ""): "referral-met",
+             ("G09", "notice"): "discharge-notice", ("G24", ""): "specialist-note"}
+    for a in answers:
+        item, _, step = a.item.partition("#")
+        measure = steps.get((a.rule, step))
+        thing = things.get(item)
+        if measure is None or thing is None or a.state not in ("closed", "open", "missed"):
+            continue
+        if thing["resourceType"] == "ServiceRequest":
+            requester = thing.get("requester", {})
+            role = roles.get(key(requester, "PractitionerRole") or "", {})
+            passes = key(requester, "Organization") or key(role.get("organization"), "Organization")
+            takes = next((k for k in (key(p, "Organization") for p in thing.get("performer", [])) if k), None)
+            day = day_of(thing.get("authoredOn"))
+        elif a.rule == "G24":
+            passes, takes, day = a.organization, primary.get(a.member), day_of((thing.get("period") or {}).get("start"))
+        else:
+            measure = "discharge-met" if a.rule == "G07" else measure
+            passes, takes = key(thing.get("serviceProvider"), "Organization"), manager.get(a.member)
+            left = span((thing.get("period") or {}).get("end"))
+            day = left.last.astimezone(ZONE).date() if left else None
+        if day and first <= day <= last and (not passes or not takes or passes != takes):
+            found.append((measure, passes or "", takes or "", a.item, a.state == "closed"))
+    return sorted(found)
+
+
+# --- outreach
+
+CHRONIC = frozenset(
+    "B18 B20 D57 E10 E11 E13 E66 E78 F01 F03 G20 G30 G35 G40 I10 I11 I12 I13 I20 I25 I27 I42 I48 I50 I69 I70 I73 J43 J44 J45 J47 K50 "
+    "K51 K70 K74 M05 M06 M15 M16 M17 M32 M81 N18".split())
+POINTS = {"chronic conditions": 3, "behavioral health": 2, "functional status": 2, "social need": 2, "emergency visits": 2, "stays": 3,
+          "risk": 2}
+SEVERAL = {"chronic conditions": 2, "emergency visits": 2}
+
+
+def outreach(resources: list[Resource], now: datetime) -> list[tuple[int, str, str, str]]:
+    """Points, member, criterion and resource of each reason, of the members who are listed."""
+    found: list[tuple[int, str, str, str]] = []
+    own: defaultdict[str, list[Resource]] = defaultdict(list)
+    for resource in resources:
+        own[person_of(resource)].append(resource)
+    for person in of_type(resources, "Patient"):
+        died = span(person.get("deceasedDateTime"))
+        if any(link["type"] in ("replaced-by", "refer") for link in person.get("link", [])) or person.get("deceasedBoolean") \
+                or (died and died.first <= now):
+            continue
+        mine = own.get(person["id"], [])
+        if not _may_be_asked(mine, now):
+            continue
+        shown = {why: which for why, which in _reasons(mine, now).items() if len(which) >= SEVERAL.get(why, 1)}
+        points = sum(POINTS[why] for why in shown)
+        if points >= 3:
+            found += [(points, person["id"], why, one) for why, which in shown.items() for one in which]
+    return sorted(found)
+
+
+def _may_be_asked(mine: list[Resource], now: datetime) -> bool:
+    for episode in of_type(mine, "EpisodeOfCare"):
+        if codes(episode.get("type"), NETWORK + "program")[:1] != ["care-coordination"]:
+            continue
+        ends = [e["valueCode"] for e in episode.get("extension", []) if e["url"] == NETWORK + "end-reason"]
+        period = episode.get("period") or {}
+        over = episode["status"] == "finished" and "start" in period and "end" in period
+        if ends == ["refused"] or ((episode["status"] == "active" or over) and in_force(period, now)):
+            return False
+    return True
+
+
+def _reasons(mine: list[Resource], now: datetime) -> dict[str, set[str]]:
+    """Criterion to the resources that show it."""
+    today = now.astimezone(ZONE).date()
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    ill: defaultdict[str, list[str]] = defaultdict(list)
+    for condition in of_type(mine, "Condition"):
+        if _stands(condition, now):
+            for code in codes(condition.get("code"), "http://hl7.org/fhir/sid/icd-10-cm"):
+                ill[code[:3]].append(f"Condition/{condition['id']}")
+    for block, which in ill.items():
+        if block in CHRONIC:
+            found["chronic conditions"].add(min(which))
+        if "F10" <= block <= "F99":
+            found["behavioral health"].add(min(which))
+    for visit in of_type(mine, "Encounter"):
+        start = span((visit.get("period") or {}).get("start"))
+        kind = {"EMER": "emergency visits"} | dict.fromkeys(BEDS, "stays")
+        if not codes(visit.get("type"), NETWORK + "contact-type") and visit["class"].get("code") in kind and start \
+                and visit["status"] not in ("planned", "cancelled", "entered-in-error") and start.first <= now \
+                and start.day >= today - timedelta(days=365):
+            found[kind[visit["class"]["code"]]].add(f"Encounter/{visit['id']}")
+    for flag in of_type(mine, "Flag"):
+        if flag["status"] == "active" and {"high", "very-high"} & set(codes(flag["code"], NETWORK + "risk-level")) \
+                and in_force(flag.get("period"), now):
+            found["risk"].add(f"Flag/{flag['id']}")
+    for why, which in _screened(mine, now, today).items():
+        found[why] |= which
+    return found
+
+
+def _stands(condition: Resource, now: datetime) -> bool:
+    clinical = (condition.get("clinicalStatus") or {}).get("coding", [{}])[0].get("code")
+    verification = (condition.get("verificationStatus") or {}).get("coding", [{}])[0].get("code")
+    onset, over, written = (span(condition.get(name)) for name in ("onsetDateTime", "abatementDateTime", "recordedDate"))
+    return clinical in (None, "active", "recurrence", "relapse") and verification not in ("refuted", "differential", "entered-in-error") \
+        and (onset is None or onset.first <= now) and (over is None or over.last > now) and (written is None or written.first <= now)
+
+
+def _screened(mine: list[Resource], now: datetime, today: date) -> dict[str, set[str]]:
+    """What the last screening of each kind found."""
+    asked: defaultdict[tuple[str, str], list[tuple[datetime, str, str]]] = defaultdict(list)
+    for one in of_type(mine, "Observation"):
+        needs, tools = codes(one.get("code"), NETWORK + "need"), codes(one.get("code"), NETWORK + "assessment-tool")
+        at, said = span(one.get("effectiveDateTime")), [c["code"] for i in one.get("interpretation", []) for c in i["coding"]]
+        kind = ("social need", needs[0]) if needs else ("functional status", tools[0]) if "functional-status" in tools else None
+        if kind and at and said and one["status"] in ("final", "amended", "corrected") and at.first <= now \
+                and at.day >= today - timedelta(days=365):
+            asked[kind].append((at.first, said[0], f"Observation/{one['id']}"))
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for (why, _), said in asked.items():
+        last = max(at for at, _, _ in said)
+        found[why] |= {reference for at, answer, reference in said if at == last and answer == "POS"}
     return found
