@@ -69,6 +69,12 @@ class _Counted:
         return _path(self.level, self.place, self.within)
 
 
+def whole(number: float) -> float:
+    """A number to the cent, and without a fraction where it has none: engines add up in numbers of different kinds."""
+    rounded = round(number, 2)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
 def figures(tables: Tables, report: Report, question: Asked, area_of: Mapping[str, str]) -> list[Figure]:
     """The figures of the facts that stand, those asked for, in the order of strata and places."""
     strata: defaultdict[tuple[Any, ...], list[_Counted]] = defaultdict(list)
@@ -90,9 +96,13 @@ def _level(tables: Tables, report: Report, levels: Sequence[str]) -> Iterator[tu
         place, *above = [named[level] or "" for level in levels] or [""]
         yield (tuple(named[name] for name in report.strata),
                _Counted(level=levels[0] if levels else NETWORK, place=place, within=tuple(zip(levels[1:], above, strict=True)),
-                        counts={name: round(named[name] or 0, 2) for name in _COUNTED},
+                        counts={name: whole(named[name] or 0) for name in _COUNTED},
                         excluded=Count(count=named.get("left_out") or 0, people=named.get("left_out_people") or 0),
-                        target=named.get("target") if levels and levels[0] == report.levels[0] else None))
+                        target=_aim(named.get("target")) if levels and levels[0] == report.levels[0] else None))
+
+
+def _aim(target: float | None) -> float | None:
+    return None if target is None else whole(target)
 
 
 def _told(report: Report, stratum: tuple[Any, ...], counted: Sequence[_Counted]) -> Iterator[Figure]:

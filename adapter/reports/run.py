@@ -14,7 +14,7 @@ from adapter.gaps.statement import SHARED_PREFIX, compile_select, shared_read
 from adapter.gaps.tables import PREFIX
 from adapter.reports.asked import Asked, judged_at, literals, month_of
 from adapter.reports.definitions import SHARED, Report, Reports, Shown, open_reports
-from adapter.reports.figures import Figure, figures
+from adapter.reports.figures import Figure, figures, whole
 from adapter.reports.tables import FACT, RENAMED, Row, Tables
 
 Fact = dict[str, Any]
@@ -130,6 +130,8 @@ def _value(shown: Shown, value: Any) -> Any:
     """References each once and in order, as no engine keeps them; what is empty is missing."""
     if shown == "references":
         return " ".join(sorted(set((value or "").split()))) or None
+    if isinstance(value, float):
+        return whole(value)
     return None if value == "" else value
 
 

@@ -6,7 +6,8 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -19,13 +20,16 @@ from adapter.reports.asked import month_name
 from adapter.reports.definitions import open_reports
 from adapter.reports.present import as_csv, as_json, columns_of, fact_rows, figure_rows, scored, unit_of
 from adapter.reports.resources import as_bundle
+from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.validate.check import check
+from tests.acceptance.conftest import load_network, make_network
 from tests.acceptance.reports import texts
 from tests.unit import report_oracle as oracle
-from tests.unit.gap_oracle import Resource
+from tests.unit.gap_oracle import Oracle, Resource
 from tests.unit.report_checks import gaps, of, plain, standing
 from tests.unit.report_oracle_pmpm import pmpm
+from tests.unit.report_oracle_quality import Counted, quality
 from tests.unit.report_oracle_support import Topic, training, waivers
 
 REPORTS = open_reports()
@@ -163,3 +167,52 @@ def test_waivers_are_what_their_oracle_says(network: Connection, resources: list
     answered = of(network, "waivers", now)
     assert {(f["waiver"], f["visit"], f["eligible"] == "yes") for f in answered.facts} == waivers(resources, now)
     assert len(answered.facts) == len({(f["waiver"], f["visit"]) for f in answered.facts}) > 0
+
+
+def test_workflow_is_what_its_oracle_counts(network: Connection, resources: list[Resource]) -> None:
+    answered = of(network, "workflow", DEMO_AS_OF)
+    own: defaultdict[str, list[Resource]] = defaultdict(list)
+    for one in resources:
+        own[oracle.person_of(one)].append(one)
+    members = {p: Oracle([*own[""], *own[p]], p, DEMO_AS_OF) for p in {f["member_id"] for f in answered.facts}}
+    primary = {name: min((s.organization for s in one.taken if s.part == "primary-care" and s.organization), default=None)
+               for name, one in members.items()}
+    wanted = oracle.workflow(resources, gaps(network, DEMO_AS_OF), answered.question.first, answered.question.last, primary)
+    assert sorted((f["measure"], plain(f["organization"]), plain(f["partner"]), f["item"], bool(f["numerator"]))
+                  for f in answered.facts) == wanted
+    assert {one[0] for one in wanted} == set(REPORTS.reports["workflow"].measures)
+
+
+def test_outreach_is_what_its_oracle_lists(network: Connection, resources: list[Resource]) -> None:
+    answered = of(network, "outreach", DEMO_AS_OF)
+    found = [(f["points"], f["member_id"], f["criterion"], f["evidence"]) for f in answered.facts]
+    assert sorted(found) == oracle.outreach(resources, DEMO_AS_OF)
+    assert [one[0] for one in found] == sorted((one[0] for one in found), reverse=True)
+    assert {one[2] for one in found} == set(oracle.POINTS)
+
+
+def test_quality_is_what_its_oracle_counts(network: Connection, resources: list[Resource]) -> None:
+    _same_quality(network, resources, DEMO_AS_OF)
+
+
+@pytest.mark.parametrize("start", [date(2025, 8, 5), date(2027, 12, 2)], ids=str)
+def test_quality_and_outreach_in_autumn_and_in_a_leap_year(tmp_path: Path, start: date) -> None:
+    """The first network is looked at after the end of summer time, the second on a 1 March after a 29 February."""
+    now = make_network(tmp_path / "files", start, 40)
+    gateway = Gateway(Settings(data_dir=tmp_path, key="d0" * 32), clock=lambda: now)
+    load_network(gateway, tmp_path / "files")
+    with reading(gateway.engine) as connection:
+        resources = standing(connection)
+        _same_quality(connection, resources, now)
+        found = of(connection, "outreach", now)
+        assert sorted((f["points"], f["member_id"], f["criterion"], f["evidence"]) for f in found.facts) \
+            == oracle.outreach(resources, now)
+    gateway.close()
+
+
+def _same_quality(connection: Connection, resources: list[Resource], now: datetime) -> None:
+    answered = of(connection, "quality", now)
+    found = sorted(Counted(f["measure"], plain(f["organization"]), f["member_id"], f["item"], bool(f["excluded"]),
+                           bool(f["numerator"])) for f in answered.facts)
+    assert found == quality(resources, now, answered.question.first, answered.question.last)
+    assert all(f["excluded"] + f["denominator"] == 1 and f["numerator"] <= f["denominator"] for f in answered.facts)

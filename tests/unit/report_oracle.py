@@ -176,11 +176,13 @@ def workflow(resources: list[Resource], answers: list[Answer], first: date, last
 
 # --- outreach
 
-CHRONIC = frozenset(
-    "B18 B20 D57 E10 E11 E13 E66 E78 F01 F03 G20 G30 G35 G40 I10 I11 I12 I13 I20 I25 I27 I42 I48 I50 I69 I70 I73 J43 J44 J45 J47 K50 "
-    "K51 K70 K74 M05 M06 M15 M16 M17 M32 M81 N18".split())
-POINTS = {"chronic conditions": 3, "behavioral health": 2, "functional status": 2, "social need": 2, "emergency visits": 2, "stays": 3,
-          "risk": 2}
+CHRONIC = frozenset((
+    "B18", "B20", "D57", "E10", "E11", "E13", "E66", "E78", "F01", "F03", "G20", "G30", "G35", "G40",
+    "I10", "I11", "I12", "I13", "I20", "I25", "I27", "I42", "I48", "I50", "I69", "I70", "I73", "J43",
+    "J44", "J45", "J47", "K50", "K51", "K70", "K74", "M05", "M06", "M15", "M16", "M17", "M32", "M81",
+    "N18"))
+POINTS = {"chronic conditions": 3, "behavioral health": 2, "functional status": 2, "social need": 2, "emergency visits": 2,
+          "stays": 3, "risk": 2}
 SEVERAL = {"chronic conditions": 2, "emergency visits": 2}
 
 
@@ -251,8 +253,10 @@ def _stands(condition: Resource, now: datetime) -> bool:
     clinical = (condition.get("clinicalStatus") or {}).get("coding", [{}])[0].get("code")
     verification = (condition.get("verificationStatus") or {}).get("coding", [{}])[0].get("code")
     onset, over, written = (span(condition.get(name)) for name in ("onsetDateTime", "abatementDateTime", "recordedDate"))
-    return clinical in (None, "active", "recurrence", "relapse") and verification not in ("refuted", "differential", "entered-in-error") \
-        and (onset is None or onset.first <= now) and (over is None or over.last > now) and (written is None or written.first <= now)
+    stands = clinical in (None, "active", "recurrence", "relapse") \
+        and verification not in ("refuted", "differential", "entered-in-error")
+    return stands and (onset is None or onset.first <= now) and (over is None or over.last > now) \
+        and (written is None or written.first <= now)
 
 
 def _screened(mine: list[Resource], now: datetime, today: date) -> dict[str, set[str]]:

@@ -27,7 +27,8 @@ class Counted(NamedTuple):
 
 def quality(resources: list[Resource], now: datetime, first: date, last: date) -> list[Counted]:
     """Every event that counts, or is excluded, in the period."""
-    people = [p for p in of_type(resources, "Patient") if not any(k["type"] in ("replaced-by", "refer") for k in p.get("link", []))]
+    people = [p for p in of_type(resources, "Patient")
+              if not any(k["type"] in ("replaced-by", "refer") for k in p.get("link", []))]
     places = {m: min(o for o, members in attributed(resources, now).items() if m in members)
               for members in attributed(resources, now).values() for m in members}
     shared = [r for r in resources if not person_of(r)]
@@ -105,12 +106,13 @@ class _Member:
                 yield "trc-mrp", item, out, self.reconciled(end)
 
     def reconciled(self, end: date) -> bool:
-        acts = [span(p.get("performedDateTime")) for p in self.oracle.mine("Procedure", "subject") if p["status"] == "completed"
-                and "430193006" in [c["code"] for c in p["code"].get("coding", [])]]
+        acts = [span(p.get("performedDateTime")) for p in self.oracle.mine("Procedure", "subject")
+                if p["status"] == "completed" and "430193006" in [c["code"] for c in p["code"].get("coding", [])]]
         return any(at and at.first <= self.now and end <= at.day <= end + 30 * DAY for at in acts)
 
     def emergencies(self, name: str, first: str, last: str, years: int) -> Iterator[Event]:
-        visits = [(e["id"], start.day) for e in self.t.encounters if e["class"].get("code") == "EMER" and e["status"] == "finished"
+        visits = [(e["id"], start.day) for e in self.t.encounters
+                  if e["class"].get("code") == "EMER" and e["status"] == "finished"
                   and (start := span((e.get("period") or {}).get("start"))) and start.first <= self.now
                   and self.age(start.day) >= years and self.within(self.reasons(e), first, last)]
         for visit, day in visits:
