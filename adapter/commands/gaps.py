@@ -23,6 +23,7 @@ from adapter.gaps.engine import Gap, evaluate, find_member, find_organization, o
 from adapter.gaps.known import known_arrivals, known_resources
 from adapter.gaps.population import Question
 from adapter.gaps.present import as_bundle, as_csv, as_json, as_rows
+from adapter.gaps.rules import State
 from adapter.gaps.snapshot import Snapshot
 from adapter.store.engine import reading
 
@@ -38,6 +39,7 @@ class _Asked:
     member: str | None
     organization: str | None
     rule: str | None
+    states: tuple[State, ...]
     as_of: datetime | None
     known_at: datetime | None
     engine: str | None
@@ -82,7 +84,7 @@ class _Asked:
 @click.option("--out", type=_FOLDER, help="Write the gaps into this folder as Parquet files, and tell only how many.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "fhir"]), default="table",
               show_default=True)
-def gaps(*, everyone: bool, states: tuple[str, ...], form: str, member: str | None, organization: str | None,
+def gaps(*, everyone: bool, states: tuple[State, ...], form: str, member: str | None, organization: str | None,
          rule: str | None, as_of: datetime | None, known_at: datetime | None, engine: str | None, ndjson: Path | None,
          views: Path | None, master: str, memory: str, out: Path | None) -> None:
     """Show gaps: state, reason, what closes them, due date, who is responsible.
@@ -92,8 +94,8 @@ def gaps(*, everyone: bool, states: tuple[str, ...], form: str, member: str | No
     """
     if sum((member is not None, organization is not None, everyone)) > 1:
         raise click.UsageError("--member, --organization and --all exclude each other")
-    asked = _Asked(member=member, organization=organization, rule=rule, as_of=as_of, known_at=known_at, engine=engine,
-                   ndjson=ndjson, views=views, master=master, memory=memory, out=out)
+    asked = _Asked(member=member, organization=organization, rule=rule, states=states, as_of=as_of, known_at=known_at,
+                   engine=engine, ndjson=ndjson, views=views, master=master, memory=memory, out=out)
     asked.check()
     if ndjson or views:
         moment = as_of or datetime.now(UTC)
@@ -124,7 +126,8 @@ def _of_everybody(connection: Connection | None, asked: _Asked, moment: datetime
     member = find_member(connection, asked.member) if connection and asked.member else None
     with _snapshot(connection, asked, member) as flat:
         organization = snapshot.find_organization(flat, asked.organization) if asked.organization else None
-        question = population.question(now=moment, rule=asked.rule, organization=organization, memory=asked.memory)
+        question = population.question(now=moment, rule=asked.rule, organization=organization, states=asked.states or None,
+                                       memory=asked.memory)
         if asked.out:
             click.echo(f"{_write(flat, question, asked, asked.out)} gaps", err=True)
             raise click.exceptions.Exit(0)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Collection, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY = "1GB"
+AT_ONCE = 2
+"""How many statements run at once: one alone leaves cores idle, for the tables of a bucket are a row group or two."""
+_EVERYBODY = "everybody"  # schema of the tables of all members
+Run = tuple[str, Rule, str]
+"""A name of its own, a rule, and a statement of it."""
+
 _BIND = re.compile(r"\$(now|today|organization)\b")
 
 RESULT = ("rule", "member_id", "organization_id", "state", "reason", *COLUMNS)
@@ -78,8 +86,9 @@ def evaluate(snapshot: Snapshot, asked: Question) -> list[Gap]:
     """The gaps as engine.evaluate gives them for everybody. For many members use `write`, which keeps them out of memory."""
     gaps: list[Gap] = []
     with database(asked.memory, asked.threads) as made:
-        for _, rule, statement in _runs(made, snapshot, asked):
-            gaps += gaps_of(rule, made.execute(statement).fetchall())
+        for part in _parts(made, snapshot, asked):
+            for _, rule, statement in part:
+                gaps += gaps_of(rule, made.execute(statement).fetchall())
     return in_order(gaps)
 
 
@@ -87,12 +96,21 @@ def write(snapshot: Snapshot, asked: Question, out: Path) -> int:
     """Write the gaps into the folder `out` as Parquet files (columns RESULT), in no order; how many there are."""
     out.mkdir(parents=True, exist_ok=True)
     count = 0
-    with database(asked.memory, asked.threads) as made:
-        for name, rule, statement in _runs(made, snapshot, asked):
-            to = quoted(out / f"{name}.parquet")
-            written = made.execute(f"COPY ({result(rule, statement)}) TO {to} (FORMAT parquet)").fetchone()
-            count += written[0] if written else 0
+    with database(asked.memory, asked.threads) as made, ThreadPoolExecutor(AT_ONCE) as pool:
+        for part in _parts(made, snapshot, asked):
+            count += sum(pool.map(partial(_written, made, out), part))
     return count
+
+
+def _written(made: duckdb.DuckDBPyConnection, out: Path, run: Run) -> int:
+    """Write what a statement says, on a connection of its own; how many rows."""
+    name, rule, statement = run
+    with made.cursor() as own:
+        if rule.subject != "member":
+            own.execute(f"SET schema = '{_EVERYBODY}'")
+        to = quoted(out / f"{name}.parquet")
+        written = own.execute(f"COPY ({result(rule, statement)}) TO {to} (FORMAT parquet)").fetchone()
+    return written[0] if written else 0
 
 
 def _of_journal(asked: Question, rule: Rule) -> bool:
@@ -112,21 +130,23 @@ def database(memory: str, threads: int | None) -> Generator[duckdb.DuckDBPyConne
         yield made
 
 
-def _runs(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question) -> Iterator[tuple[str, Rule, str]]:
-    """Each statement with its rule and a name of its own, while the tables that it reads stand."""
+def _parts(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question) -> Iterator[list[Run]]:
+    """The statements of a bucket, then those of organizations, while the tables that they read stand."""
     chosen = asked.chosen(snapshot)
     about_members = [rule for rule in chosen if rule.subject == "member"]
     others = [rule for rule in chosen if rule.subject != "member"]
     for bucket in range(snapshot.buckets if about_members else 0):
         _stand(database, snapshot, asked, about_members, bucket)
-        yield from _statements(asked, about_members, f"{bucket:04}")
+        yield list(_statements(asked, about_members, f"{bucket:04}"))
     if others:
-        database.execute("CREATE SCHEMA everybody; SET schema = 'everybody'")
+        for table in database.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+            database.execute(f"DROP TABLE {table[0]}")  # of the last bucket: their memory is needed
+        database.execute(f"CREATE SCHEMA {_EVERYBODY}; SET schema = '{_EVERYBODY}'")
         _stand(database, snapshot, asked, others, None)
-        yield from _statements(asked, others, "all")
+        yield list(_statements(asked, others, "all"))
 
 
-def _statements(asked: Question, chosen: list[Rule], part: str) -> Iterator[tuple[str, Rule, str]]:
+def _statements(asked: Question, chosen: list[Rule], part: str) -> Iterator[Run]:
     target = Target(dialect="duckdb", states=asked.states, one_organization=asked.organization is not None, shared_stored=True)
     for rule in chosen:
         found = [withheld(rule)] if asked.withheld(rule) else statements(asked.rules, asked.catalog, rule, target)
