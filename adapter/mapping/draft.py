@@ -140,7 +140,7 @@ def _shown(header: str) -> str:
 def _unbound(sample: Sample, columns: Mapping[str, Guess], maybe: Sequence[Guess]) -> list[str]:
     bound = {one.place for one in columns.values()}
     hints = {one.place: f" ({one.column}?)" for one in maybe}
-    return [f"header {_shown(header)} is bound to nothing{hints.get(place) or _held(sample.values(place))}: "
+    return [f"header {_shown(header)} is bound to nothing{hints.get(place, '')}{_held(sample.values(place))}: "
             "columns, split, join, rows or ignore"
             for place, header in enumerate(sample.header) if header and place not in bound]
 
@@ -154,7 +154,8 @@ def _held(values: Sequence[str]) -> str:
     forms, others = date_forms(values)
     if forms:
         return f" (dates as {' or '.join([forms[0], *others])}{': days tell from months in no row' if others else ''})"
-    if values and all(re.fullmatch(r"-?[0-9.]*,[0-9]+", text) for text in values):
+    numbers = [text for text in values if re.fullmatch(r"-?[0-9.]+(?:,[0-9]+)?|-?,[0-9]+", text)]
+    if len(numbers) == len(values) and any("," in text for text in numbers):
         return " (numbers with a decimal comma?)"
     pairs = sum(bool(re.fullmatch(r"[^,0-9]+, ?[^,0-9]+", text)) for text in values)
     return ' (two in one, apart by a comma?)' if pairs * 2 > len(values) else ""

@@ -160,3 +160,13 @@ def test_a_partners_file_is_loaded_as_it_is_converted(feed: str, tmp_path: Path)
 def test_a_partner_is_bound_in_under_sixty_lines(feed: str) -> None:
     assert len((ROOT / "mappings" / feed / "feed.yaml").read_text(encoding="utf-8").splitlines()) < 60
     assert {path.name for path in (ROOT / "mappings" / feed).iterdir()} == {"feed.yaml", "cases"}
+
+
+def test_an_unbound_header_tells_its_cells_beside_what_its_name_may_mean(mappings: Path, tmp_path: Path) -> None:
+    sample = tmp_path / "goals.csv"
+    sample.write_text("goal_id;member_id;description;lifecycle_status;Due Datum;Zahl\n"
+                      "G1;M1;Walk;active;25.02.2026;1,5\nG2;M1;Rest;active;26.02.2026;2\n", encoding="utf-8")
+    left = run("feed", "new", "partner", str(sample), "--contract", "goals").output
+    assert mappings.is_dir()
+    assert "(dates as %d.%m.%Y)" in next(line for line in left.splitlines() if "Due Datum" in line)
+    assert "(numbers with a decimal comma?)" in next(line for line in left.splitlines() if "Zahl" in line)
