@@ -13,7 +13,8 @@ from adapter.errors import Defect, Rejected, Unavailable, kind_of, message
 
 COMMANDS = {
     "serve": "serving", "convert": "conversion", "send": "sending", "load": "loading", "gaps": "gaps",
-    "gap": "gap_lives", "report": "reports", "views": "views", "cases": "mappings", "check": "mappings", "feed": "feeds",
+    "gap": "gap_lives", "report": "reports", "improvement": "improvements", "views": "views", "cases": "mappings",
+    "check": "mappings", "feed": "feeds",
     "remap": "remapping", "identity": "identities", "explain": "explaining", "queue": "operations", "doctor": "operations",
 }
 """Each command and the module of `adapter.commands` that has it; read when it is asked for, so that all start fast."""

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from adapter.reports.freezing import adjustments, freeze, frozen_months
 from adapter.reports.present import Cell, as_csv, as_json, columns_of, fact_rows, figure_rows
 from adapter.reports.resources import as_bundle
 from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, find_area, find_organization, places
-from adapter.reports.tables import Tables, of_snapshot, of_store
+from adapter.reports.tables import Row, Tables, of_snapshot, of_store
+from adapter.store import improvements
 from adapter.store.engine import reading, writing
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -108,7 +109,7 @@ def run(name: str, options: Options) -> None:
         _freeze(one, options, options.freeze)
         return
     if options.views:
-        with _of_views(options) as tables:
+        with _of_views(one, options) as tables:
             _print(_ask(tables, one, options, options.as_of or datetime.now(UTC)), options)
         return
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
@@ -117,8 +118,9 @@ def run(name: str, options: Options) -> None:
             _print(_as_known(connection, one, options, now), options)
             return
         frozen = frozen_months(connection, one) if one.freezes else NOTHING_FROZEN
+        plans = [astuple(plan) for plan in improvements.plans(connection)] if one.plans else []
         with _of_store(connection, options) as tables:
-            _print(_ask(tables, one, options, now, frozen=frozen), options)
+            _print(_ask(tables, one, options, now, frozen=frozen, plans=plans), options)
 
 
 def _freeze(one: Report, options: Options, month: date) -> None:
@@ -139,9 +141,11 @@ def _of_store(connection: Connection, options: Options) -> Generator[Tables]:
 
 
 @contextmanager
-def _of_views(options: Options) -> Generator[Tables]:
+def _of_views(one: Report, options: Options) -> Generator[Tables]:
     if options.known or options.engine == "store":
         raise click.UsageError("--views goes with --engine duckdb, and knows no other time than its own")
+    if one.plans:
+        raise click.UsageError("improvement plans stand in the store, not in --views")
     if options.adjustments:
         raise click.UsageError("what was frozen stands in the store, not in --views")
     with of_snapshot(snapshot.open_snapshot(options.views or Path()), open_catalog(), memory=options.memory) as tables:
@@ -149,10 +153,10 @@ def _of_views(options: Options) -> Generator[Tables]:
 
 
 def _ask(tables: Tables, one: Report, options: Options, now: datetime, only: Asked | None = None,
-         frozen: Frozen = NOTHING_FROZEN) -> Answered:
+         frozen: Frozen = NOTHING_FROZEN, plans: Sequence[Row] = ()) -> Answered:
     question = only or _question(tables, one, options, now)
     facts = one.form == "list" or options.members or options.adjustments
-    answered = _narrowed(answer(tables, one, question, facts=facts, frozen=frozen), options.measure)
+    answered = _narrowed(answer(tables, one, question, facts=facts, frozen=frozen, plans=plans), options.measure)
     return adjustments(answered) if options.adjustments else answered
 
 

@@ -84,6 +84,7 @@ class Report:
     numerator: str = ""
     simplified: str = ""
     freezes: bool = False
+    plans: bool = False
     months: int = 0
     days: int = 0
     smallest: int = 0

@@ -25,7 +25,7 @@ from adapter.reports.definitions import (
     report_files,
     schema_issues,
 )
-from adapter.reports.tables import ANSWER, FROZEN, FROZEN_MONTH, VERDICT
+from adapter.reports.tables import ANSWER, FROZEN, FROZEN_MONTH, PLAN, VERDICT
 
 BINDS = ("from_day", "to_day", "from_at", "to_at")
 """Binds of a report's statement beside those of rules: the period asked for."""
@@ -55,6 +55,7 @@ def check_reports(folder: Path = REPORTS, catalog: Catalog | None = None) -> lis
 def _of_report(reports: Reports, catalog: Catalog, known: set[str], report: Report) -> Iterator[Issue]:
     place, parameters = f"{report.name}.yaml, statement", {**reports.rules.parameters, **report.parameters}
     others = (_ANSWERED if report.answers else {}) | (_FROZEN if report.freezes else {})
+    others |= {"improvement_plan": list(PLAN)} if report.plans else {}
     yield from Linter(reports.rules, catalog, known | set(others), parameters, BINDS, others).issues(report.statement, place)
     try:
         tree = parse_statement(report.statement, place)

@@ -45,8 +45,9 @@ class Answered:
 
 
 def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = True, reports: Reports | None = None,
-           catalog: Catalog | None = None, frozen: Frozen = NOTHING_FROZEN) -> Answered:
+           catalog: Catalog | None = None, frozen: Frozen = NOTHING_FROZEN, plans: Sequence[Row] = ()) -> Answered:
     """Ask a report. facts: without, of a report of rates only the figures are read. frozen: what is kept of its months.
+    plans: improvement plans (values in the order of tables.PLAN).
 
     Raises Rejected (outside-calendar), Defect (report-invalid).
     """
@@ -55,6 +56,8 @@ def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = Tru
         tables.answers(reports.rules, catalog, report.answers, _judged(catalog, report, question))
     if report.freezes:
         tables.frozen(sorted(frozen), [row for rows in frozen.values() for row in rows])
+    if report.plans:
+        tables.plans(plans)
     for name in shared_read(reports.rules, report.statement):
         tables.keep(SHARED_PREFIX + name, compiled(reports, catalog, report, question, tables, name))
     tables.keep(FACT, compiled(reports, catalog, report, question, tables))

@@ -42,8 +42,11 @@ FROZEN = {"month": "BIGINT", "measure": "TEXT", "organization": "TEXT", "area": 
 """Columns of `frozen`: the rows of months that were frozen, as they were."""
 FROZEN_MONTH = {"month": "BIGINT"}
 """Columns of `frozen_month`: the months that were frozen."""
+PLAN = {"plan": "BIGINT", "organization": "TEXT", "measure": "TEXT", "status": "TEXT", "goal": "TEXT", "owner": "TEXT",
+        "review": "BIGINT", "actions": "BIGINT", "result": "TEXT"}
+"""Columns of `improvement_plan`: plans as they are now. review: day of the next one, since 1970."""
 RENAMED = {"answer": "report_answer", "verdict": "report_verdict", "frozen": "report_frozen",
-           "frozen_month": "report_frozen_month"}
+           "frozen_month": "report_frozen_month", "improvement_plan": "report_plan"}
 FACT = "report_fact"
 _PRESSING = {"urgent": 0, "soon": 1, "routine": 2}
 _AT_ONCE = 500
@@ -73,6 +76,10 @@ class Tables(Protocol):
 
     def frozen(self, months: Collection[int], rows: Sequence[Row]) -> None:
         """Fill `frozen_month` and `frozen`. rows: their values in the order of FROZEN."""
+        ...
+
+    def plans(self, rows: Sequence[Row]) -> None:
+        """Fill `improvement_plan`. rows: their values in the order of PLAN."""
         ...
 
 
@@ -127,6 +134,10 @@ class _Store:
         self._put("frozen_month", [(month,) for month in months])
         self._make("frozen", FROZEN)
         self._put("frozen", rows)
+
+    def plans(self, rows: Sequence[Row]) -> None:
+        self._make("improvement_plan", PLAN)
+        self._put("improvement_plan", rows)
 
     def _make(self, name: str, columns: Mapping[str, str]) -> None:
         listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
@@ -186,6 +197,9 @@ class _Duck:
     def frozen(self, months: Collection[int], rows: Sequence[Row]) -> None:
         self._fill("frozen_month", FROZEN_MONTH, [(month,) for month in months])
         self._fill("frozen", FROZEN, rows)
+
+    def plans(self, rows: Sequence[Row]) -> None:
+        self._fill("improvement_plan", PLAN, rows)
 
     def _fill(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())

@@ -285,3 +285,18 @@ REPORT_FROZEN_ROW = Table(
     Column("finding", Text, nullable=False),
     Column("evidence", Text, nullable=False),
 )
+
+IMPROVEMENT_EVENT = Table(
+    "improvement_event", METADATA,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("plan", Integer, nullable=False),  # number of the plan
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("what", Text, nullable=False),  # opened, acted, reviewed, closed
+    Column("organization", Text, nullable=False),  # Organization id
+    Column("measure", Text, nullable=False),
+    Column("said", Text, nullable=False),  # the goal, the action, what the review found, the result
+    Column("owner", Text, nullable=False, default=""),
+    Column("review", BigInteger),  # day of the next review, days since 1970
+)
+Index("improvement_event_by_plan", IMPROVEMENT_EVENT.c.plan, IMPROVEMENT_EVENT.c.seq)

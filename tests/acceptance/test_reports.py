@@ -28,6 +28,7 @@ from tests.acceptance.reports import texts
 from tests.unit import report_oracle as oracle
 from tests.unit.gap_oracle import Oracle, Resource
 from tests.unit.report_checks import gaps, of, plain, standing
+from tests.unit.report_oracle_improvement import below_target
 from tests.unit.report_oracle_pmpm import pmpm
 from tests.unit.report_oracle_quality import Counted, quality
 from tests.unit.report_oracle_support import Topic, training, waivers
@@ -216,3 +217,9 @@ def _same_quality(connection: Connection, resources: list[Resource], now: dateti
                            bool(f["numerator"])) for f in answered.facts)
     assert found == quality(resources, now, answered.question.first, answered.question.last)
     assert all(f["excluded"] + f["denominator"] == 1 and f["numerator"] <= f["denominator"] for f in answered.facts)
+
+
+def test_improvement_lists_who_is_below_target(network: Connection, resources: list[Resource]) -> None:
+    found = {(f["organization"], f["measure"]) for f in of(network, "improvement", DEMO_AS_OF).facts}
+    assert found == below_target(resources, gaps(network, DEMO_AS_OF), DEMO_AS_OF)
+    assert found

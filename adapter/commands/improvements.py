@@ -1,0 +1,105 @@
+"""`improvement`: plans by which participants below target get better: goal, owner, actions, reviews, result."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, date, datetime
+
+import click
+
+from adapter.commands.installation import opened, settings
+from adapter.errors import Rejected
+from adapter.gaps.engine import find_organization
+from adapter.gaps.instants import EPOCH_DAY
+from adapter.gaps.rules import open_rules
+from adapter.store import improvements as kept
+from adapter.store.engine import reading, writing
+
+_BY = click.option("--by", default=getpass.getuser, show_default="your account", help="Who says so.")
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group()
+def improvement() -> None:
+    """Keep improvement plans; `careloop report improvement` shows who is below target, with a plan or without."""
+
+
+@improvement.command("open")
+@click.argument("organization")
+@click.argument("rule")
+@click.option("--goal", required=True, help="What is to be reached.")
+@click.option("--owner", required=True, help="Who answers for the plan.")
+@click.option("--review", type=_DAY, required=True, help="When it is reviewed first.")
+@_BY
+def open_plan(organization: str, rule: str, goal: str, owner: str, review: datetime, by: str) -> None:
+    """Open a plan of ORGANIZATION (its id, or its id in the network) for RULE, as G01."""
+    with opened(settings()) as gateway, writing(gateway.engine) as connection:
+        event = kept.Event(plan=0, at=_at(gateway.clock()), actor=by, what="opened", said=goal,
+                           measure=open_rules().named(rule).id,
+                           organization=find_organization(connection, organization), owner=owner, review=_day(review.date()))
+        number = kept.start(connection, event)
+    if number is None:
+        raise Rejected("plan-open", f"{organization}, {rule}")
+    click.echo(f"plan {number} is open")
+
+
+@improvement.command()
+@click.argument("plan", type=int)
+@click.argument("action")
+@_BY
+def act(plan: int, action: str, by: str) -> None:
+    """Add an ACTION to PLAN."""
+    _go_on(plan, "acted", action, by, None)
+
+
+@improvement.command()
+@click.argument("plan", type=int)
+@click.argument("found")
+@click.option("--next", "review", type=_DAY, required=True, help="When it is reviewed next.")
+@_BY
+def review(plan: int, found: str, review: datetime, by: str) -> None:
+    """Say what a review of PLAN FOUND."""
+    _go_on(plan, "reviewed", found, by, review.date())
+
+
+@improvement.command()
+@click.argument("plan", type=int)
+@click.argument("result")
+@_BY
+def close(plan: int, result: str, by: str) -> None:
+    """End PLAN with its RESULT."""
+    _go_on(plan, "closed", result, by, None)
+
+
+@improvement.command()
+@click.argument("plan", type=int)
+def show(plan: int) -> None:
+    """Print everything that was done to PLAN."""
+    with opened(settings()) as gateway, reading(gateway.engine) as connection:
+        found = kept.events(connection, plan)
+    if not found:
+        raise Rejected("unknown-plan", str(plan))
+    click.echo(f"plan {plan}: {found[0].measure}, Organization/{found[0].organization}, owner {found[0].owner}")
+    for one in found:
+        told = datetime.fromtimestamp(one.at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        until = f" (next review {date.fromordinal(one.review + EPOCH_DAY)})" if one.review is not None else ""
+        click.echo(f"  {told}  {one.what} by {one.actor}: {one.said}{until}")
+
+
+def _go_on(plan: int, what: kept.What, said: str, by: str, review: date | None) -> None:
+    with opened(settings()) as gateway, writing(gateway.engine) as connection:
+        day = None if review is None else _day(review)
+        if what == "acted":
+            day = next((one.review for one in kept.plans(connection) if one.plan == plan), None)
+        done = kept.go_on(connection, plan, what, said, at=_at(gateway.clock()), actor=by, review=day)
+    if not done:
+        raise Rejected("unknown-plan", str(plan))
+    click.echo("done")
+
+
+def _at(now: datetime) -> int:
+    return round(now.timestamp() * 1_000_000)
+
+
+def _day(day: date) -> int:
+    return day.toordinal() - EPOCH_DAY
