@@ -158,7 +158,7 @@ class Gateway:
             return len(entries)
 
     def _process(self, entries: Sequence[Entry], rows: StoredRows) -> None:
-        said: list[Contribution] = []
+        said: dict[int, Sequence[Contribution]] = {}
         findings: list[tuple[int, str, Issue]] = []
         failed: list[int] = []
         for entry in entries:
@@ -168,17 +168,18 @@ class Gateway:
                 failed.append(entry.id)
                 findings.append((entry.id, "", error.issue))
                 continue
-            said.extend(mapped.contributions)
+            said[entry.id] = mapped.contributions
             if entry.kind != "hl7v2":  # those of a message stand beside it since it was journalled
                 findings.extend((entry.id, "", i) for i in mapped.issues)
         with writing(self.engine) as connection:
-            self._here.apply(connection, said, later=True)
+            over = journal.withdrawn(connection, [e.id for e in entries])
+            self._here.apply(connection, [c for entry, of_it in said.items() if entry not in over for c in of_it], later=True)
             self.delivery.settle(connection, [read_written(e.raw) for e in entries if e.kind == "fhir"])
             journal.add_findings(connection, findings)
-            journal.settle(connection, [e.id for e in entries if e.id not in failed], "done")
-            journal.settle(connection, failed, "failed")
+            journal.settle(connection, [e.id for e in entries if e.id in said and e.id not in over], "done")
+            journal.settle(connection, [n for n in failed if n not in over], "failed")
             for entry in entries:
-                if entry.kind == "snapshot":
+                if entry.kind == "snapshot" and entry.id not in over:
                     self._end(connection, entry)
 
     def _end(self, connection: Connection, entry: Entry) -> None:

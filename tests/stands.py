@@ -46,7 +46,7 @@ def stand(gateway: Gateway, messages: Iterable[bytes], *, at_once: bool) -> Bodi
 def standing(gateway: Gateway) -> Bodies:
     """All that stands once nothing waits."""
     with reading(gateway.engine) as connection:
-        assert set(connection.execute(select(JOURNAL.c.state)).scalars()) <= {"done"}
+        assert set(connection.execute(select(JOURNAL.c.state)).scalars()) <= {"done", "withdrawn"}
         query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.body).where(RESOURCE.c.deleted == 0)
         return {(row.resource_type, row.id): row.body for row in connection.execute(query)}
 

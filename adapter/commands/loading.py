@@ -80,7 +80,7 @@ def _ours(path: Path) -> bool:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path),
               help="Where refused rows are written; else FILE.errors.csv beside the file.")
-@click.option("--as-of", type=_AsOf(), help="The day or time that a snapshot file is of, where its name does not say it.")
+@click.option("--as-of", type=_AsOf(), help="The day or time that the file, and rows of it without one, are of.")
 def load(feed: str, file: Path, errors: Path | None, as_of: datetime | None) -> None:
     """Load a CSV of FEED: every good row is taken, every other comes back in an error file.
 

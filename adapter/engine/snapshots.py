@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from adapter.engine.local import compose_touched
 from adapter.feeds import Feeds
-from adapter.store.snapshots import advance, left_out, said_until
+from adapter.store import journal
+from adapter.store.snapshots import advance, left_out, withdraw
 
 AT_ONCE = 500
 """Statements that are ended at once: memory does not grow with what a file leaves out."""
@@ -25,9 +26,11 @@ def end_left_out(connection: Connection, feed: str, sources: Collection[str], ar
     return count
 
 
-def withdraw_feed(connection: Connection, feed: str, arrival: int, feeds: Feeds, key: bytes, now_us: int,
-                  target: str = "") -> int:
-    """End all that a feed, with every source of it, said before `arrival` (microseconds since 1970 UTC); how many statements."""
-    until = said_until(connection, feed)
-    return end_left_out(connection, feed, until, max(arrival, *(seen + 1 for seen in until.values())), feeds, key, now_us,
-                        target) if until else 0
+def withdraw_feed(connection: Connection, feed: str, feeds: Feeds, key: bytes, now_us: int, target: str = "") -> int:
+    """End all that a feed, with every source of it, has said until now; how many statements were in force."""
+    journal.withdraw(connection, feed)
+    count = 0
+    for over in withdraw(connection, feed, AT_ONCE):
+        compose_touched(connection, over, over, feeds, key, now_us, target)
+        count += len(over)
+    return count

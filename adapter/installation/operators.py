@@ -36,8 +36,8 @@ class Operators:
         here = self._here
         here.feeds.named(withdrawal.feed)
         with here.composing() as connection:
-            entry = self._journal(connection, withdrawal)
-            count = withdraw_feed(connection, withdrawal.feed, entry.arrival, here.feeds, here.key, here.now_us(), here.target)
+            self._journal(connection, withdrawal)
+            count = withdraw_feed(connection, withdrawal.feed, here.feeds, here.key, here.now_us(), here.target)
         self._lists.compose()
         return count
 

@@ -19,9 +19,9 @@ from sqlalchemy import Engine
 from adapter.errors import Rejected
 from adapter.feeds import contract_and_options
 from adapter.intake.row_errors import RowErrors
-from adapter.intake.snapshot import Snapshot, arrival_of, end_entry, snapshot_of
+from adapter.intake.snapshot import FileTime, arrival_of, end_entry, file_time
 from adapter.mapping.feed import Feed
-from adapter.mapping.rows import error_rate, source_of
+from adapter.mapping.rows import error_rate, has_no_time, source_of
 from adapter.memory import tidy
 from adapter.model import Issue
 from adapter.parse.rows import CsvFile, Row, RowError, open_csv
@@ -61,7 +61,7 @@ class _Load:
     feed: Feed
     stream: BinaryIO
     name: str
-    snapshot: Snapshot | None
+    of: FileTime
     digest: str
     errors: RowErrors | None
     progress: Progress
@@ -70,6 +70,7 @@ class _Load:
     rows: int = 0
     refused_count: int = 0
     taken: int = 0
+    untimed: int = 0
     refused: list[RowError] = field(default_factory=list[RowError])
     sources: set[str] = field(default_factory=set[str])
 
@@ -79,14 +80,14 @@ def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: d
     """Journal every row of a file; refused ones go to `errors` too. Raises Rejected where the file as a whole is refused
     (which is journalled), Unavailable.
 
-    as_of: the time that a snapshot file is of, where its name does not say it.
+    as_of: the time that the file is of, where its name does not say it: when rows count as said that have no time of their own.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     digest = _sha256(stream)
     try:
-        snapshot = snapshot_of(feed, name, as_of)
-        if snapshot and snapshot.mark:
-            digest = hashlib.sha256(f"{digest} {snapshot.mark}".encode()).hexdigest()
+        of = file_time(feed, name, as_of)
+        if of.mark:
+            digest = hashlib.sha256(f"{digest} {of.mark}".encode()).hexdigest()
         file = _opened(feed, stream, errors)
         rate = error_rate(feed)
         if rate < 1:
@@ -96,7 +97,7 @@ def load(engine: Engine, feed: Feed, source: bytes | BinaryIO, name: str, now: d
     except Rejected as refused:
         _journal_refusal(engine, feed, digest, name, now, refused)
         raise
-    return _journalled(_Load(engine=engine, feed=feed, stream=stream, name=name, snapshot=snapshot, digest=digest, errors=errors,
+    return _journalled(_Load(engine=engine, feed=feed, stream=stream, name=name, of=of, digest=digest, errors=errors,
                              progress=progress), file, now)
 
 
@@ -137,28 +138,44 @@ def _journalled(one: _Load, file: CsvFile, now: datetime) -> LoadReport:
         known = journal.csv_file(connection, feed, one.digest)
         again = known is not None and bool(known.complete)
         failed = journal.failed_rows(connection, one.digest) if again else 0
+        since = journal.csv_since(connection, feed, one.digest, known.arrival) if known and again and not one.of.as_of else 0
         if known is not None and again and not known.refused and not failed:
             return LoadReport(rows=known.accepted, accepted=known.accepted, refused=[], refused_count=0, repeated=True,
-                              file=one.digest, issues=file.issues)
+                              file=one.digest, issues=(*file.issues, *_untimed(one.feed, file, since)))
         one.begin = 0 if known is None or again else known.position
-        one.arrival = known.arrival if known is not None else arrival_of(connection, feed, one.snapshot, microseconds(now))
+        one.arrival = known.arrival if known is not None else 0
+        if one.arrival == journal.WITHDRAWN:
+            one.arrival = arrival_of(connection, feed, one.of, microseconds(now))
         journal.save_csv_file(connection, feed, one.digest, name=one.name, arrival=one.arrival,
                               header=orjson.dumps(list(file.header)).decode())
     _journal_rows(one, file)
-    issues = file.issues
+    issues = (*file.issues, *_told_untimed(one.untimed, since))
     with writing(one.engine) as connection:
-        if one.snapshot and one.rows and not one.refused_count:
+        if one.of.snapshot and one.rows and not one.refused_count:
             end = end_entry(feed, one.digest, one.arrival, one.name, one.sources)
             before = journal.known(connection, [end.identity])
             journal.retry_refused(connection, [end] if before.get(end.identity, b"") is None else [])
             journal.append(connection, [] if before else [end])
-        elif one.snapshot:
+        elif one.of.snapshot:
             detail = f"{one.refused_count} of {one.rows} rows refused"
             issues = (*issues, Issue(code="csv-snapshot-open", place="", detail=detail))
         journal.save_csv_file(connection, feed, one.digest, accepted=one.rows - one.refused_count, refused=one.refused_count,
                               complete=1)
     return LoadReport(rows=one.rows, accepted=one.rows - one.refused_count, refused=one.refused, refused_count=one.refused_count,
                       repeated=again and not one.taken, file=one.digest, issues=issues)
+
+
+def _untimed(feed: Feed, file: CsvFile, since: int) -> tuple[Issue, ...]:
+    """What a file that changes nothing says too late: its rows without a time of their own; since: files that came after it."""
+    if not since:
+        return ()
+    rows = (row for row in file.rows() if not isinstance(row, RowError))
+    return _told_untimed(sum(has_no_time(feed, row.cells) for row in rows), since)
+
+
+def _told_untimed(rows: int, since: int) -> tuple[Issue, ...]:
+    detail = f"{rows} rows have no time of their own, and {since} other files of the feed came since"
+    return (Issue(code="csv-file-again", place="", detail=detail),) if rows and since else ()
 
 
 def _sha256(stream: BinaryIO) -> str:
@@ -180,8 +197,10 @@ def _journal_rows(one: _Load, file: CsvFile) -> None:
             if row.blank:
                 continue
             _refuse(one, row)
-        elif one.snapshot:
-            one.sources.update(source_of(one.feed, cells) for cells in row.every)
+        else:
+            one.untimed += has_no_time(one.feed, row.cells)
+            if one.of.snapshot:
+                one.sources.update(source_of(one.feed, cells) for cells in row.every)
         one.rows += 1
         if row.number > one.begin:
             pending.append(_entry(row, one))

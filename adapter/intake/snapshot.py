@@ -22,31 +22,31 @@ from adapter.store.journal import Entry
 
 APART_US = 60_000_000
 """How far apart two snapshot files of a feed arrive, at least: a microsecond for each row, and none of the next file's."""
+ROWS_US = 2_000_000
+"""The same where files end nothing: a file that comes now must not stand before one that was said to be of a moment ago."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """One snapshot file. per: the column whose values it speaks for, '' for all; as_of: the time it is of, where it says so."""
+class FileTime:
+    """What a file says, and of when. snapshot: what it leaves out is over; as_of: the time it is of, where anybody says so."""
 
-    per: str
+    snapshot: bool
     as_of: datetime | None
 
     @property
     def mark(self) -> str:
-        """What tells it from a file with equal content of another day."""
+        """What tells it from a file with equal content of another time."""
         return self.as_of.isoformat() if self.as_of else ""
 
 
-def snapshot_of(feed: Feed, name: str, as_of: datetime | None) -> Snapshot | None:
-    """What a file of a feed is a snapshot of, None for a feed of deltas. as_of: said beside the file, before its name.
+def file_time(feed: Feed, name: str, as_of: datetime | None) -> FileTime:
+    """Whether a file of a feed is a snapshot, and of when it is. as_of: said beside the file, before its name.
 
     Raises Rejected (csv-file-date) for a name without the date that the feed promises, Defect (csv-feed).
     """
     written = feed.options.get("snapshot", False)
-    if written is False:
-        return None
     options = cast("dict[str, Any]", written) if isinstance(written, dict) else {}
-    if (written is not True and not options) or options.keys() - {"per", "dated"}:
+    if (not isinstance(written, bool) and not options) or options.keys() - {"per", "dated"}:
         raise Defect("csv-feed", f"{feed.name}/feed.yaml", "snapshot is true, or has `per` and `dated`")
     form = options.get("dated", "")
     if as_of is None and form:
@@ -56,19 +56,20 @@ def snapshot_of(feed: Feed, name: str, as_of: datetime | None) -> Snapshot | Non
             raise Rejected("csv-file-date", "", f"its name is not like {form}") from error
     if as_of is not None and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=feed.zone)
-    return Snapshot(per=options.get("per", ""), as_of=as_of)
+    return FileTime(snapshot=written is not False, as_of=as_of)
 
 
-def arrival_of(connection: Connection, feed: str, snapshot: Snapshot | None, now_us: int) -> int:
-    """When a new file counts as arrived (microseconds since 1970 UTC): now, or of a snapshot the time it is of.
+def arrival_of(connection: Connection, feed: str, of: FileTime, now_us: int) -> int:
+    """When a new file counts as arrived (microseconds since 1970 UTC): the time it is of, or now.
 
-    Of snapshots of one time the one that came later counts as later.
+    Of files of one time that came with their time said the one that came later counts as later; so of all snapshots.
     """
-    if snapshot is None:
-        return now_us
-    arrival = microseconds(snapshot.as_of) if snapshot.as_of else now_us
-    while (near := journal.csv_near(connection, feed, arrival, APART_US)) is not None:
-        arrival = near + APART_US
+    arrival = microseconds(of.as_of) if of.as_of else now_us
+    if not of.as_of and not of.snapshot:
+        return arrival
+    apart = APART_US if of.snapshot else ROWS_US
+    while (near := journal.csv_near(connection, feed, arrival, apart)) is not None:
+        arrival = near + apart
     return arrival
 
 

@@ -95,6 +95,12 @@ def source_of(feed: Feed, cells: Mapping[str, str]) -> str:
     return f"{feed.name}/{slug(cells.get(snapshot['per'], ''))}" if is_object(snapshot) and "per" in snapshot else feed.name
 
 
+def has_no_time(feed: Feed, cells: Mapping[str, str]) -> bool:
+    """Whether a row does not say when it was stated, so that the arrival of its file counts."""
+    column = feed.options.get("stated", "updated_at")
+    return not (cells.get(column) or feed.options.get("defaults", {}).get(column))
+
+
 def error_rate(feed: Feed) -> float:
     """The share of rows above which a file is refused whole. Raises Defect (csv-feed)."""
     rate = feed.options.get("error_rate", 1.0)

@@ -106,7 +106,8 @@ def _later(c: Contribution) -> tuple[Any, ...]:
 
 
 def _repeated(row: Row[Any], c: Contribution, times: int) -> dict[str, Any]:
-    later = _later(c) > (_order(row).of_snapshot(), row.message)
+    withdrawn = row.seen <= 0  # it stands nowhere in the order
+    later = withdrawn or _later(c) > (_order(row).of_snapshot(), row.message)
     values = dict(zip(_COLUMNS, _row("", c, 0, 0), strict=True)) if later else {n: getattr(row, n) for n in _ORDER}
     values["times"] = row.times + times
     return {"at": row.id, **{f"to_{n}": values[n] for n in _ORDER}}
@@ -283,8 +284,9 @@ def records(connection: Connection, patients: Collection[str]) -> set[str]:
             T.c.resource_type == "Patient", T.c.key.in_(chunk)).group_by(T.c.key, T.c.source, T.c.kind)
         rows = connection.execute(query).all()
         ends = ends_of(connection, {row.source for row in rows})
+        rows = [row for row in rows if row.seen >= ends.get(row.source, 0)]
         back = {(row.key, row.source): row.stated for row in rows if row.kind == "withdraw"}
-        found.update(row.key for row in rows if row.kind != "withdraw" and row.seen >= ends.get(row.source, 0)
+        found.update(row.key for row in rows if row.kind != "withdraw"
                      and ((row.key, row.source) not in back or row.stated > back[row.key, row.source]))
     return found
 

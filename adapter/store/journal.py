@@ -15,12 +15,14 @@ from adapter.store.engine import insert_rows
 from adapter.store.schema import CSV_FILE, CURSOR, FINDING, JOURNAL
 
 _CHUNK = 400
+_AGAIN = ("refused", "failed", "withdrawn")
+"""States of entries that are taken when they come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One journalled message, CSV row or FHIR write. arrival: microseconds since 1970 UTC. state: waiting, done, refused,
-    test or failed. issues: found before it was journalled. id: 0 until it is stored."""
+    test, failed or withdrawn (with its feed). issues: found before it was journalled. id: 0 until it is stored."""
 
     identity: str
     kind: str
@@ -43,20 +45,21 @@ class Entry:
 def known(connection: Connection, identities: Collection[str]) -> dict[str, bytes | None]:
     """Of these identities, those already journalled, with the acknowledgement that was given.
 
-    None where it was refused or failed, which is not repeated blindly: mapping or program may have been mended since.
+    None where it was refused or failed, which is not repeated blindly: mapping or program may have been mended since; and where
+    its feed was withdrawn: what is sent afterwards counts.
     """
     found: dict[str, bytes | None] = {}
     for chunk in chunks(identities, _CHUNK):
         query = select(JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(JOURNAL.c.identity.in_(chunk))
         for row in connection.execute(query):
-            found[row.identity] = None if row.state in ("refused", "failed") else row.ack or b""
+            found[row.identity] = None if row.state in _AGAIN else row.ack or b""
     return found
 
 
 def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Take entries that were refused or failed before and can be taken now: they wait, with their new acknowledgement."""
+    """Take entries that were refused or failed before, or withdrawn: they wait, with their new arrival and acknowledgement."""
     for e in entries:
-        at = (JOURNAL.c.identity == e.identity, JOURNAL.c.state.in_(("refused", "failed")))
+        at = (JOURNAL.c.identity == e.identity, JOURNAL.c.state.in_(_AGAIN))
         connection.execute(update(JOURNAL).where(*at).values(
             state=e.state, attempts=0, feed=e.feed, source=e.source, event=e.event, arrival=e.arrival, ack_code=e.ack_code,
             ack=e.ack))
@@ -71,6 +74,9 @@ def used_control_ids(connection: Connection, pairs: Collection[tuple[str, str]])
         found.update((row.sender, row.control_id) for row in connection.execute(query))
     return found
 
+
+WITHDRAWN = 0
+"""Arrival of a CSV file whose feed was withdrawn: it is to be loaded from its beginning, as of when it comes again."""
 
 _COLUMNS = ("identity", "kind", "feed", "source", "event", "sender", "control_id", "arrival", "origin", "raw", "state",
             "ack_code", "ack", "attempts")
@@ -161,6 +167,12 @@ def csv_near(connection: Connection, feed: str, arrival: int, apart: int) -> int
         CSV_FILE.c.feed == feed, CSV_FILE.c.arrival > arrival - apart, CSV_FILE.c.arrival < arrival + apart))
 
 
+def csv_since(connection: Connection, feed: str, sha256: str, arrival: int) -> int:
+    """How many other files of a feed count as arrived since one that arrived then."""
+    return connection.scalar(select(func.count()).select_from(CSV_FILE).where(
+        CSV_FILE.c.feed == feed, CSV_FILE.c.arrival >= arrival, CSV_FILE.c.sha256 != sha256)) or 0
+
+
 def waiting(connection: Connection, limit: int) -> list[Entry]:
     """The oldest entries that wait to be processed."""
     query = select(JOURNAL).where(JOURNAL.c.state == "waiting").order_by(JOURNAL.c.id).limit(limit)
@@ -190,6 +202,21 @@ def settle(connection: Connection, ids: Sequence[int], state: str) -> None:
     """Move entries to a state."""
     for chunk in chunks(ids, _CHUNK):
         connection.execute(update(JOURNAL).where(JOURNAL.c.id.in_(chunk)).values(state=state, attempts=JOURNAL.c.attempts + 1))
+
+
+def withdraw(connection: Connection, feed: str) -> None:
+    """Set aside all that a feed has sent: it counts no more, and is taken as new where it comes again."""
+    connection.execute(update(JOURNAL).where(JOURNAL.c.feed == feed, JOURNAL.c.state.in_(("waiting", "done", "failed"))).values(
+        state="withdrawn"))
+    connection.execute(update(CSV_FILE).where(CSV_FILE.c.feed == feed).values(arrival=WITHDRAWN, position=0, complete=0))
+
+
+def withdrawn(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Of these entries, those whose feed was withdrawn since they were read."""
+    found: set[int] = set()
+    for chunk in chunks(ids, _CHUNK):
+        found.update(connection.scalars(select(JOURNAL.c.id).where(JOURNAL.c.id.in_(chunk), JOURNAL.c.state == "withdrawn")))
+    return found
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -15,10 +15,11 @@ from adapter.model import Issue, Json
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 from adapter.store.subscriptions import failing
 
-Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered"]
+Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered", "withdrawn"]
 """Where a message stands; `composed` becomes `delivered` once nothing it said waits for the FHIR server any more."""
 
-_STAGE_OF_STATE: dict[str, Stage] = {"waiting": "received", "refused": "refused", "failed": "failed", "test": "test"}
+_STAGE_OF_STATE: dict[str, Stage] = {"waiting": "received", "refused": "refused", "failed": "failed", "test": "test",
+                                     "withdrawn": "withdrawn"}
 _BACKLOG = 1000
 _WEIGHT = {"error": 0, "warning": 1, "information": 2}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from adapter.model import Contribution
 from adapter.store.contributions import chunks, contribution_of, ends_of
@@ -29,10 +29,28 @@ def advance(connection: Connection, sources: Iterable[str], arrival: int) -> dic
     return newer
 
 
-def said_until(connection: Connection, feed: str) -> dict[str, int]:
-    """The sources of a feed, each with the arrival of the last message or row that said something (microseconds, UTC)."""
-    query = select(T.c.source, func.max(T.c.seen).label("seen")).where(or_(T.c.source == feed, T.c.source.like(f"{feed}/%")))
-    return {row.source: row.seen for row in connection.execute(query.group_by(T.c.source))}
+def withdraw(connection: Connection, feed: str, at_once: int) -> Iterator[Sequence[Contribution]]:
+    """End all that the sources of a feed have said, whatever time it is of; what was in force until now, `at_once` at a time.
+
+    Its snapshot files ended nothing, then: an older one that comes afterwards counts.
+    """
+    of_feed = or_(T.c.source == feed, T.c.source.like(f"{feed}/%"))
+    end = select(SNAPSHOT.c.arrival).where(SNAPSHOT.c.source == T.c.source).scalar_subquery()
+    connection.execute(update(T).where(of_feed, T.c.seen < end).values(seen=_OVER))
+    connection.execute(update(T).where(of_feed, T.c.seen > _OVER).values(seen=_WITHDRAWN))
+    connection.execute(delete(SNAPSHOT).where(or_(SNAPSHOT.c.source == feed, SNAPSHOT.c.source.like(f"{feed}/%"))))
+    names = connection.scalars(select(T.c.source).where(of_feed).distinct()).all()
+    if names:
+        connection.execute(insert(SNAPSHOT), [{"source": name, "arrival": _WITHDRAWN + 1} for name in names])
+    last = 0
+    query = select(T).where(of_feed, T.c.seen == _WITHDRAWN).order_by(T.c.id).limit(at_once)
+    while rows := connection.execute(query.where(T.c.id > last)).all():
+        last = rows[-1].id
+        yield [contribution_of(row) for row in rows]
+
+
+_OVER, _WITHDRAWN = -1, 0
+"""When statements of a withdrawn feed count as made last: before any that is made; those that were over already before that."""
 
 
 def left_out(connection: Connection, feed: str, since: Mapping[str, int], arrival: int,

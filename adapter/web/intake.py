@@ -117,7 +117,7 @@ def file_state(feed: str, file: str) -> Response:
     states = state_of_file(gateway.engine, gateway.feeds.named(feed).feed, file)
     body: Json = {"feed": feed, "file": file, "rows": sum(states.values()), "error_file": _error_path(feed, file),
             "warnings": _warnings(feed, file),
-            **{state: states.get(state, 0) for state in ("waiting", "done", "refused", "failed")}}
+            **{state: states.get(state, 0) for state in ("waiting", "done", "refused", "failed", "withdrawn")}}
     return Response(orjson.dumps(body), content_type="application/json")
 
 

@@ -25,6 +25,7 @@ BLUEPRINT = Blueprint("pages", __name__)
 STAGES = {
     "received": "received, not worked on yet", "composed": "composed, not delivered yet", "delivered": "delivered",
     "undelivered": "composed, delivery stopped", "refused": "refused", "failed": "failed", "test": "test, kept apart",
+    "withdrawn": "withdrawn with its feed",
 }
 """What a person reads for each stage of a message."""
 

@@ -192,6 +192,9 @@ def test_feed_withdraw_takes_back_what_a_feed_said(run: Run, tmp_path: Path) -> 
     assert result.exit_code == 0
     assert result.output.endswith(" statements of members are over\n")
     assert CANARY not in result.output
+    again = run("load", "members", "members.csv")
+    assert (again.exit_code, again.stdout) == (0, "1 rows, 1 accepted, 0 refused\n")
+    assert run("gaps", "--member", "M1").exit_code == 0
     assert run("feed", "withdraw", "members").exit_code == 2
     assert "no feed 'membres'" in run("feed", "withdraw", "membres", "--reason", "x").output
 

@@ -23,6 +23,7 @@ from sqlalchemy import select
 
 from adapter.errors import Rejected
 from adapter.gateway import Gateway
+from adapter.intake.decisions import Withdrawal
 from adapter.intake.row_errors import RowErrors, neutral
 from adapter.parse.rows_header import ERROR_COLUMNS
 from adapter.settings import Settings
@@ -187,6 +188,72 @@ def test_a_vanished_crosswalk_parts_the_records_again(opened: Opener) -> None:
 
 
 # --- refused rows
+
+
+# --- the same file again
+
+
+def test_a_return_to_what_was_said_before_is_told_or_dated(opened: Opener) -> None:
+    gateway = opened()
+    there, not_there = row("C1"), row("C1", outcome="no-answer")
+    load(gateway, there)
+    assert load(gateway, there).issues == ()  # a mere repetition
+    load(gateway, not_there)
+    before = standing(gateway)
+    again = load(gateway, there)
+    assert again.repeated
+    assert [(i.code, i.detail) for i in again.issues] == [
+        ("csv-file-again", "1 rows have no time of their own, and 1 other files of the feed came since")]
+    assert standing(gateway) == before
+    anew = load(gateway, there, as_of=START + timedelta(hours=1))
+    assert (anew.repeated, anew.issues) == (False, ())
+    assert standing(gateway) != before
+    after = standing(gateway)
+    assert load(gateway, there, as_of=START + timedelta(hours=1)).repeated
+    assert load(gateway, not_there, as_of=START - timedelta(days=1)).issues == ()  # of an older time: it changes nothing
+    assert standing(gateway) == after
+
+
+def test_rows_that_say_when_need_no_telling(opened: Opener) -> None:
+    gateway = opened()
+    header, timed = HEADER.strip() + ",updated_at\n", row("C1").strip() + ",2026-03-02\n"
+    for text in (timed, timed.replace("03-02", "03-03"), timed):
+        report = gateway.load("visits", (header + text).encode(), "visits.csv")
+    assert report.repeated
+    assert report.issues == ()
+
+
+def test_an_undated_snapshot_that_comes_back_is_told(opened: Opener) -> None:
+    gateway = opened("snapshot: true\n")
+    for rows in ([row("C1")], [row("C2")]):
+        load(gateway, *rows)
+    assert [issue.code for issue in load(gateway, row("C1")).issues] == ["csv-file-again"]
+    assert contacts(gateway) == {"C2"}
+    load(gateway, row("C1"), as_of=START + timedelta(hours=1))
+    assert contacts(gateway) == {"C1"}
+
+
+@pytest.mark.parametrize("lines", ["", "snapshot: true\n", 'snapshot: {per: organization_id, dated: "visits_%Y%m%d.csv"}\n'])
+def test_what_comes_after_a_withdrawal_counts(opened: Opener, lines: str) -> None:
+    gateway = opened(lines)
+    rows = [row("C1"), row("C2")]
+    load(gateway, *rows, name="visits_20260301.csv")
+    load(gateway, row("C3"), name="visits_20260310.csv")
+    for _ in range(2):
+        gateway.operators.withdraw(Withdrawal(feed="visits", by="test", reason="left"))
+        assert contacts(gateway) == set()
+        assert not load(gateway, *rows, name="visits_20260301.csv").repeated  # older than the withdrawal
+        assert contacts(gateway) == {"C1", "C2"}
+        assert load(gateway, *rows, name="visits_20260301.csv").repeated
+    assert gateway.operators.remap("visits", dry_run=False, everything=True).changes == ()
+
+
+def test_what_waits_is_withdrawn_too(opened: Opener) -> None:
+    gateway = opened()
+    gateway.load("visits", (HEADER + row("C1")).encode(), "visits.csv")
+    gateway.operators.withdraw(Withdrawal(feed="visits", by="test", reason="left"))
+    assert gateway.work() == 0
+    assert contacts(gateway) == set()
 
 
 def test_refused_rows_come_back_as_they_were(opened: Opener) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from adapter.errors import Rejected, Unavailable
 from adapter.gateway import Gateway
 from adapter.intake import stored_rows
+from adapter.intake.decisions import Withdrawal
 from adapter.intake.framing import MAX_FRAME
 from adapter.settings import Settings
 from adapter.web.app import create_app
@@ -193,12 +195,38 @@ def _errors_of(client: FlaskClient, path: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
 
 
+def test_a_file_that_is_sent_again_says_which_rows_do_not_count(client: FlaskClient, gateway: Gateway) -> None:
+    other = MEMBERS.replace(CANARY, "Other")
+    for body in (MEMBERS, other):
+        assert _csv(client, body).json["issues"] == []
+        gateway.work()
+    [issue] = _csv(client, MEMBERS).json["issues"]
+    assert issue["code"] == "csv-file-again"
+    assert "?as_of=" in json.dumps(issue)
+    assert not gateway.work()
+    answer: Any = client.post("/feeds/members?as_of=2026-03-01T12:00:10Z", data=MEMBERS, content_type="text/csv").json
+    assert (answer["repeated"], answer["issues"]) == (False, [])
+    assert gateway.work() == 1
+
+
+def test_rows_sent_after_a_withdrawal_count(client: FlaskClient, gateway: Gateway) -> None:
+    _csv(client, MEMBERS)
+    gateway.work()
+    gateway.operators.withdraw(Withdrawal(feed="members", by="test", reason="left"))
+    report: Any = _csv(client, MEMBERS).json
+    assert report["repeated"] is False
+    assert gateway.work() == 1
+    state: Any = client.get(report["file"]).json
+    assert state["done"] == 1
+    assert CANARY in client.get("/fhir/Patient").text
+
+
 def test_the_error_file_has_every_row_refused_or_failed(client: FlaskClient, gateway: Gateway,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     report = _csv(client, MEMBERS + "M2,Made,Up,1980-13-45\nM3,=Made,Up,1980-01-02\n").json
     assert client.get(report["file"]).json == {
         "feed": "members", "file": report["file"].rpartition("/")[2], "rows": 3, "error_file": report["error_file"],
-        "waiting": 2, "done": 0, "refused": 1, "failed": 0, "warnings": []}
+        "waiting": 2, "done": 0, "refused": 1, "failed": 0, "withdrawn": 0, "warnings": []}
     assert [row["error_row"] for row in _errors_of(client, report["error_file"])] == ["3"]
     whole = stored_rows.map_row
 
@@ -222,7 +250,7 @@ def test_the_error_file_has_every_row_refused_or_failed(client: FlaskClient, gat
 
 
 def test_a_good_file_has_an_empty_error_file_and_an_unknown_one_none(client: FlaskClient) -> None:
-    report = _csv(client, MEMBERS).json
+    report: Any = _csv(client, MEMBERS).json
     assert client.get(report["error_file"]).data == b""
     for path in ("/feeds/members/files/0000", "/feeds/members/files/0000/errors.csv", "/feeds/bananas/files/0000"):
         assert client.get(path).status_code == 404
