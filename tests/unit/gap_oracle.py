@@ -198,7 +198,7 @@ class Oracle:
         others = [e["valueReference"] for e in contact.get("extension", []) if "valueReference" in e]
         found: set[tuple[str, str | None]] = set()
         for reference in [contact.get("serviceProvider"), *others,
-                          *(p["individual"] for p in contact.get("participant", []))]:
+                          *(p.get("individual") for p in contact.get("participant", []))]:
             practitioner, organization = self.acting(reference)
             found |= {("p", practitioner), ("o", organization)}
         return found
