@@ -189,7 +189,7 @@ def test_outreach_is_what_its_oracle_lists(network: Connection, resources: list[
     found = [(f["points"], f["member_id"], f["criterion"], f["evidence"]) for f in answered.facts]
     assert sorted(found) == oracle.outreach(resources, DEMO_AS_OF)
     assert [one[0] for one in found] == sorted((one[0] for one in found), reverse=True)
-    assert {one[2] for one in found} >= set(oracle.POINTS) - {"social need", "functional status"}  # those are asked of the enrolled
+    assert {one[2] for one in found} >= set(oracle.POINTS) - {"social need", "functional status"}  # asked of the enrolled
 
 
 def test_quality_is_what_its_oracle_counts(network: Connection, resources: list[Resource]) -> None:
