@@ -141,7 +141,7 @@ class Gateway:
         """Process the oldest waiting entries in one transaction; how many were processed."""
         with self._here.turn:
             with reading(self.engine) as connection:
-                entries = journal.waiting(connection, limit)
+                entries = journal.waiting(connection, limit, self.feeds.compiled)
                 rows = StoredRows(connection, entries, self.feeds)
             if not entries:
                 return self.lists.compose_in_turn(rested=True)

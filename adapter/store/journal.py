@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_, update
 
 from adapter.errors import kind_of
 from adapter.model import Issue
@@ -173,9 +173,10 @@ def csv_since(connection: Connection, feed: str, sha256: str, arrival: int) -> i
         CSV_FILE.c.feed == feed, CSV_FILE.c.arrival >= arrival, CSV_FILE.c.sha256 != sha256)) or 0
 
 
-def waiting(connection: Connection, limit: int) -> list[Entry]:
-    """The oldest entries that wait to be processed."""
-    query = select(JOURNAL).where(JOURNAL.c.state == "waiting").order_by(JOURNAL.c.id).limit(limit)
+def waiting(connection: Connection, limit: int, feeds: Collection[str]) -> list[Entry]:
+    """The oldest entries that wait to be processed; rows of files of these feeds alone: another program may know more of them."""
+    known = or_(JOURNAL.c.kind.not_in(("csv", "snapshot")), JOURNAL.c.feed.in_(feeds))
+    query = select(JOURNAL).where(JOURNAL.c.state == "waiting", known).order_by(JOURNAL.c.id).limit(limit)
     return [_entry(row) for row in connection.execute(query)]
 
 

@@ -248,6 +248,18 @@ def test_what_comes_after_a_withdrawal_counts(opened: Opener, lines: str) -> Non
     assert gateway.operators.remap("visits", dry_run=False, everything=True).changes == ()
 
 
+def test_rows_of_a_feed_that_a_running_gateway_has_not_read_wait(opened: Opener, tmp_path: Path) -> None:
+    running = opened(folder=tmp_path / "one")
+    shutil.copytree(tmp_path / "one/mappings/visits", tmp_path / "one/mappings/fresh")
+    other = opened(folder=tmp_path / "one")
+    other.load("fresh", (HEADER + row("C1")).encode(), "fresh.csv")
+    load(running, row("C2"))
+    assert contacts(running) == {"C2"}
+    while other.work():
+        pass
+    assert contacts(running) == {"C1", "C2"}
+
+
 def test_what_waits_is_withdrawn_too(opened: Opener) -> None:
     gateway = opened()
     gateway.load("visits", (HEADER + row("C1")).encode(), "visits.csv")
