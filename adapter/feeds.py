@@ -15,10 +15,11 @@ from adapter.mapping.message import Compiled, read_message
 from adapter.mapping.precedence import load_precedence
 from adapter.mapping.rules import compile_feed
 from adapter.mapping.terminology import load_terminology
-from adapter.model import Received
+from adapter.model import Received, is_object
 from adapter.parse.rows import Binding, bind
 from adapter.parse.rows_contract import Contract, load_contract
 from adapter.parse.rows_options import CsvOptions, csv_options
+from adapter.parse.rows_repeats import Repeats
 
 _PLAIN = rb"[ -%'-\[\]_-{}]*"
 _HEAD = re.compile(rb"MSH\|\^[^|\r\n]{1,4}\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|")
@@ -104,6 +105,14 @@ def contract_and_options(feed: Feed) -> tuple[Contract, CsvOptions]:
         raise Rejected("unknown-feed", feed.name, "it takes HL7 v2, not CSV")
     return load_contract(feed.options.get("contract", feed.name)), csv_options(
         feed.options.get("csv", {}), charset=feed.charset, zone=feed.zone, codes=feed.codes)
+
+
+def repeats_of(feed: Feed) -> Repeats:
+    """Tells rows of a file that have the key of an earlier one; of a file of several senders, of one by the same. As above."""
+    contract, _ = contract_and_options(feed)
+    snapshot = feed.options.get("snapshot")
+    sender = (snapshot["per"],) if contract.key and is_object(snapshot) and "per" in snapshot else ()
+    return Repeats((*contract.key, *sender), feed.options.get("stated", "updated_at"), feed.options.get("defaults", {}))
 
 
 def binding_of(feed: Feed, header: Sequence[str]) -> Binding:

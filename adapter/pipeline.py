@@ -17,7 +17,7 @@ from adapter.compose.settled import records_of, settled
 from adapter.compose.shared_plans import shared_plans
 from adapter.compose.standing import stand
 from adapter.errors import Rejected
-from adapter.feeds import Feeds, contract_and_options, feed_of
+from adapter.feeds import Feeds, contract_and_options, feed_of, repeats_of
 from adapter.identity.links import Link, link_of
 from adapter.identity.persons import resolve
 from adapter.mapping.bundle import transaction
@@ -71,17 +71,20 @@ def convert_csv(raw: bytes, feed: str, feeds: Feeds, key: bytes, arrival: dateti
     ledger = Ledger() if trace else None
     refused: list[RowError] = []
     rows: list[Mapped] = []
+    repeats = repeats_of(compiled.feed)
+    repeated: list[Issue] = []
     for row in file.rows():
         if isinstance(row, RowError):
             refused.extend(() if row.blank else (row,))
         else:
+            repeated.extend(repeats.of(row))
             rows.extend(map_row(cells, row.number, f"{identity}|{row.number}", compiled, microseconds(arrival), ledger,
                                 file.binding.header.names) for cells in row.every)
     if refused and not rows:
         return None, refused
     mapped = Mapped(identity=identity, feed=feed, source=feed, event="", control_id="", test=compiled.feed.test,
                     contributions=tuple(c for row in rows for c in row.contributions),
-                    issues=(*file.issues, *(i for row in rows for i in row.issues)))
+                    issues=(*file.issues, *repeated, *(i for row in rows for i in row.issues)))
     return finish(mapped, feeds, key, ledger), refused
 
 

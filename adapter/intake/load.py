@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Engine
 
 from adapter.errors import Rejected
-from adapter.feeds import contract_and_options
+from adapter.feeds import contract_and_options, repeats_of
 from adapter.intake.row_errors import RowErrors
 from adapter.intake.snapshot import FileTime, arrival_of, end_entry, file_time
 from adapter.mapping.feed import Feed
@@ -192,18 +192,21 @@ def _journal_rows(one: _Load, file: CsvFile) -> None:
     size = one.stream.seek(0, io.SEEK_END)
     one.stream.seek(at)
     pending: list[Entry] = []
+    repeats = repeats_of(one.feed)
     for row in file.rows():
+        repeated: tuple[Issue, ...] = ()
         if isinstance(row, RowError):
             if row.blank:
                 continue
             _refuse(one, row)
         else:
+            repeated = repeats.of(row)
             one.untimed += has_no_time(one.feed, row.cells)
             if one.of.snapshot:
                 one.sources.update(source_of(one.feed, cells) for cells in row.every)
         one.rows += 1
         if row.number > one.begin:
-            pending.append(_entry(row, one))
+            pending.append(_entry(row, one, repeated))
         if len(pending) >= ROWS:
             _append(one, pending, row.number)
             pending = []
@@ -220,11 +223,11 @@ def _refuse(one: _Load, row: RowError) -> None:
         one.errors.add(row)
 
 
-def _entry(row: Row | RowError, one: _Load) -> Entry:
+def _entry(row: Row | RowError, one: _Load, repeated: tuple[Issue, ...]) -> Entry:
     bad = isinstance(row, RowError)
     return Entry(identity=f"{one.feed.name}|{one.digest}|{row.number}", kind="csv", feed=one.feed.name, source=one.feed.name,
                  arrival=one.arrival, origin=one.name, raw=row.raw, state="refused" if bad else "waiting",
-                 issues=row.issues if bad else (), control_id=str(row.number), sender=one.digest)
+                 issues=row.issues if bad else repeated, control_id=str(row.number), sender=one.digest)
 
 
 def _append(one: _Load, entries: Sequence[Entry], position: int) -> None:

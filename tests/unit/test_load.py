@@ -214,6 +214,20 @@ def test_a_return_to_what_was_said_before_is_told_or_dated(opened: Opener) -> No
     assert standing(gateway) == after
 
 
+def test_two_rows_of_one_key_in_a_file_are_told(opened: Opener) -> None:
+    gateway = opened()
+    report = load(gateway, row("C1"), row("C2"), row("C1"), row("C1", outcome="no-answer"))
+    assert report.issues == ()
+    [warned] = gateway.warnings_of_file("visits", report.file)
+    assert (warned.code, warned.count, warned.places) == ("csv-row-repeats", 1, ("row 5, contact_id",))
+    header = HEADER.strip() + ",updated_at\n"
+    history = "".join(f"{row('C3', outcome=said).strip()},2026-03-0{n}\n" for n, said in enumerate(("no-answer", "reached"), 1))
+    report = gateway.load("visits", (header + history).encode(), "history.csv")
+    while gateway.work():
+        pass
+    assert gateway.warnings_of_file("visits", report.file) == []
+
+
 def test_rows_that_say_when_need_no_telling(opened: Opener) -> None:
     gateway = opened()
     header, timed = HEADER.strip() + ",updated_at\n", row("C1").strip() + ",2026-03-02\n"
