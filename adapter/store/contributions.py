@@ -106,7 +106,7 @@ def _later(c: Contribution) -> tuple[Any, ...]:
 
 
 def _repeated(row: Row[Any], c: Contribution, times: int) -> dict[str, Any]:
-    withdrawn = row.seen <= 0  # it stands nowhere in the order
+    withdrawn = row.seen < 0  # it stands nowhere in the order
     later = withdrawn or _later(c) > (_order(row).of_snapshot(), row.message)
     values = dict(zip(_COLUMNS, _row("", c, 0, 0), strict=True)) if later else {n: getattr(row, n) for n in _ORDER}
     values["times"] = row.times + times

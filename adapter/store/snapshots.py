@@ -49,7 +49,7 @@ def withdraw(connection: Connection, feed: str, at_once: int) -> Iterator[Sequen
         yield [contribution_of(row) for row in rows]
 
 
-_OVER, _WITHDRAWN = -1, 0
+_OVER, _WITHDRAWN = -2, -1
 """When statements of a withdrawn feed count as made last: before any that is made; those that were over already before that."""
 
 

@@ -72,7 +72,7 @@ def test_old_versions_get_err_1_and_the_text_in_msa_3(place: str, location: str)
     ack = answer(header("2.4"), warning, error)
     (err,) = errors(ack)
     assert err[1:] == [f"PID^1^7^102&Data type error&HL70357~{location}^101&Required field missing&HL70357"]
-    assert ack.segments[1].first(3).plain() == f"no identifier names the patient ({place})"
+    assert ack.segments[1].first(3).plain().startswith(f"no identifier names the patient ({place})")
 
 
 @pytest.mark.parametrize(("found", "text"), [
