@@ -78,9 +78,9 @@ class NamingServer:
             with reading(self._engine) as connection:
                 known = server_ids.our_ids(connection, self.name, [key]).get(key)
             if known is None and version.body and (code := self._learned(version.body)):
-                for name in targets(version.body, set()):  # made with it, perhaps, and told after it
-                    self._learned(self._inner.read(*name.split("/")[:2]) or {})
                 known = (code, False)
+            if known is not None and version.body:
+                self._learn_targets(version.body)
             if known is None:
                 yield replace(version, body=self._ours(version.body) if version.body else None)
             elif not known[1]:
@@ -181,6 +181,14 @@ class NamingServer:
         if ours:
             self._note([(*key, body["id"])])
         return key[1] if ours else ""
+
+    def _learn_targets(self, body: Json) -> None:
+        """Note what a resource of ours refers to and was made with it, perhaps, in the answer that was lost: it is told later."""
+        named = {(t, i) for t, i, *_ in (name.split("/") for name in targets(body, set()))}
+        with reading(self._engine) as connection:
+            unknown = named - server_ids.our_ids(connection, self.name, named).keys()
+        for resource_type, theirs in unknown:
+            self._learned(self._inner.read(resource_type, theirs) or {})
 
     def _page(self, page: Page) -> Page:
         return replace(page, resources=tuple(map(self._ours, page.resources)), included=tuple(map(self._ours, page.included)))

@@ -30,12 +30,13 @@ class Pushed:
 def enqueue(connection: Connection, target: str, changed: Sequence[Composed], now_us: int) -> None:
     """Queue changed resources for a target; a version that still waits is replaced by the newer one.
 
-    What the target has already, and what only other clients of a server have said, is not queued.
+    What the target has already, and what only other clients of a server have said, is not queued, and waits no more.
     """
+    for chunk in chunks(changed, _CHUNK):
+        connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, _KEY.in_([(c.resource_type, c.id) for c in chunk])))
     ours = [c for c in changed if not c.sources or any(not s.startswith("server:") for s, _ in c.sources.values())]
     for chunk in chunks(ours, _CHUNK):
         keys = [(c.resource_type, c.id) for c in chunk]
-        connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, _KEY.in_(keys)))
         have = {key: p.hash for key, p in pushed(connection, target, keys).items()}
         rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
                  "hash": c.hash, "queued": now_us, "due": now_us, "attempts": 0, "state": "waiting", "error": ""}
