@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapter.mapping.draft_guess import Guess, guesses, plain
 from adapter.parse.rows_contract import Contract
-from adapter.parse.sniff import Sample, date_forms
+from adapter.parse.sniff import Sample
+from adapter.parse.sniff_dates import DateForms, are_times, date_forms
 
-SURE = 0.75
-"""Score from which on a header is bound; docs/feeds.md says how it is made."""
-LIKELY = 0.5
-"""Score from which on a column is named as what a header may be."""
+_NUMBER = re.compile(r"-?[0-9.]+(?:,[0-9]+)*(?:\.[0-9]+)?|-?,[0-9]+")
 CODES = 20
 """Different texts of a column, at most, that can be codes; of more none is shown."""
-WORDS = {"dob": "birth date", "birthdate": "birth date", "zip": "postal code", "zipcode": "postal code", "sex": "gender",
-         "fname": "first name", "lname": "last name", "surname": "last name", "forename": "first name", "no": "id", "nr": "id",
-         "num": "id", "number": "id", "identifier": "id", "org": "organization", "agency": "organization", "tel": "phone",
-         "telephone": "phone", "mobile": "phone", "begin": "started at", "start": "started at", "end": "ended at",
-         "client": "member", "patient": "member", "result": "outcome", "updated": "updated at",
-         "street": "address line", "given": "first", "family": "last"}
-"""Words that partners write, and what the contracts call it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
-    """A header that seems to be a column. place: of the header, from 0. score: 1 is the column's own name."""
-
-    place: int
-    column: str
-    score: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A feed.yaml as text, and the decisions that it leaves, in the order of the file."""
@@ -46,80 +25,25 @@ class Draft:
     decisions: tuple[str, ...]
 
 
-def score(header: str, column: str, title: str = "") -> float:
-    """How well a header names a column: 1 the same, 0.95 but for case and marks, 0.9 by usual words, else by likeness.
-
-    0.8 where it has all words of the column's name and others; likeness is difflib's ratio, times 0.9.
-    """
-    if header.strip().casefold() == column.casefold():
-        return 1.0
-    names = {_plain(column), _plain(title)} - {""}
-    plain = _plain(header)
-    if plain in names or plain.replace(" ", "") in {name.replace(" ", "") for name in names}:
-        return 0.95
-    usual = " ".join(WORDS.get(word, word) for word in plain.split())
-    if usual in names:
-        return 0.9
-    likeness = round(max(difflib.SequenceMatcher(None, text, name).ratio() for text in (plain, usual) for name in names) * 0.9, 2)
-    return max(likeness, 0.8) if set(usual.split()) > set(_plain(column).split()) else likeness
-
-
-def _plain(text: str) -> str:
-    """Words in lower case: `memberNo`, `Member_No` and `Member No.` are the same."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
-    bare = unicodedata.normalize("NFKD", apart).encode("ascii", "ignore").decode()
-    return " ".join(re.findall(r"[a-z0-9]+", bare.casefold()))
-
-
-def guesses(sample: Sample, contract: Contract) -> tuple[dict[str, Guess], list[Guess]]:
-    """Column -> its header, the best pairs first and each once; and for other headers what they may be."""
-    rated = sorted((Guess(place=place, column=column, score=_rated(sample, place, header, column, contract))
-                    for place, header in enumerate(sample.header) if header for column in contract.columns),
-                   key=lambda one: (-one.score, one.place))
-    taken: dict[str, Guess] = {}
-    places: set[int] = set()
-    for one in rated:
-        if one.score >= SURE and one.column not in taken and one.place not in places:
-            taken[one.column] = one
-            places.add(one.place)
-    maybe = {one.place: one for one in reversed(rated)
-             if one.score >= LIKELY and one.place not in places and one.column not in taken}
-    return taken, [maybe[place] for place in sorted(maybe)]
-
-
-def _rated(sample: Sample, place: int, header: str, column: str, contract: Contract) -> float:
-    """The score of the names, less a third where the cells are no dates and the column's are; at least 0.8 for its codes."""
-    rated = score(header, column, contract.titles.get(column, ""))
-    if len(contract.codes(column)) > 2 and (texts := sample.values(place)):
-        codes = {_plain(code) for code in contract.codes(column)}
-        return max(rated, 0.8) if all(_plain(text) in codes for text in texts) else rated
-    if rated >= LIKELY and contract.columns[column] in ("day", "moment"):
-        values = sample.values(place)
-        if values and not any(date_forms(values)):
-            return round(rated * 2 / 3, 2)
-    return rated
-
-
 def draft(name: str, file: str, feed: str, sample: Sample, contract: Contract, zone: str) -> Draft:
     """The feed.yaml of a partner. feed: the one it extends. zone: of times without offset, unless it is decided otherwise."""
     taken, maybe = guesses(sample, contract)
     columns = {one.column: one for one in sorted(taken.values(), key=lambda one: one.place)}
     left = [f"{column} is required{_listed(contract.codes(column))}: name its header in columns, make it by split or join, or "
             "give it in constants" for column in contract.required if column not in columns]
-    left += _unbound(sample, columns, maybe)
+    left += _unbound(sample, columns, maybe, contract)
     dates, told = _dates(sample, columns, contract, zone)
     codes, more = _codes(sample, columns, contract)
-    left += [*told, *more]
-    left += [f"{column} is bound to {_shown(sample.header[one.place])} by likeness alone ({one.score:.2f}): right?"
-             for column, one in columns.items() if one.score < 0.9]
+    left += [*told, *more, *_numbers(sample, columns, contract)]
+    left += [f"{column} is bound to {_shown(sample.header[one.place])} by {'its codes' if one.by_codes else 'likeness'} alone "
+             f"({one.score:.2f}): right?" for column, one in columns.items() if one.score < 0.9]
     csv: dict[str, Any] = {}
     if sample.delimiter != ",":
         csv["delimiter"] = "tab" if sample.delimiter == "\t" else sample.delimiter
     if sample.quote != '"':
         csv["quote"] = sample.quote
-    if any(contract.columns[c] == "number" and any(re.fullmatch(r"-?[0-9.]*,[0-9]+", v) for v in sample.values(g.place))
-           for c, g in columns.items()):
-        csv["decimal"] = ","
+    if decimal := _decimal(sample, columns, contract):
+        csv["decimal"] = decimal
     if markers := sample.markers():
         csv["empty"] = markers
     lines = [f"# {name}: begun from {file} by `careloop feed new`. What each key means: docs/mappings.md.", f"extends: {feed}"]
@@ -137,48 +61,92 @@ def _shown(header: str) -> str:
     return json.dumps(header, ensure_ascii=False)
 
 
-def _unbound(sample: Sample, columns: Mapping[str, Guess], maybe: Sequence[Guess]) -> list[str]:
+def _unbound(sample: Sample, columns: Mapping[str, Guess], maybe: Sequence[Guess], contract: Contract) -> list[str]:
     bound = {one.place for one in columns.values()}
     hints = {one.place: f" ({one.column}?)" for one in maybe}
-    return [f"header {_shown(header)} is bound to nothing{hints.get(place, '')}{_held(sample.values(place))}: "
-            "columns, split, join, rows or ignore"
-            for place, header in enumerate(sample.header) if header and place not in bound]
+    days = [name for name in contract.required if name not in columns and contract.columns[name] in ("day", "moment")]
+    left: list[str] = []
+    for place, header in enumerate(sample.header):
+        if header and place not in bound:
+            values = sample.values(place)
+            forms = date_forms(values)
+            dated = f" ({' or '.join(days)}?)" if days and forms and forms.forms != ("excel",) else ""
+            left.append(f"header {_shown(header)} is bound to nothing{hints.get(place, dated)}{_held(values, forms)}: "
+                        "columns, split, join, rows or ignore")
+    return left
 
 
 def _listed(codes: Sequence[str]) -> str:
     return f" (its codes: {', '.join(codes)})" if codes else ""
 
 
-def _held(values: Sequence[str]) -> str:
+def _held(values: Sequence[str], forms: DateForms) -> str:
     """What unbound cells seem to hold, without any of them."""
-    forms, others = date_forms(values)
-    if forms:
-        return f" (dates as {' or '.join([forms[0], *others])}{': days tell from months in no row' if others else ''})"
-    numbers = [text for text in values if re.fullmatch(r"-?[0-9.]+(?:,[0-9]+)?|-?,[0-9]+", text)]
-    if len(numbers) == len(values) and any("," in text for text in numbers):
-        return " (numbers with a decimal comma?)"
+    if forms.forms == ("excel",):
+        return f" (numbers, or dates as excel{_strange(forms)})"
+    if forms.forms:
+        return (f" (dates as {' or '.join([forms.forms[0], *forms.others])}"
+                f"{': days tell from months in no row' if forms.others else ''}{_strange(forms)})")
+    if are_times(values):
+        return " (times of a day: a join with a day makes a moment)"
+    if any("," in text for text in values) and all(_NUMBER.fullmatch(text) for text in values):
+        return " (numbers with a decimal comma?)" if _mark(values) == "," else " (numbers with groups of thousands)"
     pairs = sum(bool(re.fullmatch(r"[^,0-9]+, ?[^,0-9]+", text)) for text in values)
     return ' (two in one, apart by a comma?)' if pairs * 2 > len(values) else ""
+
+
+def _strange(forms: DateForms) -> str:
+    return f", {forms.strange} of {forms.count} cells are none" if forms.strange else ""
+
+
+def _mark(values: Sequence[str]) -> str:
+    """The decimal mark of some numbers, '' where no other than a point without groups can be told."""
+    if any(re.search(r",[0-9]{3}\.|,[0-9]{3},", text) for text in values):
+        return "."
+    return "," if any("," in text for text in values) else ""
+
+
+def _decimal(sample: Sample, columns: Mapping[str, Guess], contract: Contract) -> str:
+    """The decimal mark of the columns of numbers, all together."""
+    return _mark([text for column, one in columns.items() if contract.columns[column] == "number"
+                  for text in sample.values(one.place) if _NUMBER.fullmatch(text)])
+
+
+def _numbers(sample: Sample, columns: Mapping[str, Guess], contract: Contract) -> list[str]:
+    """What numbers leave open: cells that are none, and commas that may be either mark."""
+    left: list[str] = []
+    numbers = {column: sample.values(one.place) for column, one in columns.items() if contract.columns[column] == "number"}
+    for column, values in numbers.items():
+        if strange := sum(not _NUMBER.fullmatch(text) for text in values):
+            left.append(f"{strange} of {len(values)} cells of {column} are no numbers, and will refuse their rows: "
+                        "name their texts in empty, or have the sender correct them")
+    commas = [text for values in numbers.values() for text in values if "," in text and _NUMBER.fullmatch(text)]
+    if commas and all(re.fullmatch(r"-?[0-9]{1,3},[0-9]{3}", text) for text in commas):
+        left.append('commas stand before three digits alone: decimal: "," reads them as decimals, "." as groups of thousands')
+    return left
 
 
 def _dates(sample: Sample, columns: Mapping[str, Guess], contract: Contract, zone: str) -> tuple[dict[str, list[str]], list[str]]:
     """Forms by column, and what they leave open."""
     found: dict[str, list[str]] = {}
     left: list[str] = []
-    timed = False
+    local = False
     for column, one in columns.items():
         if contract.columns[column] not in ("day", "moment"):
             continue
         values = sample.values(one.place)
-        forms, others = date_forms(values)
-        if forms:
-            found[column] = forms
-            timed |= any("%H" in form or "%I" in form for form in forms)
-            if others:
-                left.append(f"dates of {column} are read as {forms[0]}; {', '.join(others)} would do as well")
-        elif values and not others:
+        forms = date_forms(values)
+        local |= forms.local and contract.columns[column] == "moment"
+        if forms.forms:
+            found[column] = list(forms.forms)
+        if forms.others:
+            left.append(f"dates of {column} are read as {forms.forms[0]}; {', '.join(forms.others)} would do as well")
+        if forms.strange:
+            left.append(f"{forms.strange} of {forms.count} cells of {column} are in no form of dates, and will refuse their "
+                        "rows: name their texts in empty, or their form in dates")
+        if values and not forms:
             left.append(f"dates of {column} are in no form that is known: give it in dates")
-    if timed:
+    if local:
         left.append(f"times have no offset and are taken as of {zone}: else give time_zone")
     return found, left
 
@@ -189,12 +157,12 @@ def _codes(sample: Sample, columns: Mapping[str, Guess], contract: Contract) -> 
     left: list[str] = []
     for column, one in columns.items():
         codes = contract.codes(column)
-        known = {_plain(code): code for code in codes}
+        known = {plain(code): code for code in codes}
         strange = [text for text in dict.fromkeys(sample.values(one.place)) if text not in codes] if codes else []
         if len(strange) > CODES:
             left.append(f"{column} has too many texts for codes: is {_shown(sample.header[one.place])} its header?")
             continue
-        if alike := {text: known[_plain(text)] for text in strange if _plain(text) in known}:
+        if alike := {text: known[plain(text)] for text in strange if plain(text) in known}:
             found[column] = alike
         if unknown := [text for text in strange if text not in alike]:
             left.append(f"codes of {column}: what are {', '.join(map(_shown, unknown))}? One of {', '.join(codes)}")

@@ -22,22 +22,22 @@ ISSUE_OF: Mapping[ColumnKind, str] = {"text": "csv-value", "code": "csv-code", "
 _CANONICAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T.*)?")
 _LOCAL = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?")
 _SERIAL = re.compile(r"[1-9][0-9]{0,4}(?:\.[0-9]{1,12})?")
-_GROUPED = re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?")
+_GROUPED = {",": re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?"),
+            ".": re.compile(r"-?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?")}
 _PLAIN = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 _TIME_PARTS = ("%H", "%I", "%M", "%S", "%p", "%z", "%f")
 _EXCEL_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 reason: a spreadsheet's day count has no zone
 
 
 def code_readers(contract: Contract, options: CsvOptions) -> dict[str, Reader]:
-    """Readers of columns that must be rewritten before they are checked: declared codes, lists, decimal commas, units."""
+    """Readers of columns that must be rewritten before they are checked: declared codes, lists, decimal marks, units."""
     found: dict[str, Reader] = {column: _lists(None, by) for column, by in options.lists.items() if column in contract.several}
     found.update((column, _lists(_codes(table, closed=True), options.lists.get(column, ";")))
                  for column, table in options.codes.items() if column in contract.several)
     found.update((column, _codes(table, closed=contract.columns[column] == "text")) for column, table in options.codes.items()
                  if contract.columns.get(column) in ("text", "code") and column not in contract.several)
-    comma = options.decimal == ","
-    found.update((column, _number(options.units.get(column), comma=comma)) for column, kind in contract.columns.items()
-                 if kind == "number" and (comma or column in options.units))
+    found.update((column, _number(options.units.get(column), options.decimal)) for column, kind in contract.columns.items()
+                 if kind == "number" and (options.decimal or column in options.units))
     return found
 
 
@@ -68,9 +68,9 @@ def _lists(code: Reader | None, by: str) -> Reader:
     return reader
 
 
-def _number(factor: Decimal | None, *, comma: bool) -> Reader:
+def _number(factor: Decimal | None, decimal: str) -> Reader:
     def reader(text: str) -> str | None:
-        plain = _decimal_comma(text) if comma else text
+        plain = _grouped(text, decimal) if decimal else text
         if factor is None or plain is None:
             return plain
         return f"{(Decimal(plain) * factor).normalize():f}" if _PLAIN.fullmatch(plain) else None
@@ -78,8 +78,10 @@ def _number(factor: Decimal | None, *, comma: bool) -> Reader:
     return reader
 
 
-def _decimal_comma(text: str) -> str | None:
-    return text.replace(".", "").replace(",", ".") if _GROUPED.fullmatch(text) else None
+def _grouped(text: str, decimal: str) -> str | None:
+    """A number whose thousands may be grouped by the mark that is not its decimal one."""
+    group = "," if decimal == "." else "."
+    return text.replace(group, "").replace(decimal, ".") if _GROUPED[decimal].fullmatch(text) else None
 
 
 def _dates(day: bool, forms: tuple[str, ...], zone: ZoneInfo | None) -> Reader:

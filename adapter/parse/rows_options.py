@@ -30,11 +30,12 @@ class CsvOptions:
 
     columns: contract column -> its header, or alternatives in order of preference. codes: contract column -> partner's
     code -> contract's code. dates: contract column, or `*` for all -> forms in order, each as `datetime.strptime` has
-    them or `excel` (days since 1899-12-30). zone: of times without offset; None refuses those. decimal: `.` or `,`
-    (then `.` groups thousands). empty: markers that mean an empty cell. charset: one that keeps ASCII bytes. wide: the
-    file's own charset where it does not (UTF-16); it is then read as UTF-8. units: number column -> what it is multiplied
-    by. shape: split and joined columns, constants, rows left out. each: rows of the contract that one record holds, none
-    where it is one row itself. lists: column of several values -> what divides them in the file (`;` otherwise).
+    them or `excel` (days since 1899-12-30). zone: of times without offset; None refuses those. decimal: `.` or `,`; the
+    other then groups thousands; '' is `.` without groups. empty: markers that mean an empty cell. charset: one that keeps
+    ASCII bytes. wide: the file's own charset where it does not (UTF-16); it is then read as UTF-8. units: number column ->
+    what it is multiplied by. shape: split and joined columns, constants, rows left out. each: rows of the contract that one
+    record holds, none where it is one row itself. lists: column of several values -> what divides them in the file (`;`
+    otherwise).
     excel_text: cells are written as `="00123"` or `'00123` so that a spreadsheet program leaves them alone.
     """
 
@@ -45,7 +46,7 @@ class CsvOptions:
     charset: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'
-    decimal: str = "."
+    decimal: str = ""
     empty: frozenset[str] = frozenset()
     longest_cell: int = LONGEST_CELL
     wide: str = ""
@@ -59,7 +60,7 @@ class CsvOptions:
         marks = (self.delimiter, self.quote)
         if any(len(m) != 1 or not m.isascii() or m in "\r\n\0 " for m in marks) or self.delimiter == self.quote:
             raise Defect("csv-feed", "delimiter, quote", "each is one ASCII character, and they differ")
-        if self.decimal not in (".", ","):
+        if self.decimal not in ("", ".", ","):
             raise Defect("csv-feed", "decimal", "it is '.' or ','")
         if not 0 < self.longest_cell <= 131_072:
             raise Defect("csv-feed", "longest_cell", "1 to 131072 characters")

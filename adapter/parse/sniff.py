@@ -1,4 +1,4 @@
-"""A sample of a partner's CSV looked at: charset, delimiter, quote, markers of nothing, and the forms of its dates."""
+"""A sample of a partner's CSV looked at: charset, delimiter, quote, and markers of nothing."""
 
 from __future__ import annotations
 
@@ -9,22 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from adapter.errors import Rejected
 
 SAMPLE = 262_144
 """Bytes that are looked at, from the beginning of the file."""
 DELIMITERS = (",", ";", "\t", "|")
-MARKERS = frozenset(("n/a", "na", "null", "none", "nil", "-", "--", "(null)", "#n/a", "unbekannt"))
+MARKERS = frozenset(("n/a", "na", "null", "none", "nil", "-", "--", "(null)", "#n/a", "n.a.", "k.a.", "tbd", "?", "unbekannt"))
 """Texts that often mean an empty cell, in lower case."""
-_DAYS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y",
-         "%d-%b-%Y", "%d %b %Y", "%b %d, %Y")
-_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S")
-FORMS = tuple(day + time for day in _DAYS for time in _TIMES)
-"""Forms that are tried, the likelier first."""
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?.*)?")
-_SERIAL = re.compile(r"[2-7][0-9]{4}(?:\.[0-9]+)?")
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -91,35 +83,3 @@ def _regular(table: Sequence[Sequence[str]]) -> tuple[float, int]:
         return (0, 0)
     width, count = widths.most_common(1)[0]
     return (count / widths.total(), width) if width > 1 else (0, width)
-
-
-def date_forms(values: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The forms by which all of some texts are dates, and others that would do as well; neither where they are none.
-
-    ISO 8601 is understood without a form: texts that are all so give no form, and `iso` as what would do.
-    """
-    rest: list[str] = [text for text in dict.fromkeys(values) if not _ISO.fullmatch(text)]
-    if not rest:
-        return [], ["iso"] if values else []
-    if all(_SERIAL.fullmatch(text) for text in rest):
-        return ["excel"], []
-    taken: list[str] = []
-    others: list[str] = []
-    while rest:
-        count = {form: sum(_fits(text, form) for text in rest) for form in FORMS}
-        best = max(FORMS, key=lambda form: count[form])
-        if not count[best]:
-            return [], []
-        fitting = [text for text in rest if _fits(text, best)]
-        others += [form for form in FORMS if form != best and all(_fits(text, form) for text in fitting)]
-        taken.append(best)
-        rest = [text for text in rest if text not in fitting]
-    return taken, [form for form in others if form not in taken]
-
-
-def _fits(text: str, form: str) -> bool:
-    try:
-        moment = datetime.strptime(text, form)  # noqa: DTZ007 reason: only whether it can be read
-    except ValueError:
-        return False
-    return 1900 <= moment.year <= 2100

@@ -11,8 +11,9 @@ from sqlalchemy import select
 
 from adapter.cli import main
 from adapter.gateway import Gateway
-from adapter.mapping.draft import score
-from adapter.parse.sniff import date_forms, sniff
+from adapter.mapping.draft_guess import score
+from adapter.parse.sniff import sniff
+from adapter.parse.sniff_dates import date_forms
 from adapter.pipeline import convert_csv
 from adapter.settings import Settings
 from adapter.store.engine import reading
@@ -67,7 +68,7 @@ codes:
 # decide: header "Staff" is bound to nothing (two in one, apart by a comma?): columns, split, join, rows or ignore
 # decide: times have no offset and are taken as of America/New_York: else give time_zone
 # decide: codes of outcome: what are "no show"? One of reached, no-answer, refused
-# decide: contact_type is bound to "Mode of contact" by likeness alone (0.80): right?
+# decide: contact_type is bound to "Mode of contact" by its codes alone (0.80): right?
 """
     assert done.output.splitlines() == [
         "partner/feed.yaml: 6 of 8 headers bound, 5 decisions left",
@@ -113,21 +114,29 @@ def test_quotes_and_charsets_are_seen() -> None:
 
 
 @pytest.mark.parametrize(("values", "forms", "others"), [
-    (["2026-03-01", "2026-03-01T08:00:00-05:00"], [], ["iso"]),
+    (["2026-03-01", "2026-03-01T08:00:00-05:00"], [], []),
     (["31.12.2026", "01.02.2026"], ["%d.%m.%Y"], []),
     (["01/02/2026"], ["%m/%d/%Y"], ["%d/%m/%Y"]),
     (["01/02/2026", "13/02/2026"], ["%d/%m/%Y"], []),
     (["1/2/2026 1:05 PM", "2/13/2026"], ["%m/%d/%Y", "%m/%d/%Y %I:%M %p"], ["%d/%m/%Y %I:%M %p"]),
     (["46082", "46083.5"], ["excel"], []),
+    (["46082", "46083.5", "declined"], ["excel"], []),
+    (["31.12.2026", "01.02.2026", "soon"], ["%d.%m.%Y"], []),
+    (["12/31/2026", "12/31/9999"], ["%m/%d/%Y"], []),
+    (["31.12.2026", "soon", "later"], [], []),
     (["tomorrow"], [], []), ([], [], []),
 ])
 def test_forms_of_dates(values: list[str], forms: list[str], others: list[str]) -> None:
-    assert date_forms(values) == (forms, others)
+    found = date_forms(values)
+    assert (list(found.forms), list(found.others)) == (forms, others)
 
 
 @pytest.mark.parametrize(("header", "column", "value"), [
     ("member_id", "member_id", 1.0), ("MEMBER_ID ", "member_id", 1.0), ("memberId", "member_id", 0.95),
-    ("Member No.", "member_id", 0.9), ("DOB", "birth_date", 0.9), ("Worker NPI", "npi", 0.8)])
+    ("Member No.", "member_id", 0.9), ("DOB", "birth_date", 0.9), ("Worker NPI", "npi", 0.8),
+    ("Client", "member_id", 0.85), ("Date Accepted", "accepted_at", 0.9), ("Street Address", "address_line", 0.9),
+    ("Versicherten-Nr", "member_id", 0.9), ("F\u00e4llig am", "due_date", 0.9), ("Effective Date", "deceased_date", 0.0),
+    ("Referred From", "referral_id", 0.0), ("Term Date", "state", 0.0)])
 def test_scores_of_headers(header: str, column: str, value: float) -> None:
     assert score(header, column) == value
 
@@ -164,9 +173,45 @@ def test_a_partner_is_bound_in_under_sixty_lines(feed: str) -> None:
 
 def test_an_unbound_header_tells_its_cells_beside_what_its_name_may_mean(mappings: Path, tmp_path: Path) -> None:
     sample = tmp_path / "goals.csv"
-    sample.write_text("goal_id;member_id;description;lifecycle_status;Due Datum;Zahl\n"
+    sample.write_text("goal_id;member_id;description;lifecycle_status;Review Tag;Zahl\n"
                       "G1;M1;Walk;active;25.02.2026;1,5\nG2;M1;Rest;active;26.02.2026;2\n", encoding="utf-8")
     left = run("feed", "new", "partner", str(sample), "--contract", "goals").output
     assert mappings.is_dir()
-    assert "(dates as %d.%m.%Y)" in next(line for line in left.splitlines() if "Due Datum" in line)
+    assert "(dates as %d.%m.%Y)" in next(line for line in left.splitlines() if "Review Tag" in line)
     assert "(numbers with a decimal comma?)" in next(line for line in left.splitlines() if "Zahl" in line)
+
+
+def begun(tmp_path: Path, contract: str, text: str) -> list[str]:
+    """What `feed new` prints for a file."""
+    (tmp_path / "sample.csv").write_text(text, encoding="utf-8")
+    return run("feed", "new", "partner", str(tmp_path / "sample.csv"), "--contract", contract).output.splitlines()
+
+
+def test_a_cell_that_is_no_date_hides_no_form(mappings: Path, tmp_path: Path) -> None:
+    left = begun(tmp_path, "goals", "Goal No,Client,description,lifecycle_status,Due on,Fertig\n"
+                 "1,M1,Walk,active,25.02.2026,13.01.2026\n2,M1,Rest,active,offen,offen\n3,M1,Eat,active,26.02.2026,14.01.2026\n")
+    assert 'due_date: ["%d.%m.%Y"]' in (mappings / "partner" / "feed.yaml").read_text(encoding="utf-8")
+    assert ("decide: 1 of 3 cells of due_date are in no form of dates, and will refuse their rows: name their texts in empty, or "
+            "their form in dates") in left
+    assert "(dates as %d.%m.%Y, 1 of 3 cells are none)" in next(line for line in left if "Fertig" in line)
+
+
+def test_cells_tell_a_header_from_another_column(mappings: Path, tmp_path: Path) -> None:
+    left = begun(tmp_path, "contacts", "Nr;Kunde;Datum;Uhrzeit;organization;Ergebnis\n"
+                 "1;M1;3.4.26;9:05;ORG-1;reached\n2;M2;13.4.26;14:30;ORG-1;refused\n")
+    text = (mappings / "partner" / "feed.yaml").read_text(encoding="utf-8")
+    assert all(f"    {bound}" in text for bound in ('contact_id: "Nr"', 'member_id: "Kunde"', 'outcome: "Ergebnis"'))
+    assert "(started_at?) (dates as %d.%m.%y)" in next(line for line in left if "Datum" in line)
+    assert "(times of a day: a join with a day makes a moment)" in next(line for line in left if "Uhrzeit" in line)
+
+
+@pytest.mark.parametrize(("amount", "mark", "told", "value"), [
+    ('"1,234.50"', '.', False, 1234.5), ('"1.234,50"', ',', False, 1234.5), ('"1,234"', ',', True, 1.234), ("12", "", False, 12)])
+def test_marks_of_numbers_are_seen(mappings: Path, tmp_path: Path, amount: str, mark: str, told: bool, value: float) -> None:
+    left = begun(tmp_path, "goals", "goal_id,member_id,description,lifecycle_status,target_measure,target_value,target_unit\n"
+                 f"G1,M1,Walk,active,distance,{amount},m\n")
+    text = (mappings / "partner" / "feed.yaml").read_text(encoding="utf-8")
+    assert f'decimal: "{mark}"' in text if mark else "decimal" not in text
+    assert any("commas stand" in line for line in left) == told
+    out = run("convert", str(tmp_path / "sample.csv"), "--feed", "partner").output
+    assert f'"value":{value}' in out
