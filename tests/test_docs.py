@@ -28,10 +28,10 @@ import orjson
 import pytest
 
 from adapter.cli import COMMANDS, main
-from adapter.errors import ISSUES
 from adapter.gaps.rules import open_rules
 from adapter.gateway import Gateway
 from adapter.intake.ack import code_for
+from adapter.issues import ISSUES
 from adapter.mapping.functions import FUNCTIONS
 from adapter.mapping.header import load_events
 from adapter.mapping.rules import compile_file

@@ -18,7 +18,7 @@ from adapter.identity.links import Link
 from adapter.identity.persons import resolve, standing
 from adapter.intake.decisions import Decision, Proposals, Proposed
 from adapter.pipeline import MEMBER_SYSTEM
-from adapter.store import contributions as stored
+from adapter.store import persons as stored_persons
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading
 from adapter.store.keys import key_and_person
@@ -48,9 +48,9 @@ def show(record: str) -> None:
     """Print the numbers of a record's person, what became of each, and the statements that tie them."""
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
         number = _number(connection, _with_system(connection, record))
-        links = stored.links_around(connection, [number])
+        links = stored_persons.links_around(connection, [number])
         everyone = {number}.union(*((n.patient, n.other) for n in links)) - {""}
-        person = resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,))[number]
+        person = resolve(everyone, links, stored_persons.records(connection, everyone), (MEMBER_SYSTEM,))[number]
     for one in sorted(person.members):
         became = f"goes by {person.merged[one]} now" if one in person.merged else "the main record" if one == person.main else \
             "a record" if one in person.records else "a number"
@@ -72,7 +72,7 @@ def _with_system(connection: Connection, record: str) -> str:
     """A number without a system as `system|value`, where one alone has it. Raises UsageError that names the systems."""
     if "|" in record or record.startswith("Patient/"):
         return record
-    numbers = stored.numbers_of(connection, record)
+    numbers = stored_persons.numbers_of(connection, record)
     if len(numbers) > 1:
         systems = ", ".join(number.rpartition("|")[0] for number in numbers)
         raise click.UsageError(f"{len(numbers)} systems have that number: {systems} - give it as system|value")
@@ -139,9 +139,9 @@ def _decide(does: Literal["link", "unlink"], record: str, other: str, reason: st
 
 def _report(gateway: Gateway, pair: tuple[str, str]) -> None:
     with reading(gateway.engine) as connection:
-        links = stored.links_around(connection, pair)
+        links = stored_persons.links_around(connection, pair)
         everyone = set(pair).union(*((n.patient, n.other) for n in links)) - {""}
-        persons = resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,))
+        persons = resolve(everyone, links, stored_persons.records(connection, everyone), (MEMBER_SYSTEM,))
     click.echo("one person now" if persons[pair[0]] is persons[pair[1]] else "two persons now")
 
 
@@ -151,6 +151,6 @@ def _number(connection: Connection, record: str) -> str:
     if record.startswith("Patient/"):
         found = key_and_person(connection, "Patient", record.removeprefix("Patient/"))
         number = found[0] if found else ""
-    if not number or not (stored.records(connection, [number]) or stored.links_around(connection, [number])):
+    if not number or not (stored_persons.records(connection, [number]) or stored_persons.links_around(connection, [number])):
         raise click.UsageError("no record goes by that number: give it as system|value, or as Patient/id")
     return number

@@ -18,6 +18,7 @@ from adapter.identity.persons import Person, linked, resolve
 from adapter.model import Contribution
 from adapter.pipeline import MEMBER_SYSTEM
 from adapter.store import contributions as stored
+from adapter.store import persons as stored_persons
 from adapter.store.contributions import Added
 from adapter.store.keys import keys_of_persons
 
@@ -57,26 +58,14 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     links = _standing(known)
     more = left.out_keys([*more, *_left_out(connection, fresh), *_aliases(links)])
     said = _read(connection, touched, persons, anew, more, added, left)
-    others = {c.patient for c in said if c.patient} - persons.keys()
-    if others:
-        theirs, more_links = persons_around(connection, others)
-        persons.update(theirs)
-        links += _standing(more_links)
+    links += _others(connection, said, persons)
     complete = {persons[c.patient].main for c in (*said, *touched) if is_plan(c) and c.patient}
     siblings = _siblings(connection, said, persons, complete, anew)
-    if others := {c.patient for c in siblings if c.patient} - persons.keys():
-        theirs, more_links = persons_around(connection, others)
-        persons.update(theirs)
-        links += _standing(more_links)
+    links += _others(connection, siblings, persons)
     said += siblings
     network = Network(key=key, persons=persons, precedence=feeds.precedence())
-    by_target: dict[Target, list[Contribution]] = {}
-    for c in _planned([*settled(said, links), *reviews(anew, links)] if links else said, network, complete):
-        by_target.setdefault(target_of(c, network), []).append(c)
-        if c.resource_type == "Patient":
-            main = network.person(c.key).main
-            if main != c.key:
-                by_target.setdefault(("Patient", main, ""), []).append(c)
+    stated = [*settled(said, links), *reviews(anew, links)] if links else said
+    by_target = _by_target(_planned(stated, network, complete), network)
     members = set[str]().union(*(p.members for p in anew)) if anew else set[str]()
     vanished = _vanished(connection, members, by_target, network)
     vanished += [one for one in _vanished(connection, {m for p in persons.values() if p.main in complete for m in p.members},
@@ -86,6 +75,26 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
     vanished += [(t[0], target_id(t, network), t[1]) for t in sorted(over)]
     vanished = [one for one in dict.fromkeys(vanished) if left.out_keys([(one[0], one[2])])]
     return Affected(network=network, by_target=by_target, vanished=vanished, later=sorted(left.keys))
+
+
+def _others(connection: Connection, said: Iterable[Contribution], persons: dict[str, Person]) -> list[Link]:
+    """Add the persons of statements who are not known yet; the links that stand around them."""
+    unknown = {c.patient for c in said if c.patient} - persons.keys()
+    if not unknown:
+        return []
+    theirs, links = persons_around(connection, unknown)
+    persons.update(theirs)
+    return _standing(links)
+
+
+def _by_target(said: Iterable[Contribution], network: Network) -> dict[Target, list[Contribution]]:
+    """The statements by what they are composed to; of a record that is not its person's main one, to that one too."""
+    by_target: dict[Target, list[Contribution]] = {}
+    for c in said:
+        by_target.setdefault(target_of(c, network), []).append(c)
+        if c.resource_type == "Patient" and (main := network.person(c.key).main) != c.key:
+            by_target.setdefault(("Patient", main, ""), []).append(c)
+    return by_target
 
 
 class _Left:
@@ -110,7 +119,7 @@ class _Left:
 
 def plans_of(connection: Connection, persons: Collection[str]) -> list[Contribution]:
     """Every statement about organizations' plans for these persons, by any of their numbers."""
-    links = stored.links_around(connection, persons)
+    links = stored_persons.links_around(connection, persons)
     numbers = {*persons}.union(*((n.patient, n.other) for n in links)) - {""}
     return [c for c in stored.by_patients(connection, numbers, "CarePlan") if is_plan(c)]
 
@@ -148,9 +157,9 @@ def _aliases(links: Sequence[Link]) -> set[tuple[str, str]]:
 def persons_around(connection: Connection, patients: set[str], rows_of: str = "",
                    numbers: Collection[str] = ()) -> tuple[dict[str, Person], list[Link]]:
     """The persons of these patients, and all links around them; rows_of: of links of rows only those about this type."""
-    links = stored.links_around(connection, patients.union(numbers), rows_of)
+    links = stored_persons.links_around(connection, patients.union(numbers), rows_of)
     everyone = patients.union(*((n.patient, n.other) for n in links)) if links else patients
-    return resolve(everyone, _standing(links), stored.records(connection, everyone), (MEMBER_SYSTEM,)), links
+    return resolve(everyone, _standing(links), stored_persons.records(connection, everyone), (MEMBER_SYSTEM,)), links
 
 
 def _standing(links: Sequence[Link]) -> list[Link]:
@@ -188,7 +197,7 @@ def _left_out(connection: Connection, fresh: Sequence[Contribution]) -> set[tupl
     found: set[tuple[str, str]] = set()
     for c in fresh:
         if c.body.get("level") == "list":
-            found |= stored.keys_beginning(connection, (c.patient,), c.body["new"], c.body["old"])
+            found |= stored_persons.keys_beginning(connection, (c.patient,), c.body["new"], c.body["old"])
     return found
 
 

@@ -17,7 +17,7 @@ from adapter.identity.linkage_model import LinkageModel
 from adapter.identity.links import Link, proposals, standing
 from adapter.identity.persons import Person, resolve
 from adapter.pipeline import MEMBER_SYSTEM
-from adapter.store import contributions as stored
+from adapter.store import persons as stored_persons
 from adapter.store.queries import main_patients
 
 
@@ -50,7 +50,7 @@ def search(connection: Connection, model: LinkageModel, threshold: float | None 
         named.append((identifier, key))
         rows.append(row_of(body, model.nothing, model.identifiers))
     pairs = [_likely(pair, named) for pair in likely_pairs(rows, model, threshold)]
-    before = proposals(stored.proposed(connection))
+    before = proposals(stored_persons.proposed(connection))
     persons, apart = _persons(connection, {n for p in pairs for n in (p.patient, p.other)}.union(*before))
     decided = {_of_persons(pair, persons) for pair in apart}
     open_before = {_of_persons(pair, persons): pair for pair, n in before.items() if n.members}
@@ -69,9 +69,9 @@ def _likely(pair: Pair, named: Sequence[tuple[str, str]]) -> Likely:
 
 def _persons(connection: Connection, numbers: set[str]) -> tuple[Mapping[str, Person], set[frozenset[str]]]:
     """The persons of these numbers, and the pairs of numbers that are not to be together."""
-    links: list[Link] = [n for n in stored.links_around(connection, numbers) if not n.over]
+    links: list[Link] = [n for n in stored_persons.links_around(connection, numbers) if not n.over]
     everyone = numbers.union(*((n.patient, n.other) for n in links)) - {""}
-    return resolve(everyone, links, stored.records(connection, everyone), (MEMBER_SYSTEM,)), standing(links)[1]
+    return resolve(everyone, links, stored_persons.records(connection, everyone), (MEMBER_SYSTEM,)), standing(links)[1]
 
 
 def _of_persons(pair: Sequence[str] | frozenset[str], persons: Mapping[str, Person]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from adapter.feeds import Feeds
 from adapter.identity.ids import resource_id
 from adapter.model import Contribution, is_array
 from adapter.store import contributions as stored
+from adapter.store import persons as stored_persons
 from adapter.store.keys import key_and_person
 from adapter.store.resources import Stored, read_resource
 from adapter.validate.facts import fhirpath
@@ -65,7 +66,7 @@ def _of(connection: Connection, resource_type: str, identifier: str, business: s
         return plans_of(connection, {person})
     if business.startswith(SERVER_KEY) or not person or resource_id(key, resource_type, business) == identifier:
         return list(stored.by_keys(connection, [(resource_type, business)]))
-    links = stored.links_around(connection, [person])
+    links = stored_persons.links_around(connection, [person])
     members = {person}.union(*((n.patient, n.other) for n in links)) - {""}
     return list(stored.by_person_keys(connection, [(resource_type, business, m) for m in members]))
 

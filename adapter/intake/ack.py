@@ -14,7 +14,7 @@ from typing import Literal
 from adapter.errors import Rejected, kind_of, message
 from adapter.model import Issue
 from adapter.parse.charset import MIXED, declared_codec, sniff
-from adapter.parse.er7 import Delimiters, delimiters
+from adapter.parse.delimiters import Delimiters, delimiters
 
 Code = Literal["AA", "AE", "AR"]
 

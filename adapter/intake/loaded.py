@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Engine
 
-from adapter.errors import ISSUES, Rejected
+from adapter.errors import Rejected
 from adapter.feeds import contract_and_options
 from adapter.intake.row_errors import RowErrors
+from adapter.issues import ISSUES
 from adapter.mapping.feed import Feed
 from adapter.parse.rows import RowError, bind
 from adapter.store import journal

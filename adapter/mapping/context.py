@@ -14,7 +14,8 @@ from adapter.mapping.terminology import Terminology
 from adapter.mapping.times import fhir_date, fhir_datetime
 from adapter.mapping.uris import universal_uri
 from adapter.model import Issue, Json, Order, is_array
-from adapter.parse.er7 import Delimiters, Rep
+from adapter.parse.delimiters import Delimiters
+from adapter.parse.er7 import Rep
 
 KNOWN_KINDS = {"SS": "http://hl7.org/fhir/sid/us-ssn", "SSN": "http://hl7.org/fhir/sid/us-ssn",
                "NPI": "http://hl7.org/fhir/sid/us-npi", "MBI": "http://hl7.org/fhir/sid/us-mbi"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapter.parse.er7 import Delimiters, Rep
+from adapter.parse.delimiters import Delimiters
+from adapter.parse.er7 import Rep
 
 WHOLE = Delimiters("\0", "\0", "\0", "\0", "\0")
 """Delimiters that never occur: a cell is one text."""

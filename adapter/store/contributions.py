@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, true, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, tuple_, update
 
-from adapter.identity.links import CROSSWALK, INFERRED, PROPOSED, ROW, Link, link_of
+from adapter.identity.links import CROSSWALK, INFERRED
 from adapter.model import Contribution, Json, Order
 from adapter.store.engine import insert_rows
 from adapter.store.schema import CONTRIBUTION as T
@@ -236,68 +236,6 @@ def _new(connection: Connection, added: Added | None) -> list[Contribution]:
         return []
     ends = ends_of(connection, {c.source for c, _ in added.new})
     return [c for c, seen in added.new if seen >= ends.get(c.source, 0)] if ends else [c for c, _ in added.new]
-
-
-def links_around(connection: Connection, numbers: Collection[str], rows_of: str = "") -> list[Link]:
-    """Every link in the connected parts that hold these numbers of patients, visits and accounts; what a snapshot file
-    ended is marked as over. rows_of: of the links that rows make, only those about this resource type."""
-    wanted = or_(T.c.event != ROW, T.c.body.contains(f'"new":"{rows_of}"', autoescape=True)) if rows_of else true()
-    seen: set[str] = set()
-    found: dict[int, Link] = {}
-    frontier = set(numbers)
-    while frontier:
-        seen |= frontier
-        reached: set[str] = set()
-        for chunk in chunks(sorted(frontier), _CHUNK):
-            query = select(T).where(T.c.resource_type == "Link", wanted, or_(
-                T.c.patient.in_(chunk), T.c.other.in_(chunk), T.c.key.in_(chunk)))
-            rows = connection.execute(query).all()
-            ends = ends_of(connection, {row.source for row in rows})
-            for row in rows:
-                found[row.id] = link_of(contribution_of(row), over=row.seen < ends.get(row.source, 0))
-                reached |= {row.patient, row.other, row.key}
-        frontier = reached - seen - {""}
-    return list(found.values())
-
-
-def proposed(connection: Connection) -> list[Link]:
-    """Every proposal of likely duplicates that was ever made."""
-    query = select(T).where(T.c.resource_type == "Link", T.c.event == PROPOSED)
-    return [link_of(contribution_of(row)) for row in connection.execute(query)]
-
-
-def keys_beginning(connection: Connection, patients: Collection[str], resource_type: str, beginning: str) -> set[tuple[str, str]]:
-    """(resource type, key) of what was said of these patients under keys that begin so."""
-    found: set[tuple[str, str]] = set()
-    for chunk in chunks(patients, _CHUNK):
-        query = select(T.c.key).where(T.c.patient.in_(chunk), T.c.resource_type == resource_type).distinct()
-        found.update((resource_type, key) for key in connection.scalars(query) if key.startswith(beginning))
-    return found
-
-
-def records(connection: Connection, patients: Collection[str]) -> set[str]:
-    """Of these identifiers, those that have a Patient record: stated by some source, and not taken back by it since."""
-    found: set[str] = set()
-    for chunk in chunks(patients, _CHUNK):
-        latest = (func.max(T.c.seen).label("seen"), func.max(T.c.stated).label("stated"))
-        query = select(T.c.key, T.c.source, T.c.kind, *latest).where(
-            T.c.resource_type == "Patient", T.c.key.in_(chunk)).group_by(T.c.key, T.c.source, T.c.kind)
-        rows = connection.execute(query).all()
-        ends = ends_of(connection, {row.source for row in rows})
-        rows = [row for row in rows if row.seen >= ends.get(row.source, 0)]
-        back = {(row.key, row.source): row.stated for row in rows if row.kind == "withdraw"}
-        found.update(row.key for row in rows if row.kind != "withdraw"
-                     and ((row.key, row.source) not in back or row.stated > back[row.key, row.source]))
-    return found
-
-
-def numbers_of(connection: Connection, value: str) -> list[str]:
-    """The numbers (`system|value`) of persons that have this value in any system, sorted. Looks through all persons."""
-    found: set[str] = set()
-    for column in (T.c.key, T.c.patient, T.c.other):
-        query = select(column).where(T.c.resource_type.in_(("Patient", "Link")), column.endswith(f"|{value}", autoescape=True))
-        found.update(connection.scalars(query.distinct()))
-    return sorted(found)
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[Sequence[Item]]:

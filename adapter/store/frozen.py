@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from adapter.store.resources import lock_writes
-from adapter.store.schema import REPORT_FREEZE, REPORT_FROZEN_ROW
+from adapter.store.schema_gaps import REPORT_FREEZE, REPORT_FROZEN_ROW
 
 COLUMNS = ("month", "measure", "organization", "area", "member_id", "numerator", "finding", "evidence")
 """Columns of a row that is kept."""

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, tuple_
 
 from adapter.store.contributions import chunks
-from adapter.store.schema import GAP, GAP_EVENT, GAP_STALE, RESOURCE
+from adapter.store.schema import RESOURCE
+from adapter.store.schema_gaps import GAP, GAP_EVENT, GAP_STALE
 
 _CHUNK = 300
 _LIVING = ("prospective", "open")

@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import Connection, func, insert, select
 
 from adapter.store.resources import lock_writes
-from adapter.store.schema import IMPROVEMENT_EVENT
+from adapter.store.schema_gaps import IMPROVEMENT_EVENT
 
 What = Literal["opened", "acted", "reviewed", "closed"]
 

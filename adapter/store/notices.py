@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from adapter.store.contributions import chunks
 from adapter.store.resources import lock_writes
-from adapter.store.schema import NOTICE
+from adapter.store.schema_gaps import NOTICE
 
 _CHUNK = 300
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import Connection, Select, and_, func, select
 
-from adapter.errors import ISSUES, kind_of
+from adapter.errors import kind_of
+from adapter.issues import ISSUES
 from adapter.model import Issue, Json
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 from adapter.store.subscriptions import failing

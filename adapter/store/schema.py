@@ -9,11 +9,11 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData
 
 METADATA = MetaData()
 
-_Serial = BigInteger().with_variant(Integer, "sqlite")
+Serial = BigInteger().with_variant(Integer, "sqlite")
 
 JOURNAL = Table(
     "journal", METADATA,
-    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Serial, primary_key=True, autoincrement=True),
     # MSH-3|MSH-4|MSH-10|sha256, feed|file|row, server:name|type/id|version
     Column("identity", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),  # hl7v2, csv, snapshot, fhir, operator
@@ -55,7 +55,7 @@ SNAPSHOT = Table(
 
 FINDING = Table(
     "finding", METADATA,
-    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Serial, primary_key=True, autoincrement=True),
     Column("journal", BigInteger, nullable=False),  # journal id, 0 for a finding about a composed resource
     Column("subject", Text, nullable=False, default=""),  # Type/id for a finding about a resource
     Column("code", Text, nullable=False),
@@ -69,7 +69,7 @@ Index("finding_by_detail", FINDING.c.code, FINDING.c.detail)
 
 CONTRIBUTION = Table(
     "contribution", METADATA,
-    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Serial, primary_key=True, autoincrement=True),
     Column("identity", Text, nullable=False, unique=True),  # what is kept once: see store/contributions.py
     Column("source", Text, nullable=False),
     Column("resource_type", Text, nullable=False),
@@ -116,7 +116,7 @@ Index("resource_by_updated", RESOURCE.c.resource_type, RESOURCE.c.updated)
 
 RESOURCE_VERSION = Table(
     "resource_version", METADATA,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("seq", Serial, primary_key=True, autoincrement=True),
     Column("resource_type", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("version", Integer, nullable=False),
@@ -187,116 +187,3 @@ PERSON_LIST = Table(
     Column("stale", SmallInteger, nullable=False),  # something was said of it since it was composed
     Column("due", BigInteger, nullable=False),  # it is not composed again before this time
 )
-
-GAP_STALE = Table(
-    "gap_stale", METADATA,
-    # key of the main Patient of a person whose gaps are to be looked at; '' for those of organizations
-    Column("person", Text, primary_key=True),
-)
-
-GAP = Table(
-    "gap", METADATA,
-    Column("subject", Text, primary_key=True),  # Patient/<id> or Organization/<id>
-    Column("rule", Text, primary_key=True),
-    Column("item", Text, primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("verdict", Text, nullable=False),
-    Column("reason", Text, nullable=False, default=""),
-    Column("due", BigInteger),
-    Column("evidence", Text, nullable=False, default=""),
-    Column("responsible_org", Text, nullable=False, default=""),
-    Column("responsible_party", Text, nullable=False, default=""),
-    Column("since", BigInteger, nullable=False),
-    Column("opened", BigInteger),
-    Column("assigned", Text, nullable=False, default=""),
-    Column("snoozed", BigInteger),
-    Column("snooze_reason", Text, nullable=False, default=""),
-)
-Index("gap_by_due", GAP.c.state, GAP.c.due)
-Index("gap_by_snooze", GAP.c.snoozed)
-Index("gap_by_organization", GAP.c.responsible_org, GAP.c.state)
-
-GAP_EVENT = Table(
-    "gap_event", METADATA,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
-    Column("at", BigInteger, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("rule", Text, nullable=False),
-    Column("item", Text, nullable=False),
-    Column("what", Text, nullable=False),  # opened, due, closed, missed, reopened, ended, assigned, snoozed, woken, claimed
-    Column("state", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("why", Text, nullable=False, default=""),
-)
-Index("gap_event_by_gap", GAP_EVENT.c.subject, GAP_EVENT.c.rule, GAP_EVENT.c.item)
-
-NOTICE = Table(
-    "notice", METADATA,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
-    Column("at", BigInteger, nullable=False),
-    Column("topic", Text, nullable=False),  # gap-life, encounter-start-end
-    Column("what", Text, nullable=False),  # opened, closed, missed ...; admitted, discharged ...
-    Column("focus", Text, nullable=False),  # Task/<id>, Encounter/<id>
-    Column("subject", Text, nullable=False),  # Patient/<id>, Organization/<id>
-    Column("keys", Text, nullable=False),  # JSON: what it can be filtered by, name -> values
-)
-Index("notice_by_focus", NOTICE.c.focus, NOTICE.c.seq)
-
-SUBSCRIPTION = Table(
-    "subscription", METADATA,
-    Column("id", Text, primary_key=True),
-    Column("body", Text, nullable=False),  # without status and meta
-    Column("status", Text, nullable=False),  # requested, active, error, off; deleted
-    Column("version", Integer, nullable=False),
-    Column("updated", BigInteger, nullable=False),
-    Column("base", Text, nullable=False),  # URL of /fhir, as who subscribed knows it
-    Column("events", BigInteger, nullable=False, default=0),  # how many there were since its start
-    Column("sent", BigInteger, nullable=False, default=0),  # number of the last event that was delivered
-    Column("due", BigInteger),  # when there is something to send; NULL: nothing
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("error", Text, nullable=False, default=""),
-)
-Index("subscription_by_due", SUBSCRIPTION.c.due)
-
-SUBSCRIPTION_EVENT = Table(
-    "subscription_event", METADATA,
-    Column("subscription", Text, primary_key=True),
-    Column("number", BigInteger, primary_key=True),
-    Column("notice", BigInteger, nullable=False),
-)
-
-REPORT_FREEZE = Table(
-    "report_freeze", METADATA,
-    Column("report", Text, primary_key=True),
-    Column("month", Integer, primary_key=True),  # 12 a year, since the year 0
-    Column("at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-)
-
-REPORT_FROZEN_ROW = Table(
-    "report_frozen_row", METADATA,
-    Column("report", Text, primary_key=True),
-    Column("month", Integer, primary_key=True),
-    Column("measure", Text, primary_key=True),
-    Column("organization", Text, primary_key=True),
-    Column("member_id", Text, primary_key=True),
-    Column("area", Text, nullable=False),
-    Column("numerator", Integer, nullable=False),
-    Column("finding", Text, nullable=False),
-    Column("evidence", Text, nullable=False),
-)
-
-IMPROVEMENT_EVENT = Table(
-    "improvement_event", METADATA,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
-    Column("plan", Integer, nullable=False),  # number of the plan
-    Column("at", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("what", Text, nullable=False),  # opened, acted, reviewed, closed
-    Column("organization", Text, nullable=False),  # Organization id
-    Column("measure", Text, nullable=False),
-    Column("said", Text, nullable=False),  # the goal, the action, what the review found, the result
-    Column("owner", Text, nullable=False, default=""),
-    Column("review", BigInteger),  # day of the next review, days since 1970
-)
-Index("improvement_event_by_plan", IMPROVEMENT_EVENT.c.plan, IMPROVEMENT_EVENT.c.seq)

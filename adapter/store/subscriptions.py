@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, case, delete, func, insert, select
 
 from adapter.model import Json
 from adapter.store.notices import Notice, notice_of
-from adapter.store.schema import NOTICE, SUBSCRIPTION, SUBSCRIPTION_EVENT
+from adapter.store.schema_gaps import NOTICE, SUBSCRIPTION, SUBSCRIPTION_EVENT
 
 _S = SUBSCRIPTION.c
 

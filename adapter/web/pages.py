@@ -9,9 +9,10 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
-from adapter.errors import ISSUES, Rejected
+from adapter.errors import Rejected
 from adapter.gaps.engine import evaluate
 from adapter.gaps.rules import open_rules
+from adapter.issues import ISSUES
 from adapter.model import Json
 from adapter.store import queries
 from adapter.store.engine import reading

@@ -13,9 +13,10 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from adapter.errors import ISSUES, Rejected
+from adapter.errors import Rejected
 from adapter.gateway import Gateway
 from adapter.intake.send import send
+from adapter.issues import ISSUES
 from adapter.parse.batch import split_messages
 from adapter.parse.charset import sniff
 from adapter.settings import Settings

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from adapter.commands.demonstration import load_demonstration
 from adapter.demo import DEMO_AS_OF, DEMO_START
-from adapter.errors import ISSUES
 from adapter.gaps.engine import Gap, evaluate, find_member
 from adapter.gateway import Gateway
+from adapter.issues import ISSUES
 from adapter.parse.batch import split_messages
 from adapter.settings import Settings
 from adapter.store.engine import reading

@@ -10,8 +10,9 @@ import orjson
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from adapter.errors import ISSUES, Rejected
+from adapter.errors import Rejected
 from adapter.feeds import Feeds, open_feeds
+from adapter.issues import ISSUES
 from adapter.model import Received
 from adapter.parse.batch import split_messages
 from adapter.pipeline import convert

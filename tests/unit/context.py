@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from adapter.mapping.terminology import Terminology, load_terminology
 from adapter.mapping.times import fhir_date, fhir_datetime
 from adapter.model import Json
-from adapter.parse.er7 import Delimiters, Rep
+from adapter.parse.delimiters import Delimiters
+from adapter.parse.er7 import Rep
 
 COMMON = Path(__file__).resolve().parents[2] / "mappings" / "common" / "conceptmaps"
 ZONE = ZoneInfo("America/New_York")

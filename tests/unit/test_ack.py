@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.errors import ISSUES, message
+from adapter.errors import message
 from adapter.intake.ack import REFUSED_WHOLE, TABLE_0357, acknowledge, code_for, control_id_of
+from adapter.issues import ISSUES
 from adapter.model import Issue
 from adapter.parse.charset import decode
 from adapter.parse.er7 import Message, Rep

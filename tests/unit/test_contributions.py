@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from adapter.compose.fold import fold
 from adapter.model import Contribution
 from adapter.store import contributions as stored
+from adapter.store import persons as stored_persons
 from adapter.store.engine import migrate, open_engine, writing
 from adapter.store.schema import CONTRIBUTION
 from tests.unit.statements import admit, cancel, order, said
@@ -116,8 +117,8 @@ def test_statements_leave_links_out_and_links_come_with_all_they_connect(store: 
     chain = [replace(link, key=f"s|{n}", patient=f"s|{n}", other=f"s|{n + 1}", message=f"m{n}") for n in range(5)]
     stored.add(store, [*chain, said({"a": 1}, 1, patient="s|1")])
     assert [c.kind for c in stored.by_patients(store, ["s|1"])] == ["snapshot"]
-    assert {(n.patient, n.other) for n in stored.links_around(store, {"s|3"})} == {(c.patient, c.other) for c in chain}
-    assert stored.links_around(store, {"t|1"}) == []
+    assert {(n.patient, n.other) for n in stored_persons.links_around(store, {"s|3"})} == {(c.patient, c.other) for c in chain}
+    assert stored_persons.links_around(store, {"t|1"}) == []
 
 
 def test_statements_of_others_only(store: Connection) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import Rejected
-from adapter.parse.er7 import Delimiters, Message, Rep, delimiters
+from adapter.parse.delimiters import Delimiters, delimiters
+from adapter.parse.er7 import Message, Rep
 
 SAMPLES = sorted((Path(os.environ.get("CARELOOP_SHARED", "../shared")) / "samples" / "hl7v2").glob("*.hl7"))
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)

@@ -21,7 +21,7 @@ from adapter.model import Json
 from adapter.settings import Settings
 from adapter.store import gap_lives
 from adapter.store.engine import reading, writing
-from adapter.store.schema import GAP_STALE
+from adapter.store.schema_gaps import GAP_STALE
 
 MEMBER = (b"member_id,first_name,last_name,birth_date,program,enrollment_status,enrollment_date,attributed_org,"
           b"attributed_org_name,updated_at\n"

@@ -12,7 +12,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.errors import ISSUES
+from adapter.issues import ISSUES
 from adapter.validate.check import check
 from adapter.validate.periods import in_order
 from adapter.validate.profiles import claim

@@ -1,0 +1,75 @@
+"""Who is who in the database: links between numbers of persons, and the records that stand behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, func, or_, select, true
+
+from adapter.identity.links import PROPOSED, ROW, Link, link_of
+from adapter.store.contributions import chunks, contribution_of, ends_of
+from adapter.store.schema import CONTRIBUTION as T
+
+_CHUNK = 400
+
+
+def links_around(connection: Connection, numbers: Collection[str], rows_of: str = "") -> list[Link]:
+    """Every link in the connected parts that hold these numbers of patients, visits and accounts; what a snapshot file
+    ended is marked as over. rows_of: of the links that rows make, only those about this resource type."""
+    wanted = or_(T.c.event != ROW, T.c.body.contains(f'"new":"{rows_of}"', autoescape=True)) if rows_of else true()
+    seen: set[str] = set()
+    found: dict[int, Link] = {}
+    frontier = set(numbers)
+    while frontier:
+        seen |= frontier
+        reached: set[str] = set()
+        for chunk in chunks(sorted(frontier), _CHUNK):
+            query = select(T).where(T.c.resource_type == "Link", wanted, or_(
+                T.c.patient.in_(chunk), T.c.other.in_(chunk), T.c.key.in_(chunk)))
+            rows = connection.execute(query).all()
+            ends = ends_of(connection, {row.source for row in rows})
+            for row in rows:
+                found[row.id] = link_of(contribution_of(row), over=row.seen < ends.get(row.source, 0))
+                reached |= {row.patient, row.other, row.key}
+        frontier = reached - seen - {""}
+    return list(found.values())
+
+
+def proposed(connection: Connection) -> list[Link]:
+    """Every proposal of likely duplicates that was ever made."""
+    query = select(T).where(T.c.resource_type == "Link", T.c.event == PROPOSED)
+    return [link_of(contribution_of(row)) for row in connection.execute(query)]
+
+
+def keys_beginning(connection: Connection, patients: Collection[str], resource_type: str, beginning: str) -> set[tuple[str, str]]:
+    """(resource type, key) of what was said of these patients under keys that begin so."""
+    found: set[tuple[str, str]] = set()
+    for chunk in chunks(patients, _CHUNK):
+        query = select(T.c.key).where(T.c.patient.in_(chunk), T.c.resource_type == resource_type).distinct()
+        found.update((resource_type, key) for key in connection.scalars(query) if key.startswith(beginning))
+    return found
+
+
+def records(connection: Connection, patients: Collection[str]) -> set[str]:
+    """Of these identifiers, those that have a Patient record: stated by some source, and not taken back by it since."""
+    found: set[str] = set()
+    for chunk in chunks(patients, _CHUNK):
+        latest = (func.max(T.c.seen).label("seen"), func.max(T.c.stated).label("stated"))
+        query = select(T.c.key, T.c.source, T.c.kind, *latest).where(
+            T.c.resource_type == "Patient", T.c.key.in_(chunk)).group_by(T.c.key, T.c.source, T.c.kind)
+        rows = connection.execute(query).all()
+        ends = ends_of(connection, {row.source for row in rows})
+        rows = [row for row in rows if row.seen >= ends.get(row.source, 0)]
+        back = {(row.key, row.source): row.stated for row in rows if row.kind == "withdraw"}
+        found.update(row.key for row in rows if row.kind != "withdraw"
+                     and ((row.key, row.source) not in back or row.stated > back[row.key, row.source]))
+    return found
+
+
+def numbers_of(connection: Connection, value: str) -> list[str]:
+    """The numbers (`system|value`) of persons that have this value in any system, sorted. Looks through all persons."""
+    found: set[str] = set()
+    for column in (T.c.key, T.c.patient, T.c.other):
+        query = select(column).where(T.c.resource_type.in_(("Patient", "Link")), column.endswith(f"|{value}", autoescape=True))
+        found.update(connection.scalars(query.distinct()))
+    return sorted(found)
