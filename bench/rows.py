@@ -48,31 +48,28 @@ BEGUN = time.monotonic()
 
 def write_file(path: Path, rows: int) -> None:
     """A file of so many rows, of the feed that it is named for."""
-    {"contacts": write_contacts, "members": write_members}[path.stem](path, rows)
-
-
-def write_members(path: Path, rows: int) -> None:
-    """A members file of so many rows, one a member."""
+    header, line = {"contacts": (HEADER, contact), "members": (MEMBERS, member)}[path.stem]
     with path.open("w", encoding="utf-8") as file:
-        file.write(MEMBERS)
-        for n in range(rows):
-            day = f"2026-0{n % 3 + 1}-{n % 28 + 1:02d}"
-            file.write(f"M{n:07d},First{n % 997},Last{n % 1009},{1930 + n % 70}-{n % 12 + 1:02d}-{n % 28 + 1:02d},"
-                       f"{('female', 'male')[n % 2]},518-555-{n % 10000:04d},{n % 300} Orchard Lane,Alderton,NY,12{n % 1000:03d},"
-                       f"en,PAYER-{n % 4},Payer {n % 4},C{n:07d},2026-01-01,care-coordination,enrolled,{day},ORG-{n % 10},"
-                       f"Made Up {n % 10},{day},{('', 'low', 'high')[n % 3]},2026-03-01T08:{n % 60:02d}:00-05:00\n")
+        file.write(header)
+        file.writelines(line(n) for n in range(rows))
 
 
-def write_contacts(path: Path, rows: int) -> None:
-    """A contacts file of so many rows."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(HEADER)
-        for n in range(rows):
-            day = f"2026-03-{n % 28 + 1:02d}T{n % 10 + 8:02d}"
-            file.write(f"CT-{n:07d},M{n // 10:06d},ORG-{n % 40},Made Up {n % 40},{2000001018 + n % 200},First{n % 200},"
-                       f"Last{n % 200},{('face-to-face', 'telephone', 'video')[n % 3]},{day}:10:00-05:00,{day}:45:00-05:00,"
-                       f"{'no-answer' if n % 4 == 3 else 'reached'},{'' if n % 3 else 'hospital'},,,{'N' if n % 5 else 'Y'},"
-                       f"{day}:50:00-05:00\n")
+def member(n: int) -> str:
+    """Row n of a members file, one a member."""
+    day = f"2026-0{n % 3 + 1}-{n % 28 + 1:02d}"
+    return (f"M{n:07d},First{n % 997},Last{n % 1009},{1930 + n % 70}-{n % 12 + 1:02d}-{n % 28 + 1:02d},"
+            f"{('female', 'male')[n % 2]},518-555-{n % 10000:04d},{n % 300} Orchard Lane,Alderton,NY,12{n % 1000:03d},"
+            f"en,PAYER-{n % 4},Payer {n % 4},C{n:07d},2026-01-01,care-coordination,enrolled,{day},ORG-{n % 10},"
+            f"Made Up {n % 10},{day},{('', 'low', 'high')[n % 3]},2026-03-01T08:{n % 60:02d}:00-05:00\n")
+
+
+def contact(n: int) -> str:
+    """Row n of a contacts file."""
+    day = f"2026-03-{n % 28 + 1:02d}T{n % 10 + 8:02d}"
+    return (f"CT-{n:07d},M{n // 10:06d},ORG-{n % 40},Made Up {n % 40},{2000001018 + n % 200},First{n % 200},"
+            f"Last{n % 200},{('face-to-face', 'telephone', 'video')[n % 3]},{day}:10:00-05:00,{day}:45:00-05:00,"
+            f"{'no-answer' if n % 4 == 3 else 'reached'},{'' if n % 3 else 'hospital'},,,{'N' if n % 5 else 'Y'},"
+            f"{day}:50:00-05:00\n")
 
 
 def bare(path: Path) -> int:

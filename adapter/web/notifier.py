@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from adapter.errors import Unavailable
 from adapter.logs import log
+from adapter.web.background import Background
 
 if TYPE_CHECKING:
     from adapter.installation.subscriptions import Subscriptions
@@ -19,49 +20,36 @@ _IDLE = 0.5
 _AFTER_A_FAULT = 30.0
 
 
-class Notifier:
+class Notifier(Background):
     """Sends what is due as soon as it is woken, and looks by itself every half second."""
 
     def __init__(self, subscriptions: Subscriptions) -> None:
+        super().__init__("notifier", self._once, _IDLE)
         self._subscriptions = subscriptions
-        self._woken = Event()
-        self._stopping = False
         self._lock = Lock()
         self._sending: set[str] = set()
         self._held: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(max_workers=_SENDERS, thread_name_prefix="notify")
-        self._thread = Thread(target=self._run, name="notifier", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Something happened that may have to be told."""
-        self._woken.set()
 
     def stop(self) -> None:
         """Finish what is being sent and end; what waits goes with the next start."""
-        self._stopping = True
-        self._woken.set()
-        self._thread.join(60)
+        super().stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _run(self) -> None:
-        while not self._stopping:
-            self._woken.clear()
-            try:
-                due = self._subscriptions.due()
-            except Unavailable as error:
-                _LOG.warning("step put off", kind="notify", code=error.issue.code)
-                due = []
-            with self._lock:
-                now = time.monotonic()
-                due = [one for one in due if one not in self._sending and self._held.get(one, 0.0) <= now]
-                self._sending.update(due)
-            for one in due:
-                self._pool.submit(self._send, one)
-            self._woken.wait(_IDLE)
+    def _once(self) -> bool:
+        """Hand what is due to the senders; each wakes this again when it is done."""
+        try:
+            due = self._subscriptions.due()
+        except Unavailable as error:
+            _LOG.warning("step put off", kind="notify", code=error.issue.code)
+            due = []
+        with self._lock:
+            now = time.monotonic()
+            due = [one for one in due if one not in self._sending and self._held.get(one, 0.0) <= now]
+            self._sending.update(due)
+        for one in due:
+            self._pool.submit(self._send, one)
+        return False
 
     def _send(self, subscription_id: str) -> None:
         try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from adapter.errors import Unavailable
 from adapter.logs import log
+from adapter.web.background import Background
 
 if TYPE_CHECKING:
     from adapter.gateway import Gateway
@@ -21,7 +21,7 @@ _SWEEP = 3600.0
 _LONGEST_PAUSE = 30.0
 
 
-class Worker:
+class Worker(Background):
     """A thread that works as soon as it is woken, and looks by itself every second.
 
     A step that fails is told and tried again after a pause that doubles, up to half a minute; the others go on.
@@ -29,29 +29,17 @@ class Worker:
 
     def __init__(self, gateway: Gateway, told: Callable[[], None] = lambda: None) -> None:
         """told: called where something was done that may have to be told to who subscribed."""
+        super().__init__("worker", self._once, _IDLE)
         self._gateway = gateway
         self._told = told
-        self._woken = Event()
-        self._stopping = False
         self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
                        _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.delivery.push),
                        _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
                        _Step("mappings", self._look, every=_LOOK)]
-        self._thread = Thread(target=self._run, name="worker", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Something arrived."""
-        self._woken.set()
-
-    def stop(self) -> None:
-        """Finish the step at hand and end; what waits is in the journal for the next start."""
-        self._stopping = True
-        self._woken.set()
-        self._thread.join(60)
+    def _once(self) -> bool:
+        """Every step that is due."""
+        return sum(self._done(step) for step in self._steps if not self._stopping) > 0
 
     def _look(self) -> int:
         """Tell once of mappings that were changed since they were read."""
@@ -64,12 +52,6 @@ class Worker:
         """Let what time alone changes happen to gaps that nobody wrote about; what is done here calls for no hurry."""
         self._gateway.gaps.sweep()
         return 0
-
-    def _run(self) -> None:
-        while not self._stopping:
-            self._woken.clear()
-            if not sum(self._done(step) for step in self._steps if not self._stopping):
-                self._woken.wait(_IDLE)
 
     def _done(self, step: _Step) -> int:
         done = step.run()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from adapter.store import schema_gaps  # noqa: F401  its tables belong to the same metadata
-from adapter.store.schema import METADATA
+from adapter.store import schema_gaps
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+context.configure(connection=context.config.attributes["connection"], target_metadata=schema_gaps.METADATA)
 context.run_migrations()
