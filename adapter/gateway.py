@@ -40,9 +40,10 @@ from adapter.mapping.watch import Watched
 from adapter.memory import tidy
 from adapter.model import Contribution, Issue, Received
 from adapter.settings import Settings
-from adapter.store import journal
+from adapter.store import journal, lanes
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.journal import Entry
+from adapter.store.lanes import Lane
 
 TRIES = 3
 """How often an entry that is the only one waiting is tried before it is set aside."""
@@ -135,29 +136,45 @@ class Gateway:
         with reading(self.engine) as connection:
             return journal.waiting_count(connection)
 
+    def rows_left(self, file: str) -> bool:
+        """Whether rows of a loaded file wait: until they are processed here, or by another process that has claimed them."""
+        with reading(self.engine) as connection:
+            return journal.rows_left(connection, file, ())
+
     # --- from the journal to standing resources
 
     def work(self, limit: int = BATCH) -> int:
         """Process the oldest waiting entries in one transaction; how many were processed."""
         with self._here.turn:
-            with reading(self.engine) as connection:
-                entries = journal.waiting(connection, limit, self.feeds.compiled)
-                rows = StoredRows(connection, entries, self.feeds)
+            claimed, entries, rows = self._claim(limit)
             if not entries:
                 return self.lists.compose_in_turn(rested=True)
             try:
-                self._process(entries, rows)
+                done = self._process(entries, rows, claimed)
             except Unavailable:
                 raise
             except Exception as error:  # one entry that cannot be processed must not hold up the others
                 _LOG.error("batch failed", count=len(entries), exc_info=error)
-                self._set_aside(entries, rows, error)
+                done = self._set_aside(entries, rows, error, claimed)
             tidy()
             if len(entries) < limit:  # nothing else waits
                 self.lists.compose_in_turn(rested=True)
-            return len(entries)
+            return done
 
-    def _process(self, entries: Sequence[Entry], rows: StoredRows) -> None:
+    def _claim(self, limit: int) -> tuple[Sequence[Lane], Sequence[Entry], StoredRows]:
+        """Lanes that nobody else works on, and what waits in them."""
+        begin = reading if self.engine.dialect.name == "sqlite" else writing  # there a claim is not written
+        with begin(self.engine) as connection:
+            claimed = lanes.claim(connection, self._here.owner, self._here.now_us(), self.feeds.compiled, limit)
+            entries = journal.of_lanes(connection, [one.name for one in claimed], limit)
+            rows = StoredRows(connection, entries, self.feeds)
+        if claimed and not entries:
+            with writing(self.engine) as connection:
+                lanes.release(connection, self._here.owner, claimed, self._here.now_us())
+        return claimed, entries, rows
+
+    def _process(self, entries: Sequence[Entry], rows: StoredRows, claimed: Sequence[Lane] = ()) -> int:
+        """Map entries, bring them into force and give back what was claimed, in one transaction; how many there were yet."""
         said: dict[int, Sequence[Contribution]] = {}
         findings: list[tuple[int, str, Issue]] = []
         failed: list[int] = []
@@ -171,16 +188,20 @@ class Gateway:
             said[entry.id] = mapped.contributions
             if entry.kind != "hl7v2":  # those of a message stand beside it since it was journalled
                 findings.extend((entry.id, "", i) for i in mapped.issues)
-        with writing(self.engine) as connection:
-            over = journal.withdrawn(connection, [e.id for e in entries])
-            self._here.apply(connection, [c for entry, of_it in said.items() if entry not in over for c in of_it], later=True)
-            self.delivery.settle(connection, [read_written(e.raw) for e in entries if e.kind == "fhir"])
-            journal.add_findings(connection, findings)
-            journal.settle(connection, [e.id for e in entries if e.id in said and e.id not in over], "done")
-            journal.settle(connection, [n for n in failed if n not in over], "failed")
+        with self._here.in_turn() as connection:
+            mine = journal.still_waiting(connection, [e.id for e in entries])
+            early = {e.id for e in entries if e.kind == "snapshot" and journal.rows_left(connection, e.sender, mine)}
+            mine -= early
+            self._here.apply(connection, [c for entry, of_it in said.items() if entry in mine for c in of_it], later=True)
+            self.delivery.settle(connection, [read_written(e.raw) for e in entries if e.kind == "fhir" and e.id in mine])
+            journal.add_findings(connection, [one for one in findings if one[0] in mine])
+            journal.settle(connection, [n for n in said if n in mine], "done")
+            journal.settle(connection, [n for n in failed if n in mine], "failed")
             for entry in entries:
-                if entry.kind == "snapshot" and entry.id not in over:
+                if entry.kind == "snapshot" and entry.id in mine:
                     self._end(connection, entry)
+            lanes.release(connection, self._here.owner, claimed, self._here.now_us())
+        return len(mine)
 
     def _end(self, connection: Connection, entry: Entry) -> None:
         """End what a snapshot file leaves out; nothing where rows of it could not be processed."""
@@ -192,10 +213,10 @@ class Gateway:
         end_left_out(connection, entry.feed, orjson.loads(entry.raw), entry.arrival, self.feeds, self.key,
                      self._here.now_us(), self._here.target)
 
-    def _set_aside(self, entries: Sequence[Entry], rows: StoredRows, reason: Exception) -> None:
+    def _set_aside(self, entries: Sequence[Entry], rows: StoredRows, reason: Exception, claimed: Sequence[Lane]) -> int:
         """Process each alone; those that fail are left for an operator. Where all fail the fault is ours: they wait on.
 
-        An entry that is alone fails after TRIES tries. Raises the reason where nothing could be processed.
+        An entry that is alone fails after TRIES tries. Raises the reason where nothing could be processed; how many were.
         """
         failed: list[tuple[Entry, str]] = []
         for entry in entries:
@@ -211,8 +232,10 @@ class Gateway:
             if not ours:
                 journal.add_findings(connection, [(e.id, "", Issue(code="defect", place=place)) for e, place in failed])
             journal.settle(connection, [e.id for e, _ in failed], "waiting" if ours else "failed")
+            lanes.release(connection, self._here.owner, claimed, self._here.now_us())
         if ours:
             raise reason
+        return len(entries)
 
     def publish(self) -> int:
         """State the network's own definitions (questionnaires); how many resources that changed: none but the first time."""

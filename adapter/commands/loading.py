@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500
 """Rows that are composed in one transaction: more than while serving, for nobody else waits."""
+
+PATIENCE = 120.0
+"""Seconds in which nothing moves, after which rows that others have claimed are left to them."""
 
 
 class _AsOf(click.ParamType[datetime]):
@@ -99,7 +103,7 @@ def load(feed: str, file: Path, errors: Path | None, as_of: datetime | None) -> 
             click.echo(told(file, 0, error.issue), err=True)
             _told_place(lazy, place)
             raise SystemExit(1) from None
-        _work(gateway, progress)
+        _work(gateway, report.file, progress)
         failed = gateway.write_failed(feed, report, rows)
         warned = gateway.warnings_of_file(feed, report.file)
     _tell(file, report, failed)
@@ -119,10 +123,16 @@ def _load(gateway: Gateway, feed: str, file: Path, as_of: datetime | None, rows:
     return report
 
 
-def _work(gateway: Gateway, progress: Progress) -> None:
+def _work(gateway: Gateway, file: str, progress: Progress) -> None:
+    """Compose what waits; rows that a gateway which runs beside has claimed are waited for."""
     bar = progress.add_task("compose", total=gateway.waiting())
-    while done := gateway.work(AT_ONCE):
-        progress.advance(bar, done)
+    patience = time.monotonic() + PATIENCE
+    while (done := gateway.work(AT_ONCE)) or (gateway.rows_left(file) and time.monotonic() < patience):
+        if done:
+            progress.advance(bar, done)
+            patience = time.monotonic() + PATIENCE
+        else:
+            time.sleep(0.2)
     gateway.lists.compose()
 
 

@@ -74,7 +74,8 @@ def _entry(connection: Connection, server: str, w: Write, version: str, moment: 
     written = Written(server=server, resource_type=w.resource_type, id=w.id, version=version, moment=moment, base=base,
                       body=without_meta(w.body) if w.body else None, key=key, person=person, patient=patient)
     return Entry(identity=written.identity, kind="fhir", feed=f"server:{server}", source=f"server:{server}", arrival=now_us,
-                 raw=written.journalled(), state="waiting", origin=server)
+                 raw=written.journalled(), state="waiting", origin=server,
+                 lane=person or patient or f"{w.resource_type}/{w.id}")
 
 
 def _is_ours(version: Version, pushed: str) -> bool:

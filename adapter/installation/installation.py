@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from adapter.feeds import Feeds
 from adapter.model import Composed, Contribution
 from adapter.pipeline import microseconds
 from adapter.store.engine import writing
+from adapter.store.resources import lock_writes
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,7 +41,7 @@ class Arrivals:
 class Installation:
     """One installation. key: ids are made with it; target: the FHIR server that changes are queued for, '' for none.
 
-    turn: held by whoever composes, so that one does at a time.
+    turn: held by whoever composes, so that one does at a time. owner: names this process where it claims work.
     """
 
     engine: Engine
@@ -49,6 +51,7 @@ class Installation:
     target: str
     arrivals: Arrivals
     turn: threading.Lock = field(default_factory=threading.Lock)
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def now_us(self) -> int:
         """The present instant in microseconds since 1970 UTC."""
@@ -57,7 +60,15 @@ class Installation:
     @contextmanager
     def composing(self) -> Generator[Connection]:
         """A transaction of whoever has the turn to compose. Raises Unavailable where the database is away."""
-        with self.turn, writing(self.engine) as connection:
+        with self.turn, self.in_turn() as connection:
+            yield connection
+
+    @contextmanager
+    def in_turn(self) -> Generator[Connection]:
+        """The same for who has the turn already. No other process composes on this database meanwhile: what is composed of
+        all that was said must not miss what another has just stored."""
+        with writing(self.engine) as connection:
+            lock_writes(connection)
             yield connection
 
     def apply(self, connection: Connection, said: Sequence[Contribution], *, later: bool = False) -> list[Composed]:

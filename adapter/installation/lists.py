@@ -33,7 +33,7 @@ class Lists:
         count = 0
         for one in noted:
             try:
-                with writing(here.engine) as connection:
+                with here.in_turn() as connection:
                     compose_list(connection, one, here.feeds, here.key, here.now_us(), here.target)
                 count += 1
             except Unavailable:

@@ -32,7 +32,8 @@ def entry_of(received: Received, feeds: Feeds) -> tuple[Entry, Mapped | None]:
     return Entry(identity=mapped.identity, kind="hl7v2", feed=mapped.feed, source=mapped.source, event=mapped.event,
                  sender=mapped.identity.rsplit("|", 2)[0], control_id=mapped.control_id, arrival=microseconds(now),
                  origin=received.origin, raw=raw, state="test" if mapped.test else "waiting", ack_code="AA",
-                 issues=mapped.issues, ack=acknowledge(raw, (), "AA", control_id=digest[:20], now=now)), mapped
+                 issues=mapped.issues, ack=acknowledge(raw, (), "AA", control_id=digest[:20], now=now),
+                 lane=next((c.patient for c in mapped.contributions if c.patient), "")), mapped
 
 
 def _sender(raw: bytes, feeds: Feeds) -> str:

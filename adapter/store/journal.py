@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, tuple_, update
 
 from adapter.errors import kind_of
 from adapter.model import Issue
+from adapter.store import lanes
 from adapter.store.contributions import chunks
 from adapter.store.engine import insert_rows
 from adapter.store.schema import CSV_FILE, CURSOR, FINDING, JOURNAL
 
 _CHUNK = 400
+ROWS_TOGETHER = 500
+"""Rows of a file in one lane."""
+_OF_FILES = ("csv", "snapshot")
 _AGAIN = ("refused", "failed", "withdrawn")
 """States of entries that are taken when they come again."""
 
@@ -22,7 +26,8 @@ _AGAIN = ("refused", "failed", "withdrawn")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One journalled message, CSV row or FHIR write. arrival: microseconds since 1970 UTC. state: waiting, done, refused,
-    test, failed or withdrawn (with its feed). issues: found before it was journalled. id: 0 until it is stored."""
+    test, failed or withdrawn (with its feed). issues: found before it was journalled. id: 0 until it is stored. lane: what it
+    is processed with, once journalled; before that a patient's number, or '' where it has a lane by itself."""
 
     identity: str
     kind: str
@@ -40,6 +45,7 @@ class Entry:
     issues: tuple[Issue, ...] = ()
     id: int = 0
     attempts: int = 0
+    lane: str = ""
 
 
 def known(connection: Connection, identities: Collection[str]) -> dict[str, bytes | None]:
@@ -62,7 +68,8 @@ def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
         at = (JOURNAL.c.identity == e.identity, JOURNAL.c.state.in_(_AGAIN))
         connection.execute(update(JOURNAL).where(*at).values(
             state=e.state, attempts=0, feed=e.feed, source=e.source, event=e.event, arrival=e.arrival, ack_code=e.ack_code,
-            ack=e.ack))
+            ack=e.ack, lane=_lane_of(e)))
+    _open_lanes(connection, entries)
 
 
 def used_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -79,7 +86,7 @@ WITHDRAWN = 0
 """Arrival of a CSV file whose feed was withdrawn: it is to be loaded from its beginning, as of when it comes again."""
 
 _COLUMNS = ("identity", "kind", "feed", "source", "event", "sender", "control_id", "arrival", "origin", "raw", "state",
-            "ack_code", "ack", "attempts")
+            "ack_code", "ack", "attempts", "lane")
 
 
 def append(connection: Connection, entries: Sequence[Entry]) -> None:
@@ -88,13 +95,24 @@ def append(connection: Connection, entries: Sequence[Entry]) -> None:
         return
     insert_rows(connection, JOURNAL, _COLUMNS, [
         (e.identity, e.kind, e.feed, e.source, e.event, e.sender, e.control_id, e.arrival, e.origin, e.raw, e.state, e.ack_code,
-         e.ack, 0) for e in entries])
+         e.ack, 0, _lane_of(e)) for e in entries])
+    _open_lanes(connection, entries)
     told = [e for e in entries if e.issues]
     ids: dict[str, int] = {}
     for chunk in chunks([e.identity for e in told], _CHUNK):
         query = select(JOURNAL.c.identity, JOURNAL.c.id).where(JOURNAL.c.identity.in_(chunk))
         ids.update({row.identity: row.id for row in connection.execute(query)})
     add_findings(connection, [(ids[e.identity], "", i) for e in told for i in e.issues])
+
+
+def _lane_of(e: Entry) -> str:
+    """Where an entry is processed: of a file so many rows at a time, everything else by its patient, or alone."""
+    return f"{e.sender[:16]} {int(e.control_id) // ROWS_TOGETHER}" if e.kind == "csv" else e.lane or e.identity
+
+
+def _open_lanes(connection: Connection, entries: Iterable[Entry]) -> None:
+    waiting = [e for e in entries if e.state == "waiting"]
+    lanes.add(connection, [(_lane_of(e), e.feed if e.kind in _OF_FILES else "", e.arrival) for e in waiting])
 
 
 def add_findings(connection: Connection, findings: Sequence[tuple[int, str, Issue]]) -> None:
@@ -125,6 +143,12 @@ def failed_rows(connection: Connection, sha256: str) -> int:
     """How many rows of a CSV file were accepted, but could not be processed."""
     return connection.scalar(select(func.count()).select_from(JOURNAL).where(
         JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state == "failed")) or 0
+
+
+def rows_left(connection: Connection, sha256: str, besides: Collection[int]) -> bool:
+    """Whether rows of a CSV file wait, other than these entries: another process works on them."""
+    query = select(JOURNAL.c.id).where(JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state == "waiting")
+    return any(found not in besides for found in connection.scalars(query.limit(len(besides) + 1)))
 
 
 def states_of_file(connection: Connection, feed: str, sha256: str) -> dict[str, int]:
@@ -173,11 +197,19 @@ def csv_since(connection: Connection, feed: str, sha256: str, arrival: int) -> i
         CSV_FILE.c.feed == feed, CSV_FILE.c.arrival >= arrival, CSV_FILE.c.sha256 != sha256)) or 0
 
 
-def waiting(connection: Connection, limit: int, feeds: Collection[str]) -> list[Entry]:
-    """The oldest entries that wait to be processed; rows of files of these feeds alone: another program may know more of them."""
-    known = or_(JOURNAL.c.kind.not_in(("csv", "snapshot")), JOURNAL.c.feed.in_(feeds))
-    query = select(JOURNAL).where(JOURNAL.c.state == "waiting", known).order_by(JOURNAL.c.id).limit(limit)
-    return [_entry(row) for row in connection.execute(query)]
+def of_lanes(connection: Connection, names: Collection[str], limit: int) -> list[Entry]:
+    """What waits in these lanes, the oldest first."""
+    query = select(JOURNAL).where(JOURNAL.c.state == text("'waiting'"), JOURNAL.c.lane.in_(names))
+    return [_entry(row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
+
+
+def still_waiting(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Of these entries, those that wait yet: another process may have processed them since they were read, or somebody held
+    or withdrawn them."""
+    found: set[int] = set()
+    for chunk in chunks(ids, _CHUNK):
+        found.update(connection.scalars(select(JOURNAL.c.id).where(JOURNAL.c.id.in_(chunk), JOURNAL.c.state == "waiting")))
+    return found
 
 
 def waiting_count(connection: Connection) -> int:
@@ -212,18 +244,10 @@ def withdraw(connection: Connection, feed: str) -> None:
     connection.execute(update(CSV_FILE).where(CSV_FILE.c.feed == feed).values(arrival=WITHDRAWN, position=0, complete=0))
 
 
-def withdrawn(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Of these entries, those whose feed was withdrawn since they were read."""
-    found: set[int] = set()
-    for chunk in chunks(ids, _CHUNK):
-        found.update(connection.scalars(select(JOURNAL.c.id).where(JOURNAL.c.id.in_(chunk), JOURNAL.c.state == "withdrawn")))
-    return found
-
-
 def _entry(row: Row[Any]) -> Entry:
     return Entry(identity=row.identity, kind=row.kind, feed=row.feed, source=row.source, arrival=row.arrival, raw=row.raw,
                  state=row.state, event=row.event, sender=row.sender, control_id=row.control_id, origin=row.origin,
-                 ack_code=row.ack_code, ack=row.ack, id=row.id, attempts=row.attempts)
+                 ack_code=row.ack_code, ack=row.ack, id=row.id, attempts=row.attempts, lane=row.lane)
 
 
 def count(connection: Connection) -> int:

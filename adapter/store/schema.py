@@ -5,7 +5,19 @@ Times are microseconds since 1970 UTC (BIGINT). JSON stands as text, written by 
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 METADATA = MetaData()
 
@@ -25,13 +37,26 @@ JOURNAL = Table(
     Column("arrival", BigInteger, nullable=False),
     Column("origin", Text, nullable=False, default=""),
     Column("raw", LargeBinary, nullable=False),
-    Column("state", Text, nullable=False),  # waiting, done, refused, test, failed
+    Column("state", Text, nullable=False),  # waiting, done, refused, test, failed, withdrawn, held, dropped, replaced
     Column("ack_code", Text, nullable=False, default=""),
     Column("ack", LargeBinary),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("lane", Text, nullable=False, default="", server_default=""),  # what is processed together: see LANE
 )
 Index("journal_by_state", JOURNAL.c.state, JOURNAL.c.id)
 Index("journal_by_control", JOURNAL.c.sender, JOURNAL.c.control_id)
+_WAITS = JOURNAL.c.state == text("'waiting'")
+Index("journal_by_lane", JOURNAL.c.lane, JOURNAL.c.id, postgresql_where=_WAITS, sqlite_where=_WAITS)
+
+LANE = Table(  # a patient, or a part of a file, of whom something waits in the journal: work is claimed by these
+    "lane", METADATA,
+    Column("name", Text, primary_key=True),
+    Column("feed", Text, nullable=False, server_default=""),  # of rows of files; else ''
+    Column("due", BigInteger, nullable=False),  # since when something waits in it; where it is claimed, when that ends
+    Column("owner", Text, nullable=False, server_default=""),  # who has claimed it
+    Column("added", Integer, nullable=False, server_default="1"),  # entries since it was made
+)
+Index("lane_by_due", LANE.c.due)
 
 CSV_FILE = Table(
     "csv_file", METADATA,
@@ -173,6 +198,15 @@ SERVER_ID = Table(
     Column("gone", SmallInteger, nullable=False, server_default="0"),  # lost there: never used again
 )
 Index("server_id_by_id", SERVER_ID.c.target, SERVER_ID.c.resource_type, SERVER_ID.c.id)
+
+TARGET = Table(
+    "target", METADATA,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False, server_default=""),  # the process that pushes to it
+    Column("until", BigInteger, nullable=False, server_default="0"),  # when another may take over
+    Column("failures", Integer, nullable=False, server_default="0"),  # in a row: it was away
+    Column("closed", BigInteger, nullable=False, server_default="0"),  # nothing is sent there before this time
+)
 
 CURSOR = Table(
     "cursor", METADATA,
