@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from adapter.compose.fold import Said, Statement
+from adapter.compose.names import Groups, one_official
 from adapter.compose.precedence import Precedence
 from adapter.model import Contribution, Json, is_object
 
@@ -113,7 +114,10 @@ def unite(statements: Sequence[Statement], precedence: Precedence) -> tuple[Json
             put_at(body, path, winner[0].value)
             sources[path] = (winner[0].by.source, winner[0].by.message)
     for path in sorted(lists):
-        members = _members(path, _counting(path, lists[path], precedence), removed.get(path, []), sources)
+        counting = _counting(path, lists[path], precedence)
+        if path == "name" and len(counting) > 1:
+            counting = one_official(counting, removed.get(path, []), precedence)
+        members = _members(path, counting, removed.get(path, []), sources)
         if members:
             put_at(body, path, members)
     return body, sources
@@ -223,7 +227,7 @@ def natural(text: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in _NUMBERS.split(text)]
 
 
-def _members(path: str, groups: list[tuple[str, Said, Statement]], removed: list[Said], sources: Sources) -> list[Any]:
+def _members(path: str, groups: Groups, removed: list[Said], sources: Sources) -> list[Any]:
     """A list united by the identity of its members; within a source groups stand in natural order, items as stated."""
     if len(groups) > 1:
         ranks: dict[str, int] = {}

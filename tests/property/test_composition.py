@@ -104,7 +104,8 @@ LISTS: dict[str, tuple[Any, ...]] = {
     "telecom": ({"system": "phone", "value": "1"}, {"system": "phone", "value": "1", "use": "home"},
                 {"system": "email", "value": "a@example.org"}),
     "address": ({"city": "A"}, {"city": "A", "use": "home"}, {"city": "B"}),
-    "name": ({"family": "Wrenmere"}, {"family": "Wrenmere", "use": "official"})}
+    "name": ({"family": "Wrenmere"}, {"family": "Wrenmere", "use": "official"}, {"family": "Thornmoor", "use": "official"},
+             {"family": "Ashby", "use": "official", "period": {"end": "2020-01-01"}})}
 GROUPS = ("PID-11", "PID-13", "PID-40")
 NAMES = ("hospital", "plan", "partner", "server:hapi")
 DECLARED: st.SearchStrategy[dict[str, Sequence[str]]] = st.dictionaries(
@@ -187,8 +188,8 @@ def eight() -> tuple[Contribution, ...]:
         one("hospital", 1, 1, gender="male", birthDate="1958-04-09", telecom__a=[phone]),
         one("hospital", 2, 2, gender=None, deceasedBoolean=True),
         one("plan", 3, 3, gender="female", telecom__b=[home, LISTS["telecom"][2]]),
-        one("plan", 3, 4, birthDate="1958-09-04", address__x=[{"city": "A"}]),
-        one("partner", 3, 5, gender="other", name__n=[{"family": "Wrenmere"}], deceasedDateTime="2026-02-01"),
+        one("plan", 3, 4, birthDate="1958-09-04", address__x=[{"city": "A"}], name__n=[LISTS["name"][1]]),
+        one("partner", 3, 5, gender="other", name__n=[LISTS["name"][2]], deceasedDateTime="2026-02-01"),
         one("partner", 4, 6, telecom__c=[phone], address__x=[{"city": "B"}, {"city": "A"}]),
         one("server:hapi", 5, 7, **{"telecom!7": ['["email","a@example.org"]'], "gender!": True}),
         one("server:hapi", 2, 8, maritalStatus={"text": "x"}, birthDate=None))
@@ -205,3 +206,4 @@ def test_all_40320_orders_of_eight_statements_are_one() -> None:
     assert body["birthDate"] == "1958-04-09"
     assert "gender" not in body
     assert body["deceasedBoolean"] is True
+    assert body["name"] == [LISTS["name"][2], {"family": "Wrenmere"}]

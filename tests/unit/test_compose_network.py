@@ -193,3 +193,30 @@ def test_persons_without_any_link_are_found_alone() -> None:
     assert network.literal("Patient?mrn|3") == f"Patient/{patient_id('mrn|2')}"
     assert network.literal("Patient!mrn|3") == f"Patient/{patient_id('mrn|3')}"
     assert network.literal("Patient/abc") == "Patient/abc"
+
+
+def official(family: str, **more: Any) -> Json:
+    return {"name#PID-5": [{"use": "official", "family": family, **more}]}
+
+
+class _HospitalFirst(Feeds):
+    def precedence(self) -> Precedence:
+        return Precedence(number=lambda source: 10 if source == "hospital" else 100)
+
+
+@pytest.mark.parametrize("feeds", [NO_FEEDS, _HospitalFirst(compiled={})])
+def test_one_source_says_the_official_name(feeds: Feeds) -> None:
+    said_of = [person("1", official("Wrenmere"), 1, "hospital"), person("1", official("Thornmoor"), 2, "plan"),
+               person("1", official("Ashby", period={"end": "2020"}), 3, "partner"),
+               person("1", official("Thornmoor"), 1, "other")]
+    for these in itertools.permutations(said_of):
+        found = next(c.body for c in compose_all(these, (), feeds, KEY, lambda _: set()))
+        kept, bare = ("Wrenmere", "Thornmoor") if feeds is not NO_FEEDS else ("Thornmoor", "Wrenmere")
+        assert {(n["family"], n.get("use")) for n in found["name"]} == {(kept, "official"), (bare, None), ("Ashby", "official")}
+        assert len(found["name"]) == 3
+
+
+def test_an_official_name_that_is_withdrawn_gives_the_use_back() -> None:
+    these = [person("1", official("Wrenmere"), 1, "hospital"), person("1", official("Thornmoor"), 2, "plan"),
+             said({}, 3, kind="withdraw", source="plan", resource_type="Patient", key="mrn|1", patient="mrn|1")]
+    assert composed(*these)["Patient/mrn|1"].body["name"] == [{"use": "official", "family": "Wrenmere"}]
