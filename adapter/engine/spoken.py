@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from adapter.compose.compose import SERVER_KEY, Composed, Network, compose, target_id
+from adapter.compose.merge import identity_of, member_identity
+from adapter.compose.references import resolved
 from adapter.compose.shared_plans import is_shared
 from adapter.engine.affected import affected, plans_of
 from adapter.feeds import Feeds
@@ -24,13 +27,15 @@ from adapter.validate.facts import fhirpath
 class Spoken:
     """One element of a standing resource. path: as in its JSON, `address[0]`, `period.start`.
 
-    by: the statement that counts, as it was made. others: sources that state it too, and whose word does not count.
+    by: the statement that counts, as it was made. slots: of it, those that state this member of a list. others: sources that
+    state it too, and whose word does not count.
     declared: the line of precedence.yaml that decides for it, '' without one.
     """
 
     path: str
     resource_type: str
     by: Contribution
+    slots: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     declared: str = ""
 
@@ -78,13 +83,28 @@ def _spoken(composed: Composed, standing: Stored, said: Sequence[Contribution], 
         if at not in made or c.order.of_snapshot() > made[at].order.of_snapshot():
             made[at] = c
     for path, at in composed.sources.items():
-        element, bracket, _ = path.partition("[")
+        element, _, bracket = path.partition("[")
         now = _now(path, composed, standing)
         if not now or at not in made:
             continue
         others = () if bracket else {c.source for c in said if c.kind != "withdraw" and c.body.get(element) is not None} - {at[0]}
-        yield Spoken(path=now, resource_type=composed.resource_type, by=made[at], others=tuple(sorted(others)),
+        slots = _slots(element, int(bracket[:-1]), composed, [c for c in said if (c.source, c.message) == at], network) \
+            if bracket else ()
+        yield Spoken(path=now, resource_type=composed.resource_type, by=made[at], slots=slots, others=tuple(sorted(others)),
                      declared=network.precedence.by(composed.resource_type, element))
+
+
+def _slots(element: str, index: int, composed: Composed, said: Sequence[Contribution], network: Network) -> tuple[str, ...]:
+    """The slots of a statement in which a member of a list stands, by what tells members apart."""
+    identity = identity_of(composed.resource_type, element)
+    members: Any = composed.body
+    for name in element.split("."):
+        members = members[name]
+    want = member_identity(identity, members[index])
+    return tuple(dict.fromkeys(slot for c in said for slot, value in c.body.items()
+                               if value and slot.partition("#")[0] == element and slot != element and any(
+                                   member_identity(identity, item) == want
+                                   for item in resolved({"value": value}, network.literal, set())["value"])))
 
 
 def _now(path: str, composed: Composed, standing: Stored) -> str:

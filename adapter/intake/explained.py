@@ -62,4 +62,5 @@ def _places(one: Spoken, ledger: Ledger | None) -> Iterator[str]:
     person = by.patient if by.scope == "person" else ""
     path = one.path.partition("[")[0]
     told = ledger.places(symbol(by.resource_type, by.key, person))
-    yield from list(dict.fromkeys(told.get(path, ())))[:_MOST]
+    own = [place for slot in one.slots for place in told.get(slot, ())]
+    yield from list(dict.fromkeys(own or told.get(path, ())))[:_MOST]

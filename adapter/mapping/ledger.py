@@ -62,6 +62,7 @@ class Ledger:
         self._seen: list[tuple[Any, tuple[Map, ...], Any, str]] = []
         self._steps: dict[tuple[int, int, int], Step] = {}
         self._told: Json = {}
+        self._of_slot: dict[tuple[str, str], list[str]] = {}
         self._built: dict[int, tuple[Any, set[str]]] = {}
         self._ctx: Any = None
         self._touched: dict[tuple[int, int], set[str]] = {}
@@ -103,6 +104,7 @@ class Ledger:
         between = ", " if source.name == "ROW" else "-"
         for place in [f"{whole}{between}{field}" for field in fields_read(row, source, symbol, slot)] or [whole]:
             entry = {"place": place, "rule": row.rule}
+            self._of_slot.setdefault((symbol, slot), []).append(place)
             if entry not in said:
                 said.append(entry)
 
@@ -144,8 +146,9 @@ class Ledger:
         return found
 
     def places(self, symbol: str) -> dict[str, list[str]]:
-        """Of what was stated of one resource (`Type?key`): element -> places it was read from."""
-        return {element: [entry["place"] for entry in said] for element, said in self._told.get(symbol, {}).items()}
+        """Of what was stated of one resource (`Type?key`): element (or slot of a list's part) -> places."""
+        return {**{element: [entry["place"] for entry in said] for element, said in self._told.get(symbol, {}).items()},
+                **{slot: places for (of, slot), places in self._of_slot.items() if of == symbol and "#" in slot}}
 
     def _entry(self, source: Any, maps: tuple[Map, ...], ctx: Any, leaf: Leaf) -> Json:
         n = leaf.n

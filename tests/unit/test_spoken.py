@@ -129,6 +129,22 @@ def test_it_is_always_told_as_it_stands_now(gateway: Gateway, client: FlaskClien
     assert not elements(client, name)
 
 
+def test_each_member_of_a_list_names_its_own_columns(gateway: Gateway) -> None:
+    gateway.load("members", (b"member_id,first_name,last_name,birth_date,gender,interpreter_needed,race,ethnicity,phone,email\n"
+                             b"M2,Ada,Fernley,1958-04-09,female,Y,2106-3,2186-5,555-0100,ada@example.org\n"))
+    while gateway.work():
+        pass
+    [patient] = gateway.embedded.search("Patient", [("identifier", "urn:x-careloop:member|M2")]).resources
+    told = {one.spoken.path: one.places for one in gateway.sources.explain("Patient", patient["id"])}
+    urls = [e["url"].rpartition("/")[2] for e in patient["extension"]]
+    assert {url: told[f"extension[{n}]"] for n, url in enumerate(urls)} == {
+        "patient-interpreterRequired": ("row 2, interpreter_needed",), "us-core-race": ("row 2, race",),
+        "us-core-ethnicity": ("row 2, ethnicity",)}
+    assert {t["system"]: told[f"telecom[{n}]"] for n, t in enumerate(patient["telecom"])} == {
+        "phone": ("row 2, phone",), "email": ("row 2, email",)}
+    assert told["name[0]"] == ("row 2, last_name", "row 2, first_name")
+
+
 def test_explain_names_feed_place_and_time_and_never_a_value(
         tmp_path: Path, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "configure", lambda: None)
