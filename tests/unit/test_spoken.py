@@ -142,7 +142,7 @@ def test_each_member_of_a_list_names_its_own_columns(gateway: Gateway) -> None:
         "us-core-ethnicity": ("row 2, ethnicity",)}
     assert {t["system"]: told[f"telecom[{n}]"] for n, t in enumerate(patient["telecom"])} == {
         "phone": ("row 2, phone",), "email": ("row 2, email",)}
-    assert told["name[0]"] == ("row 2, last_name", "row 2, first_name")
+    assert told["name[0]"] == ("row 2, first_name", "row 2, last_name")
 
 
 def test_explain_names_feed_place_and_time_and_never_a_value(
