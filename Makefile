@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices coverage fuzz fields hapi lock clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices coverage fuzz fields hapi lock wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -86,6 +86,9 @@ hapi:            ## start a real HAPI FHIR server on 127.0.0.1:8080 (Java 17, Ma
 lock:            ## write the lock files anew (uv)
 	@uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --universal -q pyproject.toml -o requirements.lock
 	@uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --universal -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+wheel: $(STAMP) ## build dist/careloop-*.whl: the whole program, with mappings and profiles inside
+	@rm -rf build && $(BIN)/python -m pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 
 clean:           ## remove the environment; the store in careloop-data stays
 	@rm -rf .venv

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-HOME = Path(__file__).resolve().parent.parent
+from adapter.home import HOME
 
 
 class Settings(BaseSettings):

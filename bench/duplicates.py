@@ -20,13 +20,13 @@ from adapter.demo.generate import DEMO_START
 from adapter.demo.names import FEMALE, MALE, STREETS, surname
 from adapter.demo.people import make_members
 from adapter.feeds import Feeds, open_feeds
+from adapter.home import HOME
 from adapter.identity.likeness import Row, row_of
 from adapter.identity.linkage import likely_pairs
 from adapter.identity.linkage_model import LinkageModel, read_model
 from adapter.mapping.rows import map_row
 from adapter.model import Contribution, Json
 from adapter.pipeline import compose_all, microseconds
-from adapter.settings import HOME
 
 COLUMNS = ("member_id", "first_name", "middle_name", "last_name", "birth_date", "gender", "phone", "email", "address_line",
            "city", "state", "postal_code")

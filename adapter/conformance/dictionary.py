@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from adapter import home
 from adapter.conformance.grammar import Node, parse
 
-PROFILES = Path(__file__).resolve().parents[2] / "profiles" / "hl7v2"
+PROFILES = home.PROFILES / "hl7v2"
 """Folder of the dictionary and of conformance profiles."""
 USUAL = "2.5.1"
 """The version of a message that names none."""

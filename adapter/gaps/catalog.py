@@ -14,8 +14,8 @@ from adapter.errors import Defect
 from adapter.gaps import calendar
 from adapter.gaps.calendar import Calendar, open_calendar
 from adapter.gaps.views import ZONE, Column, View, compile_view
+from adapter.home import PROFILES
 
-PROFILES = Path(__file__).resolve().parents[2] / "profiles"
 VIEWS = PROFILES / "fhir" / "views"
 CALENDAR = PROFILES / "calendar.yaml"
 

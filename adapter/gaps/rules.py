@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
 from adapter.errors import Defect, Rejected
-from adapter.gaps.catalog import PROFILES
+from adapter.home import PROFILES
 from adapter.model import Issue, Json
 
 RULES = PROFILES / "rules"

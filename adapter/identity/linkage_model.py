@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from adapter.errors import Defect
+from adapter.home import PROFILES
 from adapter.identity.likeness import LISTS, TEXTS
 from adapter.model import Json
 
-MODEL = Path(__file__).resolve().parent.parent.parent / "profiles" / "linkage.yaml"
+MODEL = PROFILES / "linkage.yaml"
 _UNKNOWN = ("names", "newborn", "dates", "phones", "emails", "streets")
 _COLUMNS = frozenset((*LISTS, *TEXTS))
 

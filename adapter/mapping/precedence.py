@@ -10,6 +10,7 @@ import orjson
 from jsonschema import Draft202012Validator
 
 from adapter.errors import Defect
+from adapter.home import PROFILES
 from adapter.mapping.lint_csv import close
 from adapter.mapping.yaml_lines import load_yaml, without_lines
 from adapter.validate.facts import field, fields, resource_types
@@ -17,7 +18,7 @@ from adapter.validate.facts import field, fields, resource_types
 NAME = "precedence.yaml"
 SERVER = "server"
 """The name that stands for what other clients write on a FHIR server."""
-_SCHEMA = Path(__file__).resolve().parents[2] / "profiles" / "precedence.schema.json"
+_SCHEMA = PROFILES / "precedence.schema.json"
 
 
 def load_precedence(mappings: Path) -> Mapping[str, Sequence[str]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
 
+from adapter.home import PROFILES
 from adapter.model import Json
 
-FOLDER = Path(__file__).resolve().parents[2] / "profiles" / "fhir"
+FOLDER = PROFILES / "fhir"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

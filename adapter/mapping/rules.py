@@ -15,6 +15,7 @@ import orjson
 from jsonschema import Draft202012Validator
 
 from adapter.errors import Defect
+from adapter.home import PROFILES
 from adapter.mapping.feed import Feed
 from adapter.mapping.functions import FUNCTIONS, Function
 from adapter.mapping.yaml_lines import LINE, parse_yaml, without_lines
@@ -24,7 +25,7 @@ from adapter.validate.facts import is_list
 _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:-(\d+)(?:\.(\d+)(?:\.(\d+))?)?)?")
 DECIDING = ("authorities", "charset", "codes", "options", "order", "primary", "strong", "visit", "zone")
 """What of feed.yaml decides what a message becomes."""
-SCHEMA = Path(__file__).resolve().parents[2] / "profiles" / "mapping.schema.json"
+SCHEMA = PROFILES / "mapping.schema.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import jsonschema_rs
 import orjson
 
 from adapter.errors import Defect
+from adapter.home import PROFILES
 from adapter.model import Json
 
-CONTRACTS = Path(__file__).resolve().parents[2] / "profiles" / "csv"
+CONTRACTS = PROFILES / "csv"
 """Folder of the network's own contracts."""
 
 ColumnKind = Literal["text", "code", "day", "moment", "number"]

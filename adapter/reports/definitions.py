@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
 from adapter.errors import Defect
-from adapter.gaps.catalog import PROFILES
 from adapter.gaps.rules import Parameter, Rules, SharedTable, State, open_rules, read_yaml
+from adapter.home import PROFILES
 from adapter.model import Issue
 
 REPORTS = PROFILES / "reports"

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
 from adapter.errors import Defect
+from adapter.home import PROFILES
 from adapter.model import Json
 
-FILE = Path(__file__).parents[2] / "profiles" / "fhir" / "r4-facts.json"
+FILE = PROFILES / "fhir" / "r4-facts.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import pytest
 
 from adapter.cases import folders, run, run_case
 from adapter.feeds import Feeds, open_feeds
+from adapter.home import HOME
 from adapter.mapping.yaml_lines import load_yaml
-from adapter.settings import HOME
 
 MAPPINGS = HOME / "mappings"
 FOLDERS = folders(MAPPINGS, None)

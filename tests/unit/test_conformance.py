@@ -20,11 +20,11 @@ from adapter.conformance.profile import profile_of
 from adapter.conformance.sequence import check_sequence
 from adapter.errors import Defect, Rejected
 from adapter.feeds import Feeds, open_feeds
+from adapter.home import HOME
 from adapter.intake.accept import entry_of
 from adapter.mapping.yaml_lines import load_yaml, without_lines
 from adapter.model import Issue, Received
 from adapter.pipeline import map_received
-from adapter.settings import HOME
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 GOOD = [

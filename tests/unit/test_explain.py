@@ -14,10 +14,10 @@ import pytest
 
 from adapter.errors import Rejected
 from adapter.feeds import Feeds, open_feeds
+from adapter.home import HOME
 from adapter.model import Received
 from adapter.parse.batch import split_messages
 from adapter.pipeline import Conversion, convert
-from adapter.settings import HOME
 
 SAMPLES = Path(os.environ.get("CARELOOP_SHARED", HOME.parent / "shared")) / "samples" / "hl7v2"
 INPUTS = sorted((HOME / "mappings").glob("*/cases/*/input.hl7"))

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from adapter.feeds import Feeds, open_feeds
+from adapter.home import HOME
 from adapter.pipeline import convert_csv
-from adapter.settings import HOME
 
 FILES = sorted((HOME / "fixtures" / "csv").glob("*/good.csv"))
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from adapter.errors import Rejected
 from adapter.feeds import Feeds, open_feeds
+from adapter.home import HOME
 from adapter.mapping.ledger import NO_FIELD, Ledger
 from adapter.mapping.message import Compiled, map_message
 from adapter.model import Contribution, Json, Mapped, Received
 from adapter.parse.batch import split_messages
 from adapter.pipeline import convert, microseconds
-from adapter.settings import HOME
 
 ARRIVAL = datetime(2026, 3, 20, 12, tzinfo=UTC)
 KEY = b"test"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from adapter.errors import Defect
+from adapter.home import HOME
 from adapter.mapping.feed import load_feed, load_feeds
 from adapter.mapping.lint import lint
 from adapter.mapping.rules import Place, compile_feed, compile_file, parse_place
-from adapter.settings import HOME
 
 
 def feed(tmp_path: Path, text: str = "", name: str = "pv1.map.yaml", **files: str) -> Path:

@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 
 from adapter.cli import main
 from adapter.gateway import Gateway
-from adapter.settings import HOME, Settings
+from adapter.home import HOME
+from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.schema import CONTRIBUTION, RESOURCE, RESOURCE_VERSION
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.feeds import open_feeds
-from adapter.settings import HOME
+from adapter.home import HOME
 from adapter.store.search_index import (
     EARLIEST,
     LATEST,

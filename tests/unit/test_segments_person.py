@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.feeds import Feeds, open_feeds
+from adapter.home import HOME
 from adapter.mapping.message import map_message
 from adapter.model import Issue, Json, Received
 from adapter.pipeline import Conversion, compose_all, convert, microseconds
-from adapter.settings import HOME
 
 ARRIVAL = datetime(2026, 3, 20, 12, tzinfo=UTC)
 KEY = b"test"

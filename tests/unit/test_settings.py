@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import main
-from adapter.settings import HOME
+from adapter.home import HOME
 
 MESSAGE = HOME / "fixtures" / "hl7v2" / "A01" / "admission.hl7"
 

@@ -15,7 +15,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from adapter.gateway import Gateway
-from adapter.settings import HOME, Settings
+from adapter.home import HOME
+from adapter.settings import Settings
 from adapter.store.engine import writing
 from adapter.web import people
 from adapter.web.app import create_app
