@@ -16,6 +16,7 @@ from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import FhirServer, Write
 from adapter.model import Delivery
 from adapter.store import outbox
+from adapter.store import targets as targets_of
 from adapter.store.engine import reading, writing
 
 PATIENCE = 2
@@ -35,12 +36,23 @@ class _Run:
     server: FhirServer
     clock_us: Callable[[], int]
     rng: random.Random
+    owner: str
     versions: dict[Key, str]
     settled: set[Key] = field(default_factory=set[Key])
+    left: bool = False
 
 
-def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: random.Random) -> int:
-    """Push what is due; the number of resources that the server took. What they refer to and waits goes along."""
+def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: random.Random, owner: str = "") -> int:
+    """Push what is due; the number of resources that the server took. What they refer to and waits goes along.
+
+    owner: this process; of several one pushes to a server at a time. A server that is away is left alone for a while.
+    """
+    with reading(engine) as connection:
+        if not outbox.due(connection, server.name, clock_us(), 1):
+            return 0
+    with writing(engine) as connection:
+        if not targets_of.take(connection, server.name, owner, clock_us()):
+            return 0
     with reading(engine) as connection:
         batch = outbox.due(connection, server.name, clock_us(), PACK)
         if not batch:
@@ -55,7 +67,7 @@ def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: r
             lanes = [_with_targets(connection, server.name, lane) for lane in together.values()]
         have = outbox.pushed(connection, server.name, [(d.resource_type, d.id) for lane in lanes for d in lane])
     versions = {key: p.version for key, p in have.items()}
-    return _push_lanes(_Run(engine=engine, server=server, clock_us=clock_us, rng=rng, versions=versions), lanes)
+    return _push_lanes(_Run(engine=engine, server=server, clock_us=clock_us, rng=rng, owner=owner, versions=versions), lanes)
 
 
 def _with_targets(connection: Connection, target: str, lane: list[Delivery]) -> list[Delivery]:
@@ -83,7 +95,7 @@ def _joined(groups: list[list[Delivery]]) -> list[list[Delivery]]:
 def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
     """One transaction for all lanes; where it is refused, by parts down to the culprit, so that others flow."""
     everything = list({_key(d): d for lane in lanes for d in lane if _key(d) not in run.settled}.values())
-    if not everything:
+    if not everything or run.left:
         return 0
     wait = _backoff(max(d.attempts for d in everything), run.rng)
     try:
@@ -93,6 +105,8 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
         if half and error.issue.detail.startswith("HTTP 500") and min(d.attempts for d in everything) >= PATIENCE:
             return sum(_push_lanes(run, part) for part in (lanes[:half], lanes[half:]))
         _postpone(run, everything, error.retry_after or wait, error.issue.code, dead=False)
+        if not error.issue.detail.startswith("HTTP 500"):  # that may be for what was sent: others are tried
+            _leave_alone(run, error)
         return 0
     except Rejected as error:
         half = len(lanes) // 2
@@ -105,6 +119,8 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
     with writing(run.engine) as connection:
         outbox.note_pushed(connection, run.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)])
         outbox.revive(connection, run.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, run.clock_us())
+        targets_of.answered(connection, run.server.name)
+        targets_of.renew(connection, run.server.name, run.owner, run.clock_us())
     return len(everything)
 
 
@@ -144,4 +160,17 @@ def _backoff(attempts: int, rng: random.Random) -> float:
 def _postpone(run: _Run, deliveries: Sequence[Delivery], wait: float, error: str, *, dead: bool) -> None:
     run.settled.update(map(_key, deliveries))
     with writing(run.engine) as connection:
-        outbox.postpone(connection, run.server.name, deliveries, run.clock_us() + round(wait * 1_000_000), error, dead=dead)
+        outbox.postpone(connection, run.server.name, deliveries, _after(run, wait), error, dead=dead)
+        targets_of.renew(connection, run.server.name, run.owner, run.clock_us())
+
+
+def _leave_alone(run: _Run, error: Unavailable) -> None:
+    """The server is away: nothing at all is sent there for as long as it says, or longer and longer (a circuit breaker)."""
+    run.left = True
+    with writing(run.engine) as connection:
+        wait = error.retry_after or _backoff(targets_of.failures(connection, run.server.name), run.rng)
+        targets_of.away(connection, run.server.name, _after(run, wait))
+
+
+def _after(run: _Run, wait: float) -> int:
+    return run.clock_us() + min(round(wait * 1_000_000), targets_of.LONGEST_US)

@@ -15,9 +15,9 @@ from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.port import FhirServer, Write
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Installation
-from adapter.store import journal, outbox
+from adapter.store import journal, outbox, targets
 from adapter.store.contributions import chunks
-from adapter.store.engine import reading, writing
+from adapter.store.engine import writing
 
 VERSIONS = 50
 """Versions of a history that are brought in with one transaction."""
@@ -42,14 +42,18 @@ class Delivery:
 
     def push(self) -> int:
         """Push what waits to the upstream server; how many resources it took (0 for the embedded one)."""
-        return push(self._here.engine, self.upstream, self._here.now_us, self._rng) if self.upstream else 0
+        here = self._here
+        return push(here.engine, self.upstream, here.now_us, self._rng, here.owner) if self.upstream else 0
 
     def read_back(self) -> int:
-        """Bring in what other clients wrote on the upstream server since the last time; how many writes."""
+        """Bring in what other clients wrote on the upstream server since the last time; how many writes. None while another
+        process is at it, or the server is left alone."""
         if self.upstream is None:
             return 0
         cursor = f"history:{self.upstream.name}"
-        with reading(self._here.engine) as connection:
+        with writing(self._here.engine) as connection:
+            if not targets.take(connection, self.upstream.name, self._here.owner, self._here.now_us()):
+                return 0
             since = journal.cursor(connection, cursor)
         last = datetime.fromisoformat(since) if since else None
         count = 0

@@ -17,6 +17,7 @@ from adapter.model import Composed, Contribution
 from adapter.pipeline import microseconds
 from adapter.store.engine import writing
 from adapter.store.resources import lock_writes
+from adapter.store.targets import owner_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ class Installation:
     target: str
     arrivals: Arrivals
     turn: threading.Lock = field(default_factory=threading.Lock)
-    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    owner: str = field(default_factory=lambda: owner_name(secrets.token_hex(8)))
 
     def now_us(self) -> int:
         """The present instant in microseconds since 1970 UTC."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, tuple_, update
 
 from adapter.compose.references import targets
 from adapter.model import Composed, Delivery, Json
 from adapter.store.contributions import chunks
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
+from adapter.store.targets import LONGEST_US
 
 _CHUNK = 300
 _KEY = tuple_(OUTBOX.c.resource_type, OUTBOX.c.id)
@@ -47,8 +48,8 @@ def enqueue(connection: Connection, target: str, changed: Sequence[Composed], no
 
 
 def due(connection: Connection, target: str, now_us: int, limit: int) -> list[Delivery]:
-    """What may be pushed now, shared data first, then by age."""
-    query = (_waiting(target).where(OUTBOX.c.due <= now_us)
+    """What may be pushed now, shared data first, then by age. A time further ahead than may be is of a wrong clock."""
+    query = (_waiting(target).where(or_(OUTBOX.c.due <= now_us, OUTBOX.c.due > now_us + LONGEST_US))
              .order_by(RESOURCE.c.person != "", OUTBOX.c.queued, OUTBOX.c.lane, OUTBOX.c.resource_type, OUTBOX.c.id)
              .limit(limit))
     return [_delivery(row) for row in connection.execute(query)]
