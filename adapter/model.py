@@ -97,21 +97,25 @@ class Order:
 
 Stated = tuple[tuple[tuple[str, str], Json], ...]
 """Shared resources that a rule states: ((type, key), body)."""
+Told = tuple[str, str, str]
+"""A finding about some row: code, place after `row N`, detail."""
 
 
 class Piece:
     """What one rule made of the cells it read. Shared between rows: never change it.
 
-    slot, value: of the contribution. stated: shared resources. symbols: the symbolic references in the value, None until
-    somebody asks; literal: (installation key, value, what it names) once those are resolved that depend on no person.
+    slot, value: of the contribution. stated: shared resources. told: findings. symbols: the symbolic references in the value,
+    None until somebody asks; literal: (installation key, value, what it names) once those are resolved that depend on no
+    person.
     """
 
-    __slots__ = ("literal", "slot", "stated", "symbols", "value")
+    __slots__ = ("literal", "slot", "stated", "symbols", "told", "value")
 
-    def __init__(self, slot: str, value: Any, stated: Stated = ()) -> None:
+    def __init__(self, slot: str, value: Any, stated: Stated = (), told: tuple[Told, ...] = ()) -> None:
         self.slot = slot
         self.value = value
         self.stated = stated
+        self.told = told
         self.symbols: tuple[str, ...] | None = None
         self.literal: tuple[bytes, Any, frozenset[str]] | None = None
 

@@ -2,12 +2,12 @@
 
 A plan knows, for each shape of a row (which columns have a value, and what stands in those that conditions ask), which rules
 run. A rule's value is kept by the texts of the columns that it read when it was watched. A row of which anything else
-decides (a finding, a link, another resource of the row) is mapped the general way (run.py): a plan makes the same or nothing.
+decides (a link, another resource of the row, a null) is mapped the general way (run.py): a plan makes the same or nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from adapter.mapping.context import joined
@@ -17,7 +17,7 @@ from adapter.mapping.row_rule import KeptRule
 from adapter.mapping.row_watch import WatchedContext
 from adapter.mapping.rules import Map
 from adapter.mapping.run import holds, slots_of_columns, withdraws
-from adapter.model import Contribution, Json, Order, Piece, PiecedBody, is_object
+from adapter.model import Contribution, Issue, Json, Order, Piece, PiecedBody, Told, is_object
 from adapter.parse.er7 import NULL
 
 SHAPES = 1000
@@ -78,7 +78,11 @@ def _key(one: Map, cells: Mapping[str, str], patient: str, local: str) -> _Key |
 
 
 class _MapPlan:
-    """What one map makes of rows of one shape. missing: slots that are stated -> null for each other one that columns fill."""
+    """What one map makes of rows of one shape.
+
+    nulls: slots that the file's columns can fill, with the columns. missing: (slots that are stated, findings so far) -> null
+    for each other one.
+    """
 
     __slots__ = ("key", "last", "map", "missing", "nulls", "rules")
 
@@ -86,34 +90,43 @@ class _MapPlan:
         self.map = one
         self.key = key
         self.rules = rules
-        self.nulls = [slot for slot, _ in slots_of_columns(one, columns)] if columns and one.in_full else []
-        self.missing: dict[tuple[str, ...], Json] = {}
-        self.last: tuple[list[Piece], PiecedBody] | None = None
+        self.nulls = slots_of_columns(one, columns) if columns and one.in_full else []
+        self.missing: dict[tuple[tuple[str, ...], tuple[Told, ...]], Json] = {}
+        self.last: tuple[list[Piece], tuple[Told, ...], PiecedBody] | None = None
 
-    def body(self, cells: Mapping[str, str], context: WatchedContext, shared: _Shared) -> PiecedBody | None:
-        """The body that the rules make of a row; None where two of them meet in one list."""
+    def body(self, cells: Mapping[str, str], context: WatchedContext, shared: _Shared, told: list[Told]) -> PiecedBody | None:
+        """The body that the rules make of a row; None where two of them meet in one list. told: findings, added to."""
         pieces: list[Piece] = []
         for rule in self.rules:
             piece = rule.piece(cells, context)
             if piece is not None:
                 if piece.stated:
                     _state(piece, shared)
+                if piece.told:
+                    told += [one for one in piece.told if one not in told]
                 if piece.slot:
                     pieces.append(piece)
-        last = self.last
-        if last is not None and last[0] == pieces:  # the row before said the same of this resource
-            return last[1]
+        last, doubts = self.last, tuple(told)
+        if last is not None and last[0] == pieces and last[1] == doubts:  # the row before said the same of this resource
+            return last[2]
         body = PiecedBody(pieces)
         slots = tuple(body)
         if len(slots) < len(pieces) and not _overlaid(body, pieces):
             return None
-        nulls = self.missing.get(slots)
+        nulls = self.missing.get((slots, doubts))
         if nulls is None:
-            nulls = {slot: None for slot in self.nulls if slot not in body}
-            self.missing[slots] = nulls
+            if len(self.missing) >= SHAPES:
+                self.missing.clear()
+            nulls = self.missing[slots, doubts] = {slot: None for slot, columns in self.nulls
+                                                   if slot not in body and not _doubted(columns, doubts)}
         body.update(nulls)
-        self.last = (pieces, body)
+        self.last = (pieces, doubts, body)
         return body
+
+
+def _doubted(columns: Collection[str], told: tuple[Told, ...]) -> bool:
+    """Whether a cell of these columns was not understood, so that it takes nothing back (`run_maps` asks the same)."""
+    return any(place.endswith(f", {column}") for _, place, _ in told for column in columns)
 
 
 def _overlaid(body: PiecedBody, pieces: Sequence[Piece]) -> bool:
@@ -166,8 +179,12 @@ class RowPlan:
         self._shapes: dict[Any, _Shape | None] = {}
         self._spare: list[WatchedContext] = []
 
-    def said(self, cells: Mapping[str, str], patient: str, order: Order, message: str) -> list[Contribution] | None:
-        """What a row states, in the order of `finished`; None where it must be mapped the general way. cells: defaults too."""
+    def said(self, row: CsvRow, patient: str, order: Order, message: str, issues: list[Issue]) -> list[Contribution] | None:
+        """What a row states, in the order of `finished`; None where it must be mapped the general way.
+
+        row: its cells, defaults too. issues: of the row; findings of its rules are added.
+        """
+        cells = row.cells
         if not self._fits or NULL in cells.values():
             return None
         at = (*cells, *[cells.get(column) for column in self._asked])
@@ -181,12 +198,16 @@ class RowPlan:
             return None
         context = self._spare.pop() if self._spare else self._context()
         context.begin(cells, patient)
-        said = self._said(shape, cells, patient, context, order, message)
+        where = f"row {row.number}"
+        told: list[Told] = [(i.code, i.place.removeprefix(where), i.detail) for i in issues]
+        before = len(told)
+        said = self._said(shape, cells, patient, context, order, message, told)
         if context.clean:
             self._spare.append(context)
-        if said is not None and context.clean:
-            shape.done += 1
-            return said
+            if said is not None:
+                shape.done += 1
+                issues += [Issue(code=code, place=where + place, detail=detail) for code, place, detail in told[before:]]
+                return said
         shape.failed += 1
         if shape.failed >= TRIED and shape.failed > shape.done:
             self._shapes[at] = None
@@ -196,7 +217,7 @@ class RowPlan:
         return WatchedContext(self._compiled.feed, self._compiled.terminology, self._local, self._patient)
 
     def _said(self, shape: _Shape, cells: Mapping[str, str], patient: str, context: WatchedContext, order: Order,
-              message: str) -> list[Contribution] | None:
+              message: str, told: list[Told]) -> list[Contribution] | None:
         source, mapping = self._compiled.feed.name, self._compiled.rules.version
         said: list[Contribution] = []
         shared: _Shared = {}
@@ -204,7 +225,7 @@ class RowPlan:
         for plan in shape.maps:
             one = plan.map
             key = plan.key.of(cells, patient)
-            body = plan.body(cells, context, shared) if key else None
+            body = plan.body(cells, context, shared, told) if key else None
             at = (one.resource, key, patient if one.scope == "person" else "")
             if body is None or at in stated:
                 return None

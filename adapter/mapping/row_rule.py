@@ -75,12 +75,12 @@ class KeptRule:
             if builder.effect or len(builder.snapshot) > 1:
                 context.own = True
             slot, value = next(iter(builder.snapshot.items()), ("", None))
-        stated = context.shared
+        stated, told = context.shared, context.told() if context.issues else ()
         if stated:
             context.shared = {}
-        if value is None and not stated:
+        if value is None and not stated and not told:
             return None
-        return Piece(slot if value is not None else "", value, tuple(stated.items()) if stated else ())
+        return Piece(slot if value is not None else "", value, tuple(stated.items()) if stated else (), told)
 
 
 def _plain(row: Row, value: Any) -> Any:

@@ -11,9 +11,11 @@ from adapter.mapping.feed import Feed
 from adapter.mapping.rules import Row
 from adapter.mapping.terminology import Terminology
 from adapter.mapping.values import call
-from adapter.model import Issue, Order
+from adapter.model import Issue, Order, Told
 from adapter.parse.er7 import Rep
 
+NOWHERE = "row 0"
+"""How places begin that are found while a rule is watched; the row's own number is put in for each row."""
 _NO_ORDER = Order(occurred=0, stated=0, sequence=0, rank=0, arrival=0)
 
 
@@ -87,9 +89,15 @@ class WatchedContext(MapContext):
         self.row_read.cells = cells
         self._number = patient
 
+    def told(self) -> tuple[Told, ...]:
+        """The findings since the last time this was asked; one that is at no place of the row stays, and counts as a trace."""
+        told = tuple((i.code, i.place.removeprefix(NOWHERE), i.detail) for i in self.issues if i.place.startswith(NOWHERE))
+        self.issues[:] = [i for i in self.issues if not i.place.startswith(NOWHERE)]
+        return told
+
     @property
     def clean(self) -> bool:
-        """Whether all that rules did so far was to make values and to state shared resources."""
+        """Whether all that rules did so far was to make values, to state shared resources and to tell findings about the row."""
         return not (self.own or self.issues or self.links or self.withdrawn or self.lists or self.builders or self.visit
                     or self.account or self.merged or self.latest or self.row_read.strayed)
 

@@ -46,9 +46,10 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     patient = f"{options.get('patient_system', 'urn:x-careloop:member')}|{value}" if value else ""
     order = order_of_row(stated, arrival_us, feed)
     names = columns if isinstance(columns, tuple) else tuple(columns)
-    said = None if ledger or not planned else _plan(compiled, names).said(filled, patient, order, identity)
+    row = CsvRow(filled, number)
+    said = None if ledger or not planned else _plan(compiled, names).said(row, patient, order, identity, issues)
     if said is None:
-        said = _said(CsvRow(filled, number), patient, order, identity, compiled, issues, ledger, names)
+        said = _said(row, patient, order, identity, compiled, issues, ledger, names)
     owner = _owner(compiled)
     if owner.kinds:
         said = owned(said, owner, owner.name(filled, _local(feed)), patient, {*names, *filled})
