@@ -11,9 +11,10 @@ import orjson
 
 from adapter.compose.fold import Said, Statement, fold
 from adapter.compose.merge import Sources, alone_said, unite
-from adapter.compose.pieced import put_together
+from adapter.compose.pieced import layout_of, names_of, put_together
 from adapter.compose.precedence import Precedence
 from adapter.compose.references import resolved
+from adapter.compose.verdicts import verdict_on
 from adapter.identity.ids import resource_id
 from adapter.identity.persons import Person, alone
 from adapter.model import Composed, Contribution, Issue, Json, Piece
@@ -23,6 +24,8 @@ SERVER_KEY = "urn:x-careloop:fhir-id"
 
 _SERVER = "server:"
 
+Forms = tuple[int, ...]
+"""The layout and the forms of the pieces of a resource, by number (pieced.py)."""
 Target = tuple[str, str, str]
 """Resource type, business key, and the person's main key for resources that each person has one of ('' otherwise)."""
 
@@ -117,19 +120,29 @@ def nothing(target: Target, c: Contribution, network: Network) -> Composed:
                     sources={}, deleted=True)
 
 
-def compose_pieced(target: Target, c: Contribution, pieces: Sequence[Piece], network: Network) -> Composed:
-    """What `compose` gives for one snapshot of pieces, not of a Patient; who said what is left out where it is not asked."""
+def compose_pieced(target: Target, c: Contribution, pieces: Sequence[Piece], network: Network) -> tuple[Composed, Forms]:
+    """What `compose` gives for one snapshot of pieces, with their forms; who said what is left out where it is not asked.
+
+    Where nobody asks who said what, and it is known what comes of resources of these forms, it is claimed and checked already.
+    """
     resource_type, key, _ = target
     person = network.person(c.patient).main if c.patient else ""
     identifier = target_id(target, network)
     body: Json = {"resourceType": resource_type, "id": identifier}
     found: set[str] = set()
-    names = put_together(resource_type, pieces, network, body, found)
-    if not names:
+    layout = layout_of(resource_type, tuple([piece.slot for piece in pieces]))
+    forms = put_together(layout, pieces, network, body, found)
+    if len(body) == 2:
         return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body={}, hash="", sources={},
-                        deleted=True)
-    return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body=body, hash="",
-                    sources={} if network.lean else dict.fromkeys(names, (c.source, c.message)), references=frozenset(found))
+                        deleted=True), forms
+    verdict = verdict_on(forms, layout.ordered, body) if network.lean else None
+    sources = {} if network.lean else dict.fromkeys(names_of(layout, body), (c.source, c.message))
+    if verdict is None:
+        return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body=body, hash="",
+                        sources=sources, references=frozenset(found)), forms
+    body.update(verdict.added)
+    return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body=body, hash="", sources=sources,
+                    references=frozenset(found), checked=True, issues=verdict.issues), forms
 
 
 def _latest_patient(contributions: Sequence[Contribution]) -> str:

@@ -12,8 +12,10 @@ from functools import lru_cache
 import orjson
 
 from adapter.compose.compose import Network, Target, compose, compose_pieced, nothing
+from adapter.compose.pieced import forget_united
 from adapter.compose.precedence import Precedence
 from adapter.compose.standing import stand, stand_alone
+from adapter.compose.verdicts import forget_verdicts, learn
 from adapter.model import Composed, Contribution, Order, PiecedBody
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
@@ -31,13 +33,22 @@ def composed_of(target: Target, said: Sequence[Contribution], network: Network) 
         return compose(target, said, network)
     if c.scope == "own":
         if isinstance(c.body, PiecedBody) and (c.resource_type != "Patient" or len(network.person(c.patient).members) == 1):
-            made = compose_pieced(target, c, c.body.pieces, network)
-            return stand_alone(made, frozenset(), claim, check) if network.lean else made
+            return _pieced(target, c, c.body, network)
         if not network.lean or c.resource_type in _PER_MESSAGE or len(network.person(c.patient).members) > 1:
             return compose(target, said, network)
         return _owned(network.key, c.resource_type, c.key, c.patient, orjson.dumps(c.body))
     kept = _shared(network.key, c.resource_type, c.key, orjson.dumps(c.body))
     return kept if network.lean else replace(kept, sources=dict.fromkeys(kept.sources, (c.source, c.message)))
+
+
+def _pieced(target: Target, c: Contribution, body: PiecedBody, network: Network) -> Composed:
+    """A resource of pieces; checked where nobody asks who said what."""
+    made, forms = compose_pieced(target, c, body.pieces, network)
+    if made.checked or not network.lean:
+        return made
+    stands = stand_alone(made, frozenset(), claim, check)
+    learn(forms, made.body, stands)
+    return stands
 
 
 @lru_cache(maxsize=20_000)
@@ -62,6 +73,8 @@ def _ready(key: bytes, resource_type: str, business_key: str, patient: str, stat
 
 
 def forget_kept() -> None:
-    """Forget every resource that is kept."""
+    """Forget every resource that is kept, and what is known of others."""
+    forget_united()
+    forget_verdicts()
     _shared.cache_clear()
     _owned.cache_clear()

@@ -1,12 +1,15 @@
 """A resource of one snapshot put together from the pieces that its rules made: what `alone_said` and `resolved` give, sooner.
 
 Pieces repeat from row to row, so that what references they hold is looked for once, and resolved once where no person decides.
+Each knows its form (validate/forms.py): resources of pieces of the same forms are claimed and checked alike, so that what came
+of the first of them is known of the next (verdicts.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, Protocol
 
 import orjson
@@ -14,8 +17,14 @@ import orjson
 from adapter.compose.merge import Identity, identity_of, natural, once_each, put_at
 from adapter.compose.references import MARK, resolved
 from adapter.model import Json, Piece
+from adapter.validate.forms import Form, former, ordered
 
+KEPT = 10_000
+"""Lists made of several pieces, and forms, that are kept."""
 _NONE: frozenset[str] = frozenset()
+_numbers = count(1)
+_forms: dict[Form, int] = {}
+_united: dict[tuple[Piece, ...], Piece] = {}
 
 
 class Resolver(Protocol):
@@ -31,33 +40,34 @@ class Resolver(Protocol):
         ...
 
 
-Element = tuple[str, tuple[int, ...], Identity | None, bool]
-"""A path, the pieces that it is made of, what tells its members apart, and whether it is a list."""
+class Element:
+    """An element of a layout. at: the pieces it is made of; identity: what tells the members of a list apart."""
+
+    __slots__ = ("at", "first", "form", "identity", "listed", "nested", "path")
+
+    def __init__(self, resource_type: str, path: str, at: tuple[int, ...], *, listed: bool) -> None:
+        self.path = path
+        self.at = at
+        self.first = at[0]
+        self.listed = listed
+        self.nested = "." in path
+        self.identity: Identity | None = identity_of(resource_type, path) if listed else None
+        self.form = former(resource_type, path)
 
 
-def put_together(resource_type: str, pieces: Sequence[Piece], network: Resolver, body: Json, found: set[str]) -> list[str]:
-    """Put elements into a body, their references resolved and added to `found`; the elements as `Composed.sources` names them."""
-    names: list[str] = []
-    for path, at, identity, listed in _layout(resource_type, tuple([piece.slot for piece in pieces])):
-        piece = pieces[at[0]]
-        if listed and (len(at) > 1 or (identity is not None and len(piece.value) != 1)):
-            slots = [(pieces[n].slot, pieces[n].value, ("", ""), ()) for n in at]
-            members: list[Any] = [item for item, _ in once_each(identity, slots)]
-            value = resolved({"value": members}, network.literal, found)["value"]
-        else:
-            value = _literal(piece, network, found)
-        if listed:
-            if not value:
-                continue
-            names.extend([f"{path}[{n}]" for n in range(len(value))])
-        else:
-            names.append(path)
-        put_at(body, path, value)
-    return names
+class Layout:
+    """How pieces of certain slots make a resource. number: of its own; ordered: elements to be compared in each resource."""
+
+    __slots__ = ("elements", "number", "ordered")
+
+    def __init__(self, resource_type: str, elements: Sequence[Element]) -> None:
+        self.elements = elements
+        self.number = next(_numbers)
+        self.ordered = ordered(resource_type, {e.path for e in elements if not e.listed})
 
 
 @lru_cache(maxsize=4096)
-def _layout(resource_type: str, slots: tuple[str, ...]) -> tuple[Element, ...]:
+def layout_of(resource_type: str, slots: tuple[str, ...]) -> Layout:
     """Single elements in their order, then lists in the order of their first slots, as `alone_said` has them."""
     singles: list[Element] = []
     grouped: dict[str, list[int]] = {}
@@ -66,37 +76,98 @@ def _layout(resource_type: str, slots: tuple[str, ...]) -> tuple[Element, ...]:
         if hash_mark:
             grouped.setdefault(path, []).append(n)
         elif "!" not in path:
-            singles.append((path, (n,), None, False))
-    lists = [(path, tuple(sorted(at, key=lambda n: natural(slots[n]))), identity_of(resource_type, path), True)
+            singles.append(Element(resource_type, path, (n,), listed=False))
+    lists = [Element(resource_type, path, tuple(sorted(at, key=lambda n: natural(slots[n]))), listed=True)
              for path, at in grouped.items()]
-    return (*singles, *lists)
+    return Layout(resource_type, (*singles, *lists))
+
+
+def put_together(layout: Layout, pieces: Sequence[Piece], network: Resolver, body: Json, found: set[str]) -> tuple[int, ...]:
+    """Put elements into a body, their references resolved and added to `found`; what their forms are, to look up by."""
+    forms = [layout.number]
+    key = network.key
+    for element in layout.elements:
+        piece = pieces[element.first]
+        if element.listed and (len(element.at) > 1 or (element.identity is not None and len(piece.value) != 1)):
+            piece = _whole(element, pieces)
+        if piece.key == key:
+            value = piece.literal
+            if piece.names:
+                found |= piece.names
+        else:
+            value = _literal(piece, network, found)
+        if piece.form is None:
+            piece.form = _number_of(element.form(value))
+        forms.append(piece.form)
+        if element.listed and not value:
+            continue
+        if element.nested:
+            put_at(body, element.path, value)
+        else:
+            body[element.path] = value
+    return tuple(forms)
+
+
+def names_of(layout: Layout, body: Json) -> list[str]:
+    """The elements of a body, as `Composed.sources` names them."""
+    names: list[str] = []
+    for element in layout.elements:
+        if not element.listed:
+            names.append(element.path)
+            continue
+        value: Any = body
+        for name in element.path.split("."):
+            value = value.get(name, ())
+        names += [f"{element.path}[{n}]" for n in range(len(value))]
+    return names
+
+
+def forget_united() -> None:
+    """Forget lists and forms; forms that are known still go by their numbers."""
+    _united.clear()
+    _forms.clear()
+
+
+def _whole(element: Element, pieces: Sequence[Piece]) -> Piece:
+    """The list that several pieces make together, as a piece."""
+    parts = tuple([pieces[n] for n in element.at])
+    whole = _united.get(parts)
+    if whole is None:
+        members = once_each(element.identity, [(piece.slot, piece.value, ("", ""), ()) for piece in parts])
+        if len(_united) >= KEPT:
+            _united.clear()
+        whole = _united[parts] = Piece(parts[0].slot, [item for item, _ in members])
+    return whole
+
+
+def _number_of(form: Form) -> int:
+    """The number of a form; one that was forgotten gets another, so that no number ever means two forms."""
+    number = _forms.get(form)
+    if number is None:
+        if len(_forms) >= KEPT:
+            _forms.clear()
+        number = _forms[form] = next(_numbers)
+    return number
 
 
 def _literal(piece: Piece, network: Resolver, found: set[str]) -> Any:
-    """A piece's value with its references resolved."""
+    """A piece's value with its references resolved; kept in the piece, unless a person decides what they name."""
     symbols = piece.symbols
     if symbols is None:
         symbols = piece.symbols = _symbols(piece.value)
-    if not symbols:
-        return piece.value
-    kept = piece.literal
-    if kept is not None and kept[0] == network.key:
-        found |= kept[2]
-        return kept[1]
-    value = piece.value
+    value, names = piece.value, _NONE
     if len(symbols) == 1 and value.__class__ is dict and len(value) == 1 and "reference" in value:
         literal = network.literal(symbols[0])
-        if "/" in literal and ":" not in literal:
-            found.add(literal)
         value = {"reference": literal}
-        names = frozenset((literal,))
-    else:
+        if "/" in literal and ":" not in literal:
+            names = frozenset((literal,))
+    elif symbols:
         own: set[str] = set()
         value = resolved({"value": value}, network.literal, own)["value"]
-        found |= own
         names = frozenset(own)
+    found |= names
     if not any(map(_of_person, symbols)):
-        piece.literal = (network.key, value, names)
+        piece.key, piece.literal, piece.names = network.key, value, names
     return value
 
 
