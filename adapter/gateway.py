@@ -27,6 +27,7 @@ from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Arrivals, Installation, instant
 from adapter.installation.lists import Lists
 from adapter.installation.operators import Operators
+from adapter.installation.queue import Queue
 from adapter.installation.sources import Sources
 from adapter.installation.subscriptions import Subscriptions
 from adapter.intake.accept import entry_of
@@ -82,6 +83,7 @@ class Gateway:
         self.embedded = self.delivery.embedded
         self.lists = Lists(here)
         self.operators = Operators(here, self._entries, self.lists)
+        self.queue = Queue(here)
         self.sources = Sources(here)
         self.subscriptions = Subscriptions(here, settings.notice_hosts)
         with writing(self.engine) as connection:

@@ -6,7 +6,7 @@ Source: COMPOSE, identity.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -61,7 +61,19 @@ class Proposals:
     does: Literal["propose"] = "propose"
 
 
-def entry_of_decision(decision: Decision | Proposals | Withdrawal, now_us: int) -> Entry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handling:
+    """What an operator did with what waited or had stopped. subjects: numbers of entries and `Type/id` of resources, each with
+    its state before; became: number of the entry that takes an edited one's place."""
+
+    does: Literal["hold", "release", "retry", "drop", "resubmit"]
+    by: str
+    reason: str
+    subjects: Mapping[str, str]
+    became: int = 0
+
+
+def entry_of_decision(decision: Decision | Proposals | Withdrawal | Handling, now_us: int) -> Entry:
     """The decision as it is journalled; now_us: when it was made, microseconds since 1970 UTC."""
     raw = orjson.dumps(asdict(decision), option=orjson.OPT_SORT_KEYS)
     return Entry(identity=f"{SOURCE}|{now_us}|{hashlib.sha256(raw).hexdigest()}", kind="operator", feed=SOURCE, source=SOURCE,

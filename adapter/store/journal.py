@@ -18,16 +18,18 @@ from adapter.store.schema import CSV_FILE, CURSOR, FINDING, JOURNAL
 _CHUNK = 400
 ROWS_TOGETHER = 500
 """Rows of a file in one lane."""
-_OF_FILES = ("csv", "snapshot")
+OF_FILES = ("csv", "snapshot")
+"""Kinds of entries that come of files, whose lanes are of a feed."""
 _AGAIN = ("refused", "failed", "withdrawn")
 """States of entries that are taken when they come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One journalled message, CSV row or FHIR write. arrival: microseconds since 1970 UTC. state: waiting, done, refused,
-    test, failed or withdrawn (with its feed). issues: found before it was journalled. id: 0 until it is stored. lane: what it
-    is processed with, once journalled; before that a patient's number, or '' where it has a lane by itself."""
+    """One journalled message, CSV row or FHIR write. arrival: microseconds since 1970 UTC. state: waiting, done, refused, test,
+    failed, withdrawn (with its feed); held, dropped or replaced (by an operator). issues: found before it was journalled.
+    id: 0 until it is stored. lane: what it is processed with, once journalled; before that a patient's number, or '' where
+    it has a lane by itself."""
 
     identity: str
     kind: str
@@ -112,7 +114,7 @@ def _lane_of(e: Entry) -> str:
 
 def _open_lanes(connection: Connection, entries: Iterable[Entry]) -> None:
     waiting = [e for e in entries if e.state == "waiting"]
-    lanes.add(connection, [(_lane_of(e), e.feed if e.kind in _OF_FILES else "", e.arrival) for e in waiting])
+    lanes.add(connection, [(_lane_of(e), e.feed if e.kind in OF_FILES else "", e.arrival) for e in waiting])
 
 
 def add_findings(connection: Connection, findings: Sequence[tuple[int, str, Issue]]) -> None:
@@ -140,9 +142,9 @@ def wanting(connection: Connection, names: Collection[str]) -> set[str]:
 
 
 def failed_rows(connection: Connection, sha256: str) -> int:
-    """How many rows of a CSV file were accepted, but could not be processed."""
+    """How many rows of a CSV file were accepted, but could not be processed, or are held."""
     return connection.scalar(select(func.count()).select_from(JOURNAL).where(
-        JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state == "failed")) or 0
+        JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state.in_(("failed", "held")))) or 0
 
 
 def rows_left(connection: Connection, sha256: str, besides: Collection[int]) -> bool:
@@ -229,6 +231,12 @@ def named(connection: Connection, identities: Collection[str]) -> list[Entry]:
     for chunk in chunks(identities, _CHUNK):
         found.extend(_entry(row) for row in connection.execute(select(JOURNAL).where(JOURNAL.c.identity.in_(chunk))))
     return found
+
+
+def numbered(connection: Connection, number: int) -> Entry | None:
+    """The entry of this number."""
+    row = connection.execute(select(JOURNAL).where(JOURNAL.c.id == number)).first()
+    return _entry(row) if row is not None else None
 
 
 def settle(connection: Connection, ids: Sequence[int], state: str) -> None:

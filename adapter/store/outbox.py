@@ -29,10 +29,11 @@ class Pushed:
 
 
 def enqueue(connection: Connection, target: str, changed: Sequence[Composed], now_us: int) -> None:
-    """Queue changed resources for a target; a version that still waits is replaced by the newer one.
+    """Queue changed resources for a target; a version that still waits is replaced by the newer one, and what is held stays so.
 
     What the target has already, and what only other clients of a server have said, is not queued, and waits no more.
     """
+    held = _there(connection, target, [(c.resource_type, c.id) for c in changed], "held")
     for chunk in chunks(changed, _CHUNK):
         connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, _KEY.in_([(c.resource_type, c.id) for c in chunk])))
     ours = [c for c in changed if not c.sources or any(not s.startswith("server:") for s, _ in c.sources.values())]
@@ -40,11 +41,22 @@ def enqueue(connection: Connection, target: str, changed: Sequence[Composed], no
         keys = [(c.resource_type, c.id) for c in chunk]
         have = {key: p.hash for key, p in pushed(connection, target, keys).items()}
         rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
-                 "hash": c.hash, "queued": now_us, "due": now_us, "attempts": 0, "state": "waiting", "error": ""}
+                 "hash": c.hash, "queued": now_us, "due": now_us, "attempts": 0,
+                 "state": "held" if (c.resource_type, c.id) in held else "waiting", "error": ""}
                 for c in chunk if have.get((c.resource_type, c.id)) != c.hash
                 and not (c.deleted and (c.resource_type, c.id) not in have)]
         if rows:
             connection.execute(insert(OUTBOX), rows)
+
+
+def _there(connection: Connection, target: str, keys: Collection[tuple[str, str]], state: str = "") -> set[tuple[str, str]]:
+    """Of these (type, id), those that stand in the queue; in one state alone where it is given."""
+    found: set[tuple[str, str]] = set()
+    for chunk in chunks(keys, _CHUNK):
+        query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(OUTBOX.c.target == target, _KEY.in_(chunk))
+        query = query.where(OUTBOX.c.state == state) if state else query
+        found.update((row.resource_type, row.id) for row in connection.execute(query))
+    return found
 
 
 def due(connection: Connection, target: str, now_us: int, limit: int) -> list[Delivery]:
@@ -145,12 +157,12 @@ def adopt(connection: Connection, target: str, resource_type: str, resource_id: 
 
 
 def put_right(connection: Connection, target: str, keys: Collection[tuple[str, str]], now_us: int) -> None:
-    """Queue those of these resources that stand on the server otherwise than here, and do not wait already.
+    """Queue those of these resources that stand on the server otherwise than here, and are not in the queue already.
 
     So a change of another client that our sources overrule does not stay on the server.
     """
     theirs = pushed(connection, target, keys)
-    waits = {(d.resource_type, d.id) for d in named(connection, target, keys)}
+    waits = _there(connection, target, keys)
     for resource_type, resource_id in theirs.keys() - waits:
         row = connection.execute(select(RESOURCE).where(
             RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()

@@ -16,11 +16,12 @@ from adapter.model import Issue, Json
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 from adapter.store.subscriptions import failing
 
-Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered", "withdrawn"]
+Stage = Literal["received", "composed", "delivered", "refused", "failed", "test", "undelivered", "withdrawn", "held",
+                "dropped", "replaced"]
 """Where a message stands; `composed` becomes `delivered` once nothing it said waits for the FHIR server any more."""
 
 _STAGE_OF_STATE: dict[str, Stage] = {"waiting": "received", "refused": "refused", "failed": "failed", "test": "test",
-                                     "withdrawn": "withdrawn"}
+                                     "withdrawn": "withdrawn", "held": "held", "dropped": "dropped", "replaced": "replaced"}
 _BACKLOG = 1000
 _WEIGHT = {"error": 0, "warning": 1, "information": 2}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -162,10 +163,10 @@ def _tally(connection: Connection, query: Select[str, int]) -> dict[str, int]:
 
 
 def queue(connection: Connection, limit: int = 200) -> list[QueueRow]:
-    """What waits or failed, oldest first; what was refused, newest first; the outbox, oldest first; subscribers not reached."""
+    """What waits, is held or failed, and the outbox, oldest first; what was refused, newest first; subscribers not reached."""
     held = select(JOURNAL.c.id, JOURNAL.c.state, JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.sender, JOURNAL.c.arrival,
                   JOURNAL.c.attempts, JOURNAL.c.kind, JOURNAL.c.origin, JOURNAL.c.control_id).limit(limit)
-    ahead = held.where(JOURNAL.c.state.in_(("waiting", "failed"))).order_by(JOURNAL.c.id)
+    ahead = held.where(JOURNAL.c.state.in_(("waiting", "failed", "held"))).order_by(JOURNAL.c.id)
     refused = held.where(JOURNAL.c.state == "refused").order_by(JOURNAL.c.id.desc())
     entries = [*connection.execute(ahead), *connection.execute(refused)]
     codes = _codes(connection, [row.id for row in entries])

@@ -174,7 +174,7 @@ OUTBOX = Table(
     Column("queued", BigInteger, nullable=False),
     Column("due", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("state", Text, nullable=False, default="waiting"),  # waiting, dead
+    Column("state", Text, nullable=False, default="waiting"),  # waiting, dead, held
     Column("error", Text, nullable=False, default=""),
 )
 Index("outbox_by_due", OUTBOX.c.target, OUTBOX.c.state, OUTBOX.c.due)

@@ -26,7 +26,8 @@ BLUEPRINT = Blueprint("pages", __name__)
 STAGES = {
     "received": "received, not worked on yet", "composed": "composed, not delivered yet", "delivered": "delivered",
     "undelivered": "composed, delivery stopped", "refused": "refused", "failed": "failed", "test": "test, kept apart",
-    "withdrawn": "withdrawn with its feed",
+    "withdrawn": "withdrawn with its feed", "held": "held by an operator", "dropped": "dropped by an operator",
+    "replaced": "sent again, edited",
 }
 """What a person reads for each stage of a message."""
 

@@ -135,7 +135,7 @@ def test_an_unforeseen_failure_shows_no_value(run: Run, monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise ValueError(CANARY)
 
-    monkeypatch.setattr("adapter.commands.operations.queued", fail)
+    monkeypatch.setattr("adapter.commands.queue.queued", fail)
     result = run("queue")
     assert result.exit_code == 1
     assert "ValueError" in result.stderr
