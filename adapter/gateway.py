@@ -89,6 +89,7 @@ class Gateway:
         with writing(self.engine) as connection:
             prepare(connection)
             feeds = [one.feed for one in self.feeds.compiled.values()]
+            self.subscriptions.bind(connection)
             name_senders(connection, [(feed.name, feed.contract, feed.sent_by) for feed in feeds])
 
     def close(self) -> None:

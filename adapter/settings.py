@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     http: str = Field("127.0.0.1:8000", description="host:port of the web side")
     mllp: str = Field("127.0.0.1:2575", description="host:port of the MLLP listener")
     events: str = Field("127.0.0.1:8001", description="host:port of the stream of server-sent events")
-    notice_hosts: str = Field("", description="hosts that subscribers' notices may be sent to, by commas; empty: none")
+    notice_hosts: str = Field("", description="hosts that notices may be sent to and whose each is, host=organization, by commas")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
     fhir_url: str = Field("", description="base URL of the FHIR server to push to; empty: the embedded one")
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
@@ -49,6 +49,13 @@ class Settings(BaseSettings):
     def _canonical(cls, value: str) -> str:
         if not re.fullmatch(r"(https?://|urn:)[^\s|#?]+", value):
             raise ValueError("not the beginning of a canonical URL - write https://host/path or urn:x-name")
+        return value
+
+    @field_validator("notice_hosts")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        if not all(re.fullmatch(r"\s*[^\s=,]+\s*=\s*[^\s=,]+\s*", part) for part in value.split(",") if part.strip()):
+            raise ValueError("a host without whose it is - write host=ORG-1, or host=* for the network's own programs")
         return value
 
     @field_validator("database_url")

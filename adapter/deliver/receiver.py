@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import orjson
 import requests
 
+from adapter.consent.decision import NETWORK
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.http import FHIR_JSON, new_session, retry_after
 from adapter.model import Json
@@ -21,12 +22,32 @@ from adapter.model import Json
 _CONNECT = 3.0
 
 
-def allowed_hosts(setting: str) -> frozenset[str]:
-    """Hosts out of the setting: names, addresses, `*.example.org`; `http://` before one that may be spoken to without TLS."""
-    return frozenset(part.strip().lower() for part in setting.split(",") if part.strip())
+Hosts = Mapping[str, frozenset[str]]
+"""Hosts that may be sent to, each with whose it is: numbers of organizations in the network, or `*` for the network itself."""
 
 
-def check_endpoint(url: str, hosts: frozenset[str]) -> None:
+def allowed_hosts(setting: str) -> Hosts:
+    """Hosts out of the setting, `host=organization`: names, addresses, `*.example.org`; `http://` before one that may be spoken
+    to without TLS."""
+    found: dict[str, frozenset[str]] = {}
+    for part in setting.split(","):
+        host, mark, whose = (one.strip() for one in part.partition("="))
+        if mark:
+            found[host.lower()] = found.get(host.lower(), frozenset()) | {whose}
+    return found
+
+
+def recipients_of(url: str, hosts: Hosts) -> tuple[str, ...]:
+    """Whose the host of an endpoint is; of a host of several, all of them. Empty where it is nobody's who is named."""
+    try:
+        named = _names((urlsplit(url).hostname or "").lower())
+    except ValueError:
+        return ()
+    whose = frozenset[str]().union(*(hosts.get(f"{mark}{one}", frozenset()) for one in named for mark in ("", "http://")))
+    return tuple(sorted(whose - {NETWORK} or whose))
+
+
+def check_endpoint(url: str, hosts: Hosts) -> None:
     """That notices may be sent there. Raises Rejected (endpoint-refused), saying what is wrong with it."""
     try:
         address = urlsplit(url)
@@ -35,14 +56,20 @@ def check_endpoint(url: str, hosts: frozenset[str]) -> None:
         raise _refused("not an address") from None
     if address.scheme not in ("https", "http") or not host or "@" in address.netloc or port == 0:
         raise _refused("write https://host/path, without a user name")
-    named = {host, *(f"*.{'.'.join(host.split('.')[n:])}" for n in range(1, host.count(".") + 1))}
-    if address.scheme == "http" and not (_is_loopback(host) and named & hosts) and not {f"http://{one}" for one in named} & hosts:
+    named = _names(host)
+    plain = {f"http://{one}" for one in named} & hosts.keys()
+    if address.scheme == "http" and not (_is_loopback(host) and named & hosts.keys()) and not plain:
         raise _refused("without TLS only hosts are sent to that CARELOOP_NOTICE_HOSTS names as http://host")
-    if not named & hosts and not {f"http://{one}" for one in named} & hosts:
+    if not named & hosts.keys() and not plain:
         raise _refused("CARELOOP_NOTICE_HOSTS does not name its host")
 
 
-def check_addresses(url: str, hosts: frozenset[str]) -> None:
+def _names(host: str) -> set[str]:
+    """What the setting may call a host."""
+    return {host, *(f"*.{'.'.join(host.split('.')[n:])}" for n in range(1, host.count(".") + 1))}
+
+
+def check_addresses(url: str, hosts: Hosts) -> None:
     """That a name does not mean this machine or its own network's services, unless it says so itself.
 
     Raises Rejected (endpoint-refused), or Unavailable (receiver-unavailable) where the name is not resolved.

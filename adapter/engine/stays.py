@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from adapter.engine.circle import circle, held, of_person
 from adapter.engine.telling import tell
 from adapter.model import Composed, Json
 from adapter.notices.alerts import message
-from adapter.notices.stays import happened, members_of, stay_notice
+from adapter.notices.stays import happened, stay_notice
 from adapter.store import notices
-from adapter.store.keys import key_and_person, keys_of_persons
+from adapter.store.keys import key_and_person
 from adapter.store.notices import Notice
-from adapter.store.resources import Key, read_resource, read_resources, read_version, with_meta
+from adapter.store.resources import read_resource, read_version, with_meta
 
 
 def tell_stays(connection: Connection, changed: Sequence[Composed], now_us: int) -> None:
@@ -27,18 +28,9 @@ def tell_stays(connection: Connection, changed: Sequence[Composed], now_us: int)
         focus, encounter = f"Encounter/{c.id}", None if c.deleted else c.body
         before = told.get(focus)
         if what := happened(encounter, before, now_us):
-            one = stay_notice(encounter, what, focus, _team(connection, c.person, now_us), before, now_us)
+            one = stay_notice(encounter, what, focus, circle(connection, c.person, now_us), before, now_us)
             news += [one] if one.keys["organization"] else []
     tell(connection, news, now_us)
-
-
-def _team(connection: Connection, person: str, now_us: int) -> set[str]:
-    """Organizations on the active care teams of a person (key of the main Patient)."""
-    teams = _of_person(connection, person, "CareTeam")
-    members = set[str]().union(*(members_of(team, now_us) for team in teams))
-    roles = _held(connection, (one for one in members if one.startswith("PractitionerRole/")))
-    organizations = {role.get("organization", {}).get("reference", "") for role in roles.values()}
-    return {one for one in members | organizations if one.startswith("Organization/")}
 
 
 def stay_message(connection: Connection, notice: Notice, base: str) -> Json | None:
@@ -56,28 +48,15 @@ def stay_message(connection: Connection, notice: Notice, base: str) -> Json | No
     if stored.body is None:
         encounter["status"] = "entered-in-error"
     _, person = key_and_person(connection, "Encounter", stored.id) or ("", "")
-    coverages = [one for one in _of_person(connection, person, "Coverage") if one.get("status") == "active"]
+    coverages = [one for one in of_person(connection, person, "Coverage") if one.get("status") == "active"]
     wanted = [_reference(encounter.get("subject")), _reference(encounter.get("serviceProvider")),
               *(_reference(one.get("location")) for one in encounter.get("location", ())),
               *(_reference(one.get("individual")) for one in encounter.get("participant", ())),
               *(_reference(payor) for one in coverages for payor in one.get("payor", ()))]
-    held = _held(connection, wanted)
-    behind = [_reference(one.get(name)) for one in held.values() if one["resourceType"] == "PractitionerRole"
+    near = held(connection, wanted)
+    behind = [_reference(one.get(name)) for one in near.values() if one["resourceType"] == "PractitionerRole"
               for name in ("practitioner", "organization")]
-    return message(notice, encounter, [*(held | _held(connection, behind)).values(), *coverages], base)
-
-
-def _of_person(connection: Connection, person: str, resource_type: str) -> list[Json]:
-    if not person:
-        return []
-    return [*_held(connection, (f"{t}/{i}" for t, i, _ in keys_of_persons(connection, [person]) if t == resource_type)).values()]
-
-
-def _held(connection: Connection, names: Iterable[str]) -> dict[str, Json]:
-    """What stands of these `Type/id`, by that name."""
-    keys: list[Key] = [(t, i) for t, mark, i in (name.partition("/") for name in dict.fromkeys(names)) if mark]
-    return {f"{t}/{i}": with_meta(s.body, s.version, s.updated)
-            for (t, i), s in read_resources(connection, keys).items() if s.body is not None}
+    return message(notice, encounter, [*(near | held(connection, behind)).values(), *coverages], base)
 
 
 def _reference(element: Json | None) -> str:

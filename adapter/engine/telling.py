@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from adapter.engine.disclosure import Disclosures
 from adapter.errors import Rejected
 from adapter.gaps.life import Happening, owner_of
 from adapter.gaps.task import RULES, STATES, key_of
@@ -19,8 +20,12 @@ _TOLD = ("active", "error")
 
 
 def tell(connection: Connection, news: Sequence[Notice], now_us: int) -> None:
-    """Store notices, each as the next event of every subscription that asks for it."""
+    """Store notices, each as the next event of every subscription that asks for it and may be told.
+
+    What may not be told is no event of it: the gap in its numbers would tell.
+    """
     told = notices.add(connection, news)
+    disclosures = Disclosures(connection, now_us)
     for one in subscriptions.with_status(connection, _TOLD) if told else ():
         if one.status == "error" and one.due is None:  # its receiver never took the handshake
             continue
@@ -28,9 +33,12 @@ def tell(connection: Connection, news: Sequence[Notice], now_us: int) -> None:
             asked = asked_of(one.body)
         except Rejected:  # what an older program took may be asking for too much of this one
             continue
-        wanted = [n.seq for n in told if n.topic == asked.topic.name and matches(n, asked.criteria)]
-        if wanted:
-            subscriptions.add_events(connection, one.id, wanted, now_us)
+        wanted = [n for n in told if n.topic == asked.topic.name and matches(n, asked.criteria)]
+        allowed = [n.seq for n in wanted if disclosures.allows(n, one.recipients)]
+        if allowed:
+            subscriptions.add_events(connection, one.id, allowed, now_us)
+        if len(allowed) < len(wanted):
+            subscriptions.withhold(connection, one.id, len(wanted) - len(allowed))
 
 
 def gap_notices(happened: Iterable[Happening], tasks: Mapping[str, str]) -> list[Notice]:

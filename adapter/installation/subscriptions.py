@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from adapter.deliver.receiver import allowed_hosts, check_addresses, check_endpoint, post
+from adapter.deliver.receiver import allowed_hosts, check_addresses, check_endpoint, post, recipients_of
+from adapter.engine.disclosure import Disclosures
 from adapter.engine.stays import stay_message
 from adapter.errors import Rejected, Unavailable
 from adapter.installation.installation import Installation
@@ -47,6 +48,13 @@ class Subscriptions:
         self._hosts = allowed_hosts(hosts)
         self._rng = random.Random()
 
+    def bind(self, connection: Connection) -> None:
+        """Note whose each subscription is, as the settings say it now."""
+        for one in kept.with_status(connection, ("requested", "active", "error", "off")):
+            recipients = recipients_of(one.body["channel"].get("endpoint", ""), self._hosts)
+            if recipients != one.recipients:
+                kept.belongs(connection, one.id, recipients)
+
     # --- what clients do
 
     def put(self, subscription_id: str | None, body: Json, base: str, if_match: int | None = None) -> tuple[Subscribed, bool]:
@@ -69,10 +77,11 @@ class Subscriptions:
                 raise Rejected("version-conflict", f"Subscription/{subscription_id}")
             version = before.version + 1 if before else 1
             one = Subscribed(id=subscription_id, body=content, status=wanted, version=version, updated=now, base=base,
-                             due=None if wanted == "off" else now)
+                             due=None if wanted == "off" else now, recipients=recipients_of(asked.endpoint, self._hosts))
             if before is not None and lives:
                 missed = before.status == "error" and asked_of(before.body).topic == asked.topic
-                one = replace(one, events=before.events, sent=before.sent if missed else before.events)
+                one = replace(one, events=before.events, sent=before.sent if missed else before.events,
+                              withheld=before.withheld)
             elif before is not None:
                 kept.forget_events(connection, subscription_id)
             kept.put(connection, one)
@@ -100,9 +109,11 @@ class Subscriptions:
             one = self._read(connection, subscription_id)
             told = kept.events(connection, subscription_id, first, last, _PAGE)
             asked = asked_of(one.body)
-            resources = self._resources(connection, content or asked.content, told, base)
+            allowed = self._allowed(connection, one, told)
+            resources = self._resources(connection, content or asked.content, allowed, base)
         status = bundle.status("query-event", subscription=one.id, base=base, topic=asked.topic.url, state=one.status,
-                               count=one.events, error=one.error, content=content or asked.content, events=told)
+                               count=one.events, error=one.error, content=content or asked.content, events=told,
+                               named={number for number, _ in allowed})
         return bundle.notification(status, self._now_us(), resources)
 
     # --- what they are told
@@ -124,14 +135,15 @@ class Subscriptions:
                 return 0
             asked = asked_of(one.body)
             events = kept.events(connection, one.id, one.sent + 1, limit=asked.most) if one.status != "requested" else []
-            resources = self._resources(connection, asked.content, events, one.base)
+            allowed = self._allowed(connection, one, events)
+            resources = self._resources(connection, asked.content, allowed, one.base)
         if (end := date_range(asked.until)) and end[1] < now:
             self._end(one)
             return 0
         kind: bundle.Kind = "handshake" if one.status == "requested" else "event-notification" if events else "heartbeat"
         status = bundle.status(kind, subscription=one.id, base=one.base, topic=asked.topic.url, content=asked.content,
                                state="requested" if kind == "handshake" else "active", events=events,
-                               count=events[-1][0] if events else one.events)
+                               count=events[-1][0] if events else one.events, named={number for number, _ in allowed})
         try:
             check_endpoint(asked.endpoint, self._hosts)
             check_addresses(asked.endpoint, self._hosts)
@@ -178,6 +190,11 @@ class Subscriptions:
         if one is None or one.status == "deleted":
             raise Rejected("not-found" if one is None else "gone", "Subscription")
         return one
+
+    def _allowed(self, connection: Connection, one: Subscribed, events: bundle.Events) -> bundle.Events:
+        """Of these events those of which its recipients may be told by now: a consent may have ended since."""
+        disclosures = Disclosures(connection, self._now_us())
+        return [(number, notice) for number, notice in events if disclosures.allows(notice, one.recipients)]
 
     @staticmethod
     def _resources(connection: Connection, content: Content, events: Sequence[tuple[int, Notice]], base: str) -> dict[str, Json]:

@@ -6,7 +6,7 @@ Source: Subscriptions R5 Backport 1.1.0, profiles backport-subscription-notifica
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from adapter.model import Json
@@ -24,10 +24,16 @@ _SPACE = uuid.UUID("6f6d2a0c-52f2-5f0e-9d3c-3a8f6f1f4a11")
 
 
 def status(kind: Kind, *, subscription: str, base: str, topic: str, state: str, count: int, error: str = "",
-           content: Content = "id-only", events: Events = ()) -> Json:
-    """The status of a subscription (its id), as Parameters. count: events since its start. topic: canonical."""
-    told = [{"name": "notification-event", "part": _event(number, notice, base, content)} for number, notice in events]
+           content: Content = "id-only", events: Events = (), named: Collection[int] | None = None) -> Json:
+    """The status of a subscription (its id), as Parameters. count: events since its start. topic: canonical.
+
+    named: the events that tell what they are about; of the others (None: there are none) only number and time stand there.
+    """
+    told = [{"name": "notification-event", "part": _event(
+        number, notice, base, content if named is None or number in named else "empty")} for number, notice in events]
     seed = f"{base}|{subscription}|{kind}|{count}|{state}|{[number for number, _ in events]}"
+    if named is not None and len(named) < len(events):
+        seed += f"|{sorted(named)}"
     return {
         "resourceType": "Parameters",
         "id": str(uuid.uuid5(_SPACE, seed)),

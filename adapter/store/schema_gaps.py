@@ -76,6 +76,9 @@ SUBSCRIPTION = Table(
     Column("due", BigInteger),  # when there is something to send; NULL: nothing
     Column("attempts", Integer, nullable=False, default=0),
     Column("error", Text, nullable=False, default=""),
+    # whose it is, by commas: numbers of organizations in the network; * the network itself; empty: nobody known
+    Column("recipients", Text, nullable=False, default=""),
+    Column("withheld", BigInteger, nullable=False, default=0),  # notices that its recipients may not be told of
 )
 Index("subscription_by_due", SUBSCRIPTION.c.due)
 

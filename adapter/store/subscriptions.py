@@ -26,7 +26,8 @@ class Subscribed:
 
     status: requested, active, error, off, deleted. events: how many there were; sent: number of the last one delivered.
     due: when there is something to send (a handshake, events, a heartbeat), None for nothing. Times are microseconds since
-    1970 UTC. error: an issue code and an HTTP status, never what the receiver said.
+    1970 UTC. error: an issue code and an HTTP status, never what the receiver said. recipients: whose it is, numbers of
+    organizations in the network, or `*` for the network itself; withheld: notices that these may not be told of.
     """
 
     id: str
@@ -40,6 +41,8 @@ class Subscribed:
     due: int | None = None
     attempts: int = 0
     error: str = ""
+    recipients: tuple[str, ...] = ()
+    withheld: int = 0
 
 
 def put(connection: Connection, one: Subscribed) -> None:
@@ -47,7 +50,8 @@ def put(connection: Connection, one: Subscribed) -> None:
     connection.execute(delete(SUBSCRIPTION).where(_S.id == one.id))
     connection.execute(insert(SUBSCRIPTION).values(
         id=one.id, body=orjson.dumps(one.body).decode(), status=one.status, version=one.version, updated=one.updated,
-        base=one.base, events=one.events, sent=one.sent, due=one.due, attempts=one.attempts, error=one.error))
+        base=one.base, events=one.events, sent=one.sent, due=one.due, attempts=one.attempts, error=one.error,
+        recipients=",".join(one.recipients), withheld=one.withheld))
 
 
 def read(connection: Connection, subscription_id: str) -> Subscribed | None:
@@ -74,6 +78,21 @@ def add_events(connection: Connection, subscription_id: str, notices: Sequence[i
     first = (connection.scalar(select(_S.events).where(_S.id == subscription_id)) or 0) - len(notices) + 1
     connection.execute(insert(SUBSCRIPTION_EVENT), [
         {"subscription": subscription_id, "number": first + n, "notice": seq} for n, seq in enumerate(notices)])
+
+
+def belongs(connection: Connection, subscription_id: str, recipients: Collection[str]) -> None:
+    """Note whose a subscription is."""
+    connection.execute(update(SUBSCRIPTION).where(_S.id == subscription_id).values(recipients=",".join(recipients)))
+
+
+def withhold(connection: Connection, subscription_id: str, count: int) -> None:
+    """Count notices that a subscription is not told of."""
+    connection.execute(update(SUBSCRIPTION).where(_S.id == subscription_id).values(withheld=_S.withheld + count))
+
+
+def withheld(connection: Connection) -> int:
+    """How many notices were withheld from those who subscribed, in all."""
+    return connection.scalar(select(func.coalesce(func.sum(_S.withheld), 0))) or 0
 
 
 def forget_events(connection: Connection, subscription_id: str) -> None:
@@ -129,4 +148,5 @@ def failing(connection: Connection, limit: int) -> list[tuple[Subscribed, int]]:
 
 def _subscribed(row: Row[Any]) -> Subscribed:
     return Subscribed(id=row.id, body=orjson.loads(row.body), status=row.status, version=row.version, updated=row.updated,
-                      base=row.base, events=row.events, sent=row.sent, due=row.due, attempts=row.attempts, error=row.error)
+                      base=row.base, events=row.events, sent=row.sent, due=row.due, attempts=row.attempts, error=row.error,
+                      recipients=tuple(row.recipients.split(",")) if row.recipients else (), withheld=row.withheld)

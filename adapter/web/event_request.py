@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from adapter.consent.decision import NETWORK
 from adapter.errors import Rejected
 from adapter.notices.topics import TOPICS, matches
 from adapter.settings import host_port
@@ -25,9 +26,13 @@ _NAMES = {"organization": "organization", "rule": "code", "state": "business-sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What one listener wants to hear. topic: '' for all. after: number of the last notice it has, None for those from now."""
+    """What one listener wants to hear. topic: '' for all. after: number of the last notice it has, None for those from now.
+
+    recipients: who listens, organizations by their number in the network; the network's own programs where nobody is named.
+    """
 
     topic: str
+    recipients: tuple[str, ...]
     criteria: Mapping[str, tuple[str, ...]]
     after: int | None
 
@@ -65,19 +70,22 @@ def _check_host(host: str) -> None:
 
 
 def _wanted(asked: Sequence[tuple[str, str]], last_event_id: str) -> Wanted:
-    topic, criteria, after = "", dict[str, tuple[str, ...]](), last_event_id
+    topic, criteria, after, recipients = "", dict[str, tuple[str, ...]](), last_event_id, (NETWORK,)
     for name, value in asked:
         if name == "topic" and value in TOPICS:
             topic = value
+        elif name == "recipient" and value and NETWORK not in value:
+            recipients = tuple(value.split(","))
         elif name == "lastEventId" and value.isdecimal():
             after = after or value
         elif name in _NAMES and value:
             criteria[_NAMES[name]] = tuple(value.split(","))
         else:
-            raise Rejected("bad-parameter", "", f"it takes topic ({', '.join(TOPICS)}), {', '.join(_NAMES)}, lastEventId")
+            known = ", ".join((f"topic ({', '.join(TOPICS)})", *_NAMES, "recipient", "lastEventId"))
+            raise Rejected("bad-parameter", "", f"it takes {known}")
     if after and not (after.isdecimal() and len(after) < 19):
         raise Rejected("bad-parameter", "Last-Event-ID", "a number")
-    return Wanted(topic=topic, criteria=criteria, after=int(after) if after else None)
+    return Wanted(topic=topic, recipients=recipients, criteria=criteria, after=int(after) if after else None)
 
 
 def event(notice: Notice) -> bytes:

@@ -7,7 +7,9 @@ where it is further behind, at its own speed. Who does not read is cut off, and 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,6 +17,8 @@ from http import HTTPStatus
 import orjson
 from sqlalchemy import Engine
 
+from adapter.consent.decision import NETWORK
+from adapter.engine.disclosure import Disclosures
 from adapter.errors import Rejected, Unavailable, kind_of
 from adapter.logs import log
 from adapter.store import notices
@@ -51,11 +55,13 @@ class Limits:
 class EventStream:
     """Listens on host:port (port 0: any free one, known after start); see intake.mllp.run_in_thread."""
 
-    def __init__(self, host: str, port: int, engine: Engine, limits: Limits | None = None) -> None:
+    def __init__(self, host: str, port: int, engine: Engine, limits: Limits | None = None,
+                 now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
         self.host = host
         self.port = port
         self._engine = engine
         self._limits = limits or Limits()
+        self._now_us = now_us
         self._recent: deque[Notice] = deque(maxlen=self._limits.kept)
         self._last = 0
         self._moved = asyncio.Event()
@@ -111,6 +117,12 @@ class EventStream:
         with reading(self._engine) as connection:
             return notices.after(connection, seq, self._limits.batch)
 
+    def _allowed(self, found: Sequence[Notice], wanted: Wanted) -> list[Notice]:
+        """Of these notices those of which a listener may be told now."""
+        with reading(self._engine) as connection:
+            disclosures = Disclosures(connection, self._now_us())
+            return [notice for notice in found if disclosures.allows(notice, wanted.recipients)]
+
     # --- who listens
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -155,7 +167,10 @@ class EventStream:
             if at < self._last:
                 found = await self._behind(at)
                 at = found[-1].seq if found else self._last
-                writer.write(b"".join(event(notice) for notice in found if wanted.hears(notice)))
+                heard = [notice for notice in found if wanted.hears(notice)]
+                if NETWORK not in wanted.recipients:
+                    heard = await asyncio.to_thread(self._allowed, heard, wanted)
+                writer.write(b"".join(event(notice) for notice in heard))
             async with asyncio.timeout(self._limits.stalled):
                 await writer.drain()
             if at >= self._last and not await self._moves(moved):

@@ -61,6 +61,7 @@ class _Journalled:
             self._count_on(connection)
             backlog = queries.backlog(connection)
             states, waiting = subscriptions.counts(connection), subscriptions.waiting(connection)
+            withheld = subscriptions.withheld(connection)
         yield _counted("careloop_messages", "Journalled messages and rows", ("feed", "event", "ack"), self._messages)
         yield _counted("careloop_findings", "Findings of the gateway", ("severity", "code"), self._findings)
         yield _gauged("careloop_journal_entries", "Journal entries by state", "state",
@@ -70,6 +71,7 @@ class _Journalled:
         yield _gauged("careloop_resources", "Current resources by type", "type", backlog.resources)
         yield _gauged("careloop_subscriptions", "Subscriptions by status", "status", {"active": 0, "error": 0} | states)
         yield GaugeMetricFamily("careloop_notices_waiting", "Events that subscribers were not told of yet", waiting)
+        yield GaugeMetricFamily("careloop_notices_withheld", "Notices that subscribers may not be told of", withheld)
 
     def _count_on(self, connection: Connection) -> None:
         self._last_entry, entries = queries.acknowledged_since(connection, self._last_entry)

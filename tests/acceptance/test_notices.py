@@ -16,7 +16,7 @@ import requests
 from tests.acceptance.served import Served, served, until
 from tests.receiver import Json, Receiver, receiving, subscription
 
-ENVIRONMENT = {"CARELOOP_KEY": "5e" * 32, "CARELOOP_NOTICE_HOSTS": "127.0.0.1"}
+ENVIRONMENT = {"CARELOOP_KEY": "5e" * 32, "CARELOOP_NOTICE_HOSTS": "127.0.0.1=*"}
 MEMBER = (b"member_id,first_name,last_name,birth_date,program,enrollment_status,enrollment_date,attributed_org,"
           b"attributed_org_name,updated_at\n"
           b"%s,Viola,Wrenmere,1958-04-09,care-coordination,enrolled,2026-01-12,ORG-MAPLE,Maple,2026-03-01T06:00:00-05:00\n")

@@ -34,7 +34,8 @@ def notice(name: str, rule: str = "G01") -> Notice:
 
 def one(name: str, *filters: str) -> Subscribed:
     body = subscription("https://care.example.org/x", *filters)
-    return Subscribed(id=name, body=body, status="active", version=1, updated=1, base="http://localhost/fhir")
+    return Subscribed(id=name, body=body, status="active", version=1, updated=1, base="http://localhost/fhir",
+                      recipients=("*",))
 
 
 def test_numbers_have_no_gaps_whoever_writes_at_once(engine: Engine) -> None:

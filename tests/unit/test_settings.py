@@ -17,7 +17,7 @@ MESSAGE = HOME / "fixtures" / "hl7v2" / "A01" / "admission.hl7"
 @pytest.mark.parametrize(("name", "value"), [
     ("FHIR_URL", "ftp://secret"), ("FHIR_URL", "http://"), ("FHIR_URL", "secret"), ("KEY", "secret"), ("KEY", "abc"),
     ("DATABASE_URL", "mysql://secret@host/x"), ("DATABASE_URL", "secret"), ("HTTP", "secret"), ("HTTP", "127.0.0.1:99999"),
-    ("MLLP", "secret"), ("AUTH", "secret"),
+    ("MLLP", "secret"), ("AUTH", "secret"), ("NOTICE_HOSTS", "secret"), ("NOTICE_HOSTS", "a=b,secret"),
 ])
 def test_a_setting_that_cannot_be_used(name: str, value: str, command: list[str], monkeypatch: pytest.MonkeyPatch,
                                        tmp_path: Path) -> None:

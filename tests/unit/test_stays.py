@@ -54,7 +54,7 @@ def _clock() -> list[datetime]:
 
 @pytest.fixture(name="gateway")
 def _gateway(tmp_path: Path, clock: list[datetime]) -> Iterator[Gateway]:
-    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, notice_hosts="127.0.0.1"), lambda: clock[0])
+    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, notice_hosts="127.0.0.1=*"), lambda: clock[0])
     load(gateway, "members", MEMBER)
     load(gateway, "care_team", TEAM)
     yield gateway

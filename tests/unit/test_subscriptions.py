@@ -28,7 +28,7 @@ def _clock() -> list[datetime]:
 
 @pytest.fixture(name="gateway")
 def _gateway(tmp_path: Path, clock: list[datetime]) -> Iterator[Gateway]:
-    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, notice_hosts="127.0.0.1, care.example.org, *.example.net"),
+    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, notice_hosts="127.0.0.1=*, care.example.org=*, *.example.net=*"),
                       lambda: clock[0])
     yield gateway
     gateway.close()
@@ -166,7 +166,7 @@ def test_notices_go_only_where_the_operator_says(client: FlaskClient, endpoint: 
 
 
 def test_a_name_that_leads_to_this_machine_is_not_sent_to(tmp_path: Path, receiver: Receiver) -> None:
-    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, notice_hosts="http://127.1"))
+    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, notice_hosts="http://127.1=*"))
     client = create_app(gateway).test_client()
     one = subscribe(client, subscription(f"http://127.1:{receiver.port}/notices"))
     send(gateway)

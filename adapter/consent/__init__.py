@@ -1,0 +1,1 @@
+"""What a member allows whom to be told. Pure."""
