@@ -5,7 +5,7 @@ The as-of instant is a valid time: what was so then, by what is known now. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from adapter.errors import Defect, Rejected
 from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.instants import EPOCH_DAY
+from adapter.gaps.member import rows_of
 from adapter.gaps.rules import Reason, Rule, Rules, State, open_rules
 from adapter.gaps.statement import Dialect, Target, compile_rule
 from adapter.gaps.tables import PREFIX
@@ -61,19 +62,32 @@ def evaluate(connection: Connection, *, now: datetime, member: str | None = None
     chosen = [rules.named(rule)] if rule else list(rules.rules.values())
     binds: dict[str, Any] = {**instants(catalog, now), "member": member, "organization": organization}
     wanted = None if states is None else frozenset(states)
+    desk = member is not None and connection.dialect.name == "sqlite"
     target = Target(dialect=_DIALECTS[connection.dialect.name], one_member=member is not None, states=wanted,
-                    one_organization=organization is not None)
+                    one_organization=organization is not None, shared_stored=desk)
     gaps: list[Gap] = []
-    with _planned(connection, everybody=member is None):
-        for one in chosen:
-            if member is not None and one.subject != "member":
-                continue
-            if set(denied) & set(one.data_classes):
-                gaps += _withheld(connection, one, member) if wanted is None or "withheld" in wanted else []
-                continue
-            for statement in statements(rules, catalog, one, target):
-                gaps += gaps_of(one, connection.exec_driver_sql(statement, binds))
+    asked: list[tuple[Rule, str]] = []
+    for one in chosen:
+        if member is not None and one.subject != "member":
+            continue
+        if set(denied) & set(one.data_classes):
+            gaps += _withheld(connection, one, member) if wanted is None or "withheld" in wanted else []
+            continue
+        asked += [(one, statement) for statement in statements(rules, catalog, one, target)]
+    if desk:
+        found = rows_of(connection, rules, catalog, asked, binds)
+    else:
+        found = _rows(connection, asked, binds, everybody=member is None)
+    for one, rows in found:
+        gaps += gaps_of(one, rows)
     return in_order(gaps)
+
+
+def _rows(connection: Connection, asked: Sequence[tuple[Rule, str]], binds: dict[str, Any],
+          everybody: bool) -> Iterator[tuple[Rule, Iterable[Any]]]:
+    with _planned(connection, everybody):
+        for rule, statement in asked:
+            yield rule, connection.exec_driver_sql(statement, binds)
 
 
 def statements(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> list[str]:

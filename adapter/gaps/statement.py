@@ -31,7 +31,8 @@ COLUMNS = ("item", "verdict", "due", "evidence", "responsible_org", "responsible
 SHARED_PREFIX = "shared_"
 """A shared table `x` that stands as a table is `shared_x`."""
 
-_MINE = "my_"  # a view's rows of the one member who is asked about
+MINE = "my_"
+"""A view's rows of the one member who is asked about; also the shared tables, where these stand for one member alone."""
 
 MEMBER_PROGRAM = "member_program"
 """The shared table that says which programs a member belongs to."""
@@ -43,7 +44,12 @@ def columns_of(subject: Subject) -> tuple[str, ...]:
 
 
 def parse_statement(text: str, place: str) -> exp.Query:
-    """The tree of a statement. Raises Defect (rule-invalid) where it is not one SELECT."""
+    """The tree of a statement, one's own to change. Raises Defect (rule-invalid) where it is not one SELECT."""
+    return _parsed(text, place).copy()
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str, place: str) -> exp.Query:
     try:
         trees = sqlglot.parse(text, read=WRITTEN_IN)
     except SqlglotError as error:
@@ -58,7 +64,8 @@ class Target:
     """What a rule is compiled for: an engine; one member or all; gaps in these states; of one organization or all.
 
     program: 0 the members of no program that sets parameters of the rule, n those of the nth that does.
-    shared_stored: the shared tables stand as tables `shared_<name>` (population.py), and are not made once more.
+    shared_stored: the shared tables stand as tables `shared_<name>` (population.py), and are not made once more; of one member
+    as `my_shared_<name>`, and what is read of views as `my_<view>` (member.py).
     """
 
     dialect: Dialect
@@ -120,11 +127,11 @@ def shared_read(rules: Rules, text: str) -> list[str]:
 
 
 @lru_cache(maxsize=512)
-def compile_shared(rules: Rules, catalog: Catalog, name: str, dialect: Dialect) -> str:
-    """The SELECT of a shared table over the views and the shared tables above it, which stand as `shared_<name>`."""
+def compile_shared(rules: Rules, catalog: Catalog, name: str, dialect: Dialect, one_member: bool = False) -> str:
+    """The SELECT of a shared table over the views and the shared tables above it, which stand as Target.shared_stored says."""
     tree = parse_statement(rules.tables[name].statement, f"shared.yaml, tables.{name}.statement")
     _set_parameters(tree, {name: p.default for name, p in rules.parameters.items()} | {"zone": catalog.zone})
-    _set_tables(tree, rules, catalog, Target(dialect=dialect, shared_stored=True))
+    _set_tables(tree, rules, catalog, Target(dialect=dialect, one_member=one_member, shared_stored=True))
     return tree.sql(dialect=dialect)
 
 
@@ -133,18 +140,37 @@ def everything_read(rules: Rules, catalog: Catalog, chosen: Sequence[Rule]) -> t
 
     The views that name the subjects, `member` and `organization`, are always there.
     """
-    found = {"member", "organization"}
-    for rule in chosen:
-        found |= _read(rule.statement) | ({MEMBER_PROGRAM} if rules.programs_of(rule) else set[str]())
+    found, _ = _all_read(rules, chosen)
+    return sorted(found & set(catalog.tables)), [name for name in rules.tables if name in found]
+
+
+def columns_read(rules: Rules, chosen: Sequence[Rule]) -> frozenset[str]:
+    """Names of all columns that rules and the shared tables of theirs read, of whichever table."""
+    _, texts = _all_read(rules, chosen)
+    return frozenset(("resource_id", "member_id")).union(*map(_columns, texts))
+
+
+def _all_read(rules: Rules, chosen: Sequence[Rule]) -> tuple[set[str], list[str]]:
+    """Every table that rules read, and the statements by which: theirs, and those of shared tables."""
+    texts = [rule.statement for rule in chosen]
+    found = {"member", "organization"}.union(*map(_read, texts))
+    if any(rules.programs_of(rule) for rule in chosen):
+        found.add(MEMBER_PROGRAM)
     for name in reversed(rules.tables):
         if name in found:
+            texts.append(rules.tables[name].statement)
             found |= _read(rules.tables[name].statement)
-    return sorted(found & set(catalog.tables)), [name for name in rules.tables if name in found]
+    return found, texts
 
 
 @lru_cache(maxsize=512)
 def _read(statement: str) -> frozenset[str]:
-    return frozenset(tables_read(parse_statement(statement, "statement")))
+    return frozenset(tables_read(_parsed(statement, "statement")))
+
+
+@lru_cache(maxsize=512)
+def _columns(statement: str) -> frozenset[str]:
+    return frozenset(column.name for column in _parsed(statement, "statement").find_all(exp.Column))
 
 
 def with_shared(rules: Rules, tree: exp.Query, place: str) -> exp.Query:
@@ -216,10 +242,11 @@ def _set_tables(tree: exp.Query, rules: Rules, catalog: Catalog, target: Target)
         elif name in catalog.tables:
             if personal := target.one_member and any(column.name == "member_id" for column in catalog.tables[name]):
                 mine[name] = _of_member(name)
-            table.replace(exp.alias_(exp.to_table((_MINE if personal else PREFIX) + name), alias, table=True))
+            table.replace(exp.alias_(exp.to_table((MINE if personal else PREFIX) + name), alias, table=True))
         elif target.shared_stored and name in rules.tables:
-            table.replace(exp.alias_(exp.to_table(SHARED_PREFIX + name), alias, table=True))
-    if mine:
+            prefix = MINE + SHARED_PREFIX if target.one_member else SHARED_PREFIX
+            table.replace(exp.alias_(exp.to_table(prefix + name), alias, table=True))
+    if mine and not target.shared_stored:
         tables = tree.args.get("with_")
         others: list[exp.Expr] = tables.expressions if tables else []
         tree.set("with_", exp.With(expressions=[*mine.values(), *others]))
@@ -228,7 +255,7 @@ def _set_tables(tree: exp.Query, rules: Rules, catalog: Catalog, target: Target)
 def _of_member(name: str) -> exp.CTE:
     """The rows of one member, read once by their index: joined in place, planners would rather scan everybody's."""
     rows = exp.select("*").from_(PREFIX + name).where(exp.column("member_id").eq(exp.Placeholder(this="member")))
-    return exp.CTE(this=rows, alias=exp.TableAlias(this=exp.to_identifier(_MINE + name)), materialized=True)
+    return exp.CTE(this=rows, alias=exp.TableAlias(this=exp.to_identifier(MINE + name)), materialized=True)
 
 
 def _narrowed(tree: exp.Query, rule: Rule, target: Target) -> exp.Query:
