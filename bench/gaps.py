@@ -31,7 +31,7 @@ import orjson
 from adapter.gaps import population, snapshot, tables
 from adapter.gaps.catalog import open_catalog
 from adapter.gaps.engine import evaluate
-from adapter.gaps.rules import State, open_rules
+from adapter.gaps.rules import open_rules
 from adapter.gaps.snapshot import Snapshot, quoted
 from adapter.gateway import Gateway
 from adapter.settings import Settings
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=sorted(MEASURES))
     parser.add_argument("--members", type=int, default=100_000)
-    parser.add_argument("--applying", action="store_true", help="leave out what does not apply")
+    parser.add_argument("--everything", action="store_true", help="what does not apply too")
     parser.add_argument("--memory", default=population.MEMORY, help="what DuckDB may take")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "careloop-bench-gaps")
     MEASURES[parser.parse_args().what](parser.parse_args())
@@ -82,7 +82,7 @@ def of_population(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=asked.folder) as out:
         found: list[int] = []
         with measured(f"{len(rules)} rules, {asked.members:,} members", lambda: f"({found[0]:,} gaps)"):
-            states: list[State] | None = ["closed", "prospective", "open", "missed"] if asked.applying else None
+            states = None if asked.everything else population.APPLYING
             found.append(population.write(flat, population.question(now=NOW, memory=asked.memory, states=states), Path(out)))
 
 

@@ -21,7 +21,7 @@ from adapter.commands.installation import Moment, opened, settings
 from adapter.gaps import population, snapshot
 from adapter.gaps.engine import Gap, evaluate, find_member, find_organization, organization_names
 from adapter.gaps.known import known_arrivals, known_resources
-from adapter.gaps.population import Question
+from adapter.gaps.population import APPLYING, Question
 from adapter.gaps.present import as_bundle, as_csv, as_json, as_rows
 from adapter.gaps.rules import State
 from adapter.gaps.snapshot import Snapshot
@@ -54,6 +54,11 @@ class _Asked:
         """Whether it is for a population engine: asked for, or because only that one can answer."""
         return self.engine in ("duckdb", "spark") or any((self.ndjson, self.views, self.known_at, self.out))
 
+    @property
+    def wanted(self) -> tuple[State, ...] | None:
+        """The states that are asked for, None for all; files leave out what does not apply unless it is."""
+        return self.states or (APPLYING if self.out else None)
+
     def check(self) -> None:
         """Raises click.UsageError where options do not go together."""
         if "" in (self.member, self.organization, self.rule):
@@ -81,7 +86,8 @@ class _Asked:
 @click.option("--views", type=_FOLDER, help="Of the folder that `careloop views export` made.")
 @click.option("--master", default="local[2]", show_default=True, help="Spark's cluster.")
 @click.option("--memory", default=population.MEMORY, show_default=True, help="What DuckDB may take.")
-@click.option("--out", type=_FOLDER, help="Write the gaps into this folder as Parquet files, and tell only how many.")
+@click.option("--out", type=_FOLDER, help="Write the gaps into this folder as Parquet files, and tell only how many. "
+              "What does not apply is left out, unless --state asks for it.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "fhir"]), default="table",
               show_default=True)
 def gaps(*, everyone: bool, states: tuple[State, ...], form: str, member: str | None, organization: str | None,
@@ -126,7 +132,7 @@ def _of_everybody(connection: Connection | None, asked: _Asked, moment: datetime
     member = find_member(connection, asked.member) if connection and asked.member else None
     with _snapshot(connection, asked, member) as flat:
         organization = snapshot.find_organization(flat, asked.organization) if asked.organization else None
-        question = population.question(now=moment, rule=asked.rule, organization=organization, states=asked.states or None,
+        question = population.question(now=moment, rule=asked.rule, organization=organization, states=asked.wanted,
                                        memory=asked.memory)
         if asked.out:
             click.echo(f"{_write(flat, question, asked, asked.out)} gaps", err=True)

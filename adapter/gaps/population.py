@@ -1,41 +1,41 @@
 """Gaps of everybody at once, by DuckDB in this process: the rules' own statements over a snapshot's Parquet files.
 
 Bucket by bucket the tables of some members are read once, the shared tables are made once, and every rule goes over
-them; rules about organizations follow over all buckets. So memory stays that of one bucket, whoever many members there are.
+them; rules about organizations follow over all buckets. So memory stays that of few buckets, however many members there are.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.engine import Gap, gaps_of, in_order, instants, statements
-from adapter.gaps.rules import Rule, Rules, State, open_rules
+from adapter.gaps.rules import Reason, Rule, Rules, State, open_rules
 from adapter.gaps.snapshot import Snapshot, quoted, sql_type
-from adapter.gaps.statement import COLUMNS, SHARED_PREFIX, Target, columns_of, compile_shared, everything_read
+from adapter.gaps.statement import COLUMNS, SHARED_PREFIX, Target, columns_of, columns_read, compile_shared, everything_read
 from adapter.gaps.tables import PREFIX
 
 if TYPE_CHECKING:
     import duckdb
 
+T = TypeVar("T")
 MEMORY = "1GB"
 AT_ONCE = 2
-"""How many statements run at once: one alone leaves cores idle, for the tables of a bucket are a row group or two."""
-_EVERYBODY = "everybody"  # schema of the tables of all members
-Run = tuple[str, Rule, str]
-"""A name of its own, a rule, and a statement of it."""
-
+"""How many buckets at once, each by a thread: the tables of one are a row group or two, too little for several threads."""
 _BIND = re.compile(r"\$(now|today|organization)\b")
 
+APPLYING: tuple[State, ...] = ("withheld", "closed", "prospective", "open", "missed")
+"""The states but `not-applicable`, which most rules answer of most members."""
 RESULT = ("rule", "member_id", "organization_id", "state", "reason", *COLUMNS)
 """Columns of the gaps that are written; due in seconds since 1970 UTC, evidence separated by spaces."""
 
@@ -73,6 +73,15 @@ class Question:
         return {**instants(self.catalog, self.now), "organization": self.organization}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A statement of a rule, and a name of its own."""
+
+    name: str
+    rule: Rule
+    statement: str
+
+
 def question(*, now: datetime, organization: str | None = None, rule: str | None = None,
              states: Collection[State] | None = None, denied: Collection[str] = (), rules: Rules | None = None,
              catalog: Catalog | None = None, memory: str = MEMORY, threads: int | None = None) -> Question:
@@ -84,32 +93,23 @@ def question(*, now: datetime, organization: str | None = None, rule: str | None
 
 def evaluate(snapshot: Snapshot, asked: Question) -> list[Gap]:
     """The gaps as engine.evaluate gives them for everybody. For many members use `write`, which keeps them out of memory."""
-    gaps: list[Gap] = []
-    with database(asked.memory, asked.threads) as made:
-        for part in _parts(made, snapshot, asked):
-            for _, rule, statement in part:
-                gaps += gaps_of(rule, made.execute(statement).fetchall())
-    return in_order(gaps)
+    return in_order([gap for found in _each(snapshot, asked, _told) for gap in found])
 
 
 def write(snapshot: Snapshot, asked: Question, out: Path) -> int:
     """Write the gaps into the folder `out` as Parquet files (columns RESULT), in no order; how many there are."""
     out.mkdir(parents=True, exist_ok=True)
-    count = 0
-    with database(asked.memory, asked.threads) as made, ThreadPoolExecutor(AT_ONCE) as pool:
-        for part in _parts(made, snapshot, asked):
-            count += sum(pool.map(partial(_written, made, out), part))
-    return count
+    return sum(_each(snapshot, asked, partial(_written, out)))
 
 
-def _written(made: duckdb.DuckDBPyConnection, out: Path, run: Run) -> int:
-    """Write what a statement says, on a connection of its own; how many rows."""
-    name, rule, statement = run
-    with made.cursor() as own:
-        if rule.subject != "member":
-            own.execute(f"SET schema = '{_EVERYBODY}'")
-        to = quoted(out / f"{name}.parquet")
-        written = own.execute(f"COPY ({result(rule, statement)}) TO {to} (FORMAT parquet)").fetchone()
+def _told(made: duckdb.DuckDBPyConnection, run: Run) -> list[Gap]:
+    return gaps_of(run.rule, made.execute(run.statement).fetchall())
+
+
+def _written(out: Path, made: duckdb.DuckDBPyConnection, run: Run) -> int:
+    """Write what a statement says; how many rows."""
+    select = result(run.rule, run.statement, _enumerated)
+    written = made.execute(f"COPY ({select}) TO {quoted(out / f'{run.name}.parquet')} (FORMAT parquet)").fetchone()
     return written[0] if written else 0
 
 
@@ -130,28 +130,40 @@ def database(memory: str, threads: int | None) -> Generator[duckdb.DuckDBPyConne
         yield made
 
 
-def _parts(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question) -> Iterator[list[Run]]:
-    """The statements of a bucket, then those of organizations, while the tables that they read stand."""
+def _each(snapshot: Snapshot, asked: Question, take: Callable[[duckdb.DuckDBPyConnection, Run], T]) -> Iterator[T]:
+    """What is taken of each statement: those about members bucket by bucket, then those about organizations."""
     chosen = asked.chosen(snapshot)
-    about_members = [rule for rule in chosen if rule.subject == "member"]
-    others = [rule for rule in chosen if rule.subject != "member"]
-    for bucket in range(snapshot.buckets if about_members else 0):
-        _stand(database, snapshot, asked, about_members, bucket)
-        yield list(_statements(asked, about_members, f"{bucket:04}"))
-    if others:
-        for table in database.execute("SELECT table_name FROM duckdb_tables()").fetchall():
-            database.execute(f"DROP TABLE {table[0]}")  # of the last bucket: their memory is needed
-        database.execute(f"CREATE SCHEMA {_EVERYBODY}; SET schema = '{_EVERYBODY}'")
-        _stand(database, snapshot, asked, others, None)
-        yield list(_statements(asked, others, "all"))
+    of_members = list(_runs(asked, [rule for rule in chosen if rule.subject == "member"]))
+    others = list(_runs(asked, [rule for rule in chosen if rule.subject != "member"]))
+    threads = asked.threads or os.cpu_count() or 1
+    at_once = min(threads, AT_ONCE)
+    with database(asked.memory, threads - at_once + 1) as made, ThreadPoolExecutor(at_once) as pool:
+        if of_members:
+            for found in pool.map(partial(_part, made, snapshot, asked, of_members, take), range(snapshot.buckets)):
+                yield from found
+        if others:
+            made.execute(f"SET threads = {threads}")
+            yield from _part(made, snapshot, asked, others, take, None)
 
 
-def _statements(asked: Question, chosen: list[Rule], part: str) -> Iterator[Run]:
+def _runs(asked: Question, chosen: list[Rule]) -> Iterator[Run]:
     target = Target(dialect="duckdb", states=asked.states, one_organization=asked.organization is not None, shared_stored=True)
     for rule in chosen:
         found = [withheld(rule)] if asked.withheld(rule) else statements(asked.rules, asked.catalog, rule, target)
         for number, statement in enumerate(found):
-            yield f"{rule.id}-{part}-{number}", rule, bound(statement, asked.binds())
+            yield Run(name=f"{rule.id}-{number}", rule=rule, statement=bound(statement, asked.binds()))
+
+
+def _part(made: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, runs: Sequence[Run],
+             take: Callable[[duckdb.DuckDBPyConnection, Run], T], bucket: int | None) -> list[T]:
+    """What is taken of each statement over a bucket (None: over everybody), in a schema that stands as long."""
+    part = "all" if bucket is None else f"{bucket:04}"
+    with made.cursor() as own:
+        own.execute(f"CREATE SCHEMA part_{part}; SET schema = 'part_{part}'")
+        _stand(own, snapshot, asked, [run.rule for run in runs], bucket)
+        found = [take(own, replace(run, name=f"{run.name}-{part}")) for run in runs]
+        own.execute(f"SET schema = 'main'; DROP SCHEMA part_{part} CASCADE")
+    return found
 
 
 def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, chosen: list[Rule],
@@ -159,22 +171,24 @@ def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Quest
     """Make the tables that the rules read: of one bucket in memory, or of all as views of the files."""
     kind = "VIEW" if bucket is None else "TABLE"
     views, shared = everything_read(asked.rules, asked.catalog, chosen)
+    read = columns_read(asked.rules, chosen)
     for name in views:
-        select = rows(snapshot, asked.catalog, name, bucket)
+        select = rows(snapshot, asked.catalog, name, bucket, read)
         database.execute(f"CREATE OR REPLACE {kind} {PREFIX}{name} AS {select}")
     for name in shared:
         select = bound(compile_shared(asked.rules, asked.catalog, name, "duckdb"), asked.binds())
         database.execute(f"CREATE OR REPLACE TABLE {SHARED_PREFIX}{name} AS {select}")
 
 
-def rows(snapshot: Snapshot, catalog: Catalog, name: str, bucket: int | None) -> str:
-    """A SELECT of a table's rows: of one bucket, or of all."""
+def rows(snapshot: Snapshot, catalog: Catalog, name: str, bucket: int | None, read: Collection[str] | None = None) -> str:
+    """A SELECT of a table's rows: of one bucket, or of all. read: names of the columns that are wanted."""
+    columns = [column for column in catalog.tables[name] if read is None or column.name in read]
     files = snapshot.files(catalog, name, bucket)
     if not files:
-        columns = (f"CAST(NULL AS {sql_type(column)}) AS {column.name}" for column in catalog.tables[name])
-        return f"SELECT {', '.join(columns)} WHERE 1 = 0"
+        none = (f"CAST(NULL AS {sql_type(column)}) AS {column.name}" for column in columns)
+        return f"SELECT {', '.join(none)} WHERE 1 = 0"
     listed = ", ".join(quoted(file) for file in files)
-    return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
+    return f"SELECT {', '.join(column.name for column in columns)} FROM read_parquet([{listed}], hive_partitioning = false)"
 
 
 def bound(statement: str, binds: Mapping[str, Any]) -> str:
@@ -192,15 +206,33 @@ def withheld(rule: Rule) -> str:
             f"CAST(NULL AS VARCHAR(9)) AS responsible_org, CAST(NULL AS VARCHAR(9)) AS responsible_party FROM {PREFIX}{table}")
 
 
-def result(rule: Rule, statement: str) -> str:
-    """The statement's rows with all columns of RESULT, for DuckDB and Spark alike."""
+def result(rule: Rule, statement: str, kind: Callable[[Iterable[str]], str]) -> str:
+    """The statement's rows with all columns of RESULT, for DuckDB and Spark alike.
+
+    kind: the type of a column that holds no other texts than these.
+    """
     subject = columns_of(rule.subject)[0]
     other = "organization_id" if subject == "member_id" else "member_id"
-    states = " ".join(f"WHEN {quoted(code)} THEN {quoted(verdict.state)}" for code, verdict in rule.verdicts.items())
-    reasons = " ".join(f"WHEN {quoted(code)} THEN {quoted(verdict.reason)}" for code, verdict in rule.verdicts.items()
-                       if verdict.reason)
-    columns = {"rule": quoted(rule.id), subject: f"gap.{subject}", other: "''",
-               "state": f"CASE gap.verdict {states} ELSE 'withheld' END",
-               "reason": f"CASE gap.verdict {reasons} END" if reasons else "CAST(NULL AS VARCHAR(9))",
+    codes, states = kind([*rule.verdicts, "withheld"]), kind(get_args(State))
+    reasons = kind(get_args(Reason))
+
+    def chosen(told: Mapping[str, str], of: str, otherwise: str | None = None) -> str:
+        cases = (f"WHEN {_coded(code, codes)} THEN {_coded(text, of)}" for code, text in told.items())
+        return f"CASE gap.verdict {' '.join(cases)} ELSE {_coded(otherwise, of)} END" if told else _coded(otherwise, of)
+
+    columns = {"rule": _coded(rule.id, kind([rule.id])), subject: f"gap.{subject}", other: _coded("", kind([""])),
+               "state": chosen({code: verdict.state for code, verdict in rule.verdicts.items()}, states, "withheld"),
+               "reason": chosen({code: verdict.reason for code, verdict in rule.verdicts.items() if verdict.reason}, reasons),
                **{name: f"gap.{name}" for name in COLUMNS}}
-    return f"SELECT {', '.join(f'{columns[name]} AS {name}' for name in RESULT)} FROM ({statement}) AS gap"
+    told = ", ".join(f"CAST(verdict AS {codes}) AS verdict" if name == "verdict" else name for name in columns_of(rule.subject))
+    wanted = ", ".join(f"{columns[name]} AS {name}" for name in RESULT)
+    return f"SELECT {wanted} FROM (SELECT {told} FROM ({statement}) AS said) AS gap"
+
+
+def _enumerated(texts: Iterable[str]) -> str:
+    """DuckDB's type of so few texts: kept as numbers, compared and written as such, read as texts."""
+    return f"ENUM({', '.join(map(quoted, texts))})"
+
+
+def _coded(text: str | None, kind: str) -> str:
+    return f"CAST({'NULL' if text is None else quoted(text)} AS {kind})"

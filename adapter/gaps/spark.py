@@ -37,7 +37,7 @@ def write(snapshot: Snapshot, asked: Question, out: Path, master: str = MASTER) 
     with session(master) as spark:
         for number, (rule, frame) in enumerate(_frames(spark, snapshot, asked)):
             frame.createOrReplaceTempView("rows_of_rule")
-            gaps = spark.sql(result(rule, "SELECT * FROM rows_of_rule"))
+            gaps = spark.sql(result(rule, "SELECT * FROM rows_of_rule", lambda _: "STRING"))
             gaps.write.mode("append" if number else "overwrite").parquet(str(out))
         return spark.read.parquet(str(out)).count()
 

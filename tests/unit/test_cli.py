@@ -177,7 +177,11 @@ def test_load_then_gaps(run: Run, tmp_path: Path) -> None:
     assert run("gaps", "--format", "json", "--as-of", "2026-05-01", "--views", tmp_path / "views").stdout == whole
     assert run("gaps", "--organization", "O1", "--views", tmp_path / "views").exit_code == 0
     told = run("gaps", "--views", tmp_path / "views", "--out", tmp_path / "gaps", "--as-of", "2026-05-01")
-    assert f"{len(json.loads(whole))} gaps" in told.output
+    applying = [row for row in json.loads(whole) if row["state"] != "not-applicable"]
+    assert f"{len(applying)} gaps" in told.output
+    outside = run("gaps", "--views", tmp_path / "views", "--out", tmp_path / "none", "--as-of", "2026-05-01",
+                  "--state", "not-applicable")
+    assert f"{len(json.loads(whole)) - len(applying)} gaps" in outside.output
     assert list((tmp_path / "gaps").glob("*.parquet"))
     (tmp_path / "bulk").mkdir()
     (tmp_path / "bulk" / "Patient.ndjson").write_text('{"resourceType": "Patient", "id": "a"}\n')
