@@ -15,7 +15,8 @@ COMMANDS = {
     "serve": "serving", "convert": "conversion", "send": "sending", "load": "loading", "gaps": "gaps",
     "gap": "gap_lives", "report": "reports", "improvement": "improvements", "views": "views", "cases": "mappings",
     "check": "mappings", "feed": "feeds",
-    "remap": "remapping", "identity": "identities", "explain": "explaining", "queue": "queue", "doctor": "operations",
+    "remap": "remapping", "identity": "identities", "explain": "explaining", "queue": "queue",
+    "reconcile": "reconciling", "replay": "reconciling", "doctor": "operations",
 }
 """Each command and the module of `adapter.commands` that has it; read when it is asked for, so that all start fast."""
 

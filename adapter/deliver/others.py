@@ -40,6 +40,18 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
     return True
 
 
+def found(connection: Connection, version: Version, server: str, base: Json | None, now_us: int) -> None:
+    """Journal what another client left on a server whose history does not tell it; base: what we had there then."""
+    at = (version.resource_type, version.id)
+    body = without_meta(version.body) if version.body else None
+    name = f"{version.version}.{moment_of(version.last_updated)}"  # version ids may be used again after a restoration
+    entry = _entry(connection, server, Write(resource_type=at[0], id=at[1], body=body), name, moment_of(version.last_updated),
+                   base, now_us, known=True)
+    if not journal.known(connection, [entry.identity]):
+        journal.append(connection, [entry])
+    outbox.note_version(connection, server, *at, version.version, body)
+
+
 def take(connection: Connection, writes: Sequence[Write], server: str, now_us: int) -> list[Entry]:
     """Journal another client's transaction on the embedded server; the entries of those writes that change something.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -11,13 +11,16 @@ from sqlalchemy import Connection
 from adapter.deliver import others
 from adapter.deliver.push import push
 from adapter.deliver.read_back import Written, map_written, read_written
+from adapter.deliver.reconcile import Difference, differences, look_again, put_right, replay
+from adapter.errors import Rejected
 from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.port import FhirServer, Write
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Installation
+from adapter.model import Json
 from adapter.store import journal, outbox, targets
 from adapter.store.contributions import chunks
-from adapter.store.engine import writing
+from adapter.store.engine import reading, writing
 
 VERSIONS = 50
 """Versions of a history that are brought in with one transaction."""
@@ -65,6 +68,33 @@ class Delivery:
                 if last is not None:
                     journal.set_cursor(connection, cursor, last.isoformat())
         return count
+
+    def look_again(self) -> int:
+        """Put right what the upstream server keeps refusing as changed there, though it tells no change; how many resources."""
+        return look_again(self._here.engine, self.upstream, self._here.now_us()) if self.upstream else 0
+
+    def differences(self) -> Iterator[tuple[Difference, Json | None]]:
+        """What differs between the store and the upstream server. Raises Rejected (no-server), Unavailable."""
+        return differences(self._here.engine, self._upstream())
+
+    def put_right(self, found: Difference, body: Json | None) -> None:
+        """Put one difference right: push ours again, or take in what another client wrote."""
+        put_right(self._here.engine, self._upstream().name, found, body, self._here.now_us())
+
+    def replay(self) -> int:
+        """Queue everything for an upstream server that is empty; how many resources. Raises Rejected (no-server,
+        server-not-empty)."""
+        return replay(self._here.engine, self._upstream(), self._here.now_us())
+
+    def waiting(self) -> int:
+        """How many resources wait to be pushed."""
+        with reading(self._here.engine) as connection:
+            return outbox.depth(connection, self._upstream().name, "waiting")
+
+    def _upstream(self) -> FhirServer:
+        if self.upstream is None:
+            raise Rejected("no-server")
+        return self.upstream
 
     def settle(self, connection: Connection, written: Sequence[Written]) -> None:
         """What follows from other clients' writes, once composed: gaps are answered, and what differs upstream is put right."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
 from adapter.store.targets import LONGEST_US
 
 _CHUNK = 300
-_KEY = tuple_(OUTBOX.c.resource_type, OUTBOX.c.id)
+KEY = tuple_(OUTBOX.c.resource_type, OUTBOX.c.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,10 @@ def enqueue(connection: Connection, target: str, changed: Sequence[Composed], no
 
     What the target has already, and what only other clients of a server have said, is not queued, and waits no more.
     """
-    held = _there(connection, target, [(c.resource_type, c.id) for c in changed], "held")
+    held = queued_of(connection, target, [(c.resource_type, c.id) for c in changed], "held")
     for chunk in chunks(changed, _CHUNK):
-        connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, _KEY.in_([(c.resource_type, c.id) for c in chunk])))
-    ours = [c for c in changed if not c.sources or any(not s.startswith("server:") for s, _ in c.sources.values())]
+        connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(c.resource_type, c.id) for c in chunk])))
+    ours = [c for c in changed if is_ours(c.sources)]
     for chunk in chunks(ours, _CHUNK):
         keys = [(c.resource_type, c.id) for c in chunk]
         have = {key: p.hash for key, p in pushed(connection, target, keys).items()}
@@ -49,11 +49,11 @@ def enqueue(connection: Connection, target: str, changed: Sequence[Composed], no
             connection.execute(insert(OUTBOX), rows)
 
 
-def _there(connection: Connection, target: str, keys: Collection[tuple[str, str]], state: str = "") -> set[tuple[str, str]]:
+def queued_of(connection: Connection, target: str, keys: Collection[tuple[str, str]], state: str = "") -> set[tuple[str, str]]:
     """Of these (type, id), those that stand in the queue; in one state alone where it is given."""
     found: set[tuple[str, str]] = set()
     for chunk in chunks(keys, _CHUNK):
-        query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(OUTBOX.c.target == target, _KEY.in_(chunk))
+        query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(OUTBOX.c.target == target, KEY.in_(chunk))
         query = query.where(OUTBOX.c.state == state) if state else query
         found.update((row.resource_type, row.id) for row in connection.execute(query))
     return found
@@ -76,7 +76,7 @@ def lanes(connection: Connection, target: str, names: Collection[str]) -> list[D
 def named(connection: Connection, target: str, keys: Collection[tuple[str, str]]) -> list[Delivery]:
     """Of these (type, id), those that wait, due or not."""
     return [_delivery(row) for chunk in chunks(keys, _CHUNK)
-            for row in connection.execute(_waiting(target).where(_KEY.in_(chunk)))]
+            for row in connection.execute(_waiting(target).where(KEY.in_(chunk)))]
 
 
 def _waiting(target: str) -> Select[Any]:
@@ -146,7 +146,7 @@ def adopt(connection: Connection, target: str, resource_type: str, resource_id: 
     ours = connection.scalars(select(RESOURCE_VERSION.c.body).where(
         RESOURCE_VERSION.c.resource_type == resource_type, RESOURCE_VERSION.c.id == resource_id,
         RESOURCE_VERSION.c.body.is_not(None)).order_by(RESOURCE_VERSION.c.version.desc()).limit(20))
-    mine = next((text for text in ours if _content(orjson.loads(text)) == _content(body)), None)
+    mine = next((text for text in ours if content(orjson.loads(text)) == content(body)), None)
     if mine is None:
         return False
     connection.execute(delete(PUSHED).where(PUSHED.c.target == target, PUSHED.c.resource_type == resource_type,
@@ -162,18 +162,18 @@ def put_right(connection: Connection, target: str, keys: Collection[tuple[str, s
     So a change of another client that our sources overrule does not stay on the server.
     """
     theirs = pushed(connection, target, keys)
-    waits = _there(connection, target, keys)
+    waits = queued_of(connection, target, keys)
     for resource_type, resource_id in theirs.keys() - waits:
         row = connection.execute(select(RESOURCE).where(
             RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
         their = theirs[resource_type, resource_id].body
-        if row is not None and their is not None and _content(orjson.loads(row.body)) != _content(their):
+        if row is not None and their is not None and content(orjson.loads(row.body)) != content(their):
             connection.execute(insert(OUTBOX).values(
                 target=target, resource_type=resource_type, id=resource_id, hash=row.hash, queued=now_us, due=now_us,
                 lane=row.person or f"{resource_type}/{resource_id}", attempts=0, state="waiting", error=""))
 
 
-def _content(body: Json) -> Json:
+def content(body: Json) -> Json:
     """A body without meta, in which servers write notes of their own."""
     return {name: value for name, value in body.items() if name != "meta"}
 
@@ -184,7 +184,7 @@ def forget(connection: Connection, target: str, resource_type: str, resource_id:
     connection.execute(delete(PUSHED).where(*at))
     row = connection.execute(select(RESOURCE.c.hash, RESOURCE.c.person).where(
         RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
-    connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, _KEY.in_([(resource_type, resource_id)])))
+    connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(resource_type, resource_id)])))
     if row is not None:
         connection.execute(insert(OUTBOX).values(
             target=target, resource_type=resource_type, id=resource_id, lane=row.person or f"{resource_type}/{resource_id}",
@@ -201,6 +201,12 @@ def revive(connection: Connection, target: str, names: Collection[str], now_us: 
                 state="waiting", due=now_us))
 
 
-def depth(connection: Connection, target: str) -> int:
-    """How many resources wait for a target."""
-    return connection.scalar(select(func.count()).select_from(OUTBOX).where(OUTBOX.c.target == target)) or 0
+def depth(connection: Connection, target: str, state: str = "") -> int:
+    """How many resources stand in the queue for a target; in one state alone where it is given."""
+    query = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.target == target)
+    return connection.scalar(query.where(OUTBOX.c.state == state) if state else query) or 0
+
+
+def is_ours(sources: Mapping[str, Sequence[str]]) -> bool:
+    """Whether others than clients of a server have said something of it."""
+    return not sources or any(not source.startswith("server:") for source, _ in sources.values())

@@ -35,7 +35,7 @@ class Worker(Background):
         self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
                        _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.delivery.push),
                        _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
-                       _Step("mappings", self._look, every=_LOOK)]
+                       _Step("conflicts", gateway.delivery.look_again, every=_LOOK), _Step("mappings", self._look, every=_LOOK)]
 
     def _once(self) -> bool:
         """Every step that is due."""

@@ -1,0 +1,115 @@
+"""A FHIR server compared with the store: what should stand there, and what is queued to put it right. All SQL of this subject."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Connection, and_, delete, insert, select, tuple_, update
+
+from adapter.model import Json
+from adapter.store.contributions import chunks
+from adapter.store.outbox import KEY, is_ours, note_version, pushed, queued_of
+from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID
+
+_CHUNK = 300
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A resource as it should stand on a server: body (None: deleted), and the version id that was noted. waits: it is queued."""
+
+    resource_type: str
+    id: str
+    body: Json | None
+    version: str
+    waits: bool = False
+
+
+def types(connection: Connection, target: str) -> list[str]:
+    """The types of which something stands here, or was pushed there."""
+    here = select(RESOURCE.c.resource_type).distinct()
+    there = select(PUSHED.c.resource_type).where(PUSHED.c.target == target).distinct()
+    return sorted({*connection.scalars(here), *connection.scalars(there)})
+
+
+def standing(connection: Connection, target: str, resource_type: str, ids: Collection[str], *,
+             waiting: bool = False) -> dict[str, Standing]:
+    """Of these ids, those that we pushed there, as they should stand; without those in the queue unless they are asked for."""
+    keys = [(resource_type, one) for one in ids]
+    have, queued = pushed(connection, target, keys), queued_of(connection, target, keys)
+    found: dict[str, Standing] = {}
+    for chunk in chunks([key for key in have if waiting or key not in queued], _CHUNK):
+        query = select(RESOURCE).where(tuple_(RESOURCE.c.resource_type, RESOURCE.c.id).in_(chunk))
+        for row in connection.execute(query):
+            key = (row.resource_type, row.id)
+            found[row.id] = Standing(resource_type=row.resource_type, id=row.id, version=have[key].version, waits=key in queued,
+                                     body=None if row.deleted else orjson.loads(row.body))
+    return found
+
+
+def expected(connection: Connection, target: str, resource_type: str) -> list[str]:
+    """Ids that should stand there and do not wait to be pushed."""
+    query = select(RESOURCE.c.id).join(PUSHED, and_(
+        PUSHED.c.resource_type == RESOURCE.c.resource_type, PUSHED.c.id == RESOURCE.c.id, PUSHED.c.target == target)).where(
+        RESOURCE.c.resource_type == resource_type, RESOURCE.c.deleted == 0).order_by(RESOURCE.c.id)
+    ids = list(connection.scalars(query))
+    queued = queued_of(connection, target, [(resource_type, one) for one in ids])
+    return [one for one in ids if (resource_type, one) not in queued]
+
+
+def in_conflict(connection: Connection, target: str, attempts: int, limit: int) -> list[tuple[str, str]]:
+    """(type, id) of what the server refuses as changed there, so many times by now."""
+    query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(
+        OUTBOX.c.target == target, OUTBOX.c.state == "waiting", OUTBOX.c.error == "version-conflict",
+        OUTBOX.c.attempts >= attempts)
+    return [(row.resource_type, row.id) for row in connection.execute(query.limit(limit))]
+
+
+def versions(connection: Connection, resource_type: str, resource_id: str) -> list[tuple[int, Json]]:
+    """(written, body) of the last hundred versions of a resource here, the newest first."""
+    query = select(RESOURCE_VERSION.c.updated, RESOURCE_VERSION.c.body).where(
+        RESOURCE_VERSION.c.resource_type == resource_type, RESOURCE_VERSION.c.id == resource_id,
+        RESOURCE_VERSION.c.body.is_not(None)).order_by(RESOURCE_VERSION.c.version.desc()).limit(100)
+    return [(row.updated, orjson.loads(row.body)) for row in connection.execute(query)]
+
+
+def renumber(connection: Connection, target: str, resource_type: str, resource_id: str, version: str) -> None:
+    """What we pushed stands there as it was, under this version id; what waits is tried again at once."""
+    at = (PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id)
+    connection.execute(update(PUSHED).where(*at).values(version=version))
+    connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(resource_type, resource_id)])).values(
+        due=0, attempts=0))
+
+
+def push_again(connection: Connection, target: str, resource_type: str, resource_id: str, version: str, body: Json,
+               now_us: int) -> None:
+    """Queue a resource as it stands here (or its deletion), to be put in the place of this version there."""
+    note_version(connection, target, resource_type, resource_id, version, body)
+    if queued_of(connection, target, [(resource_type, resource_id)]):
+        renumber(connection, target, resource_type, resource_id, version)
+        return
+    row = connection.execute(select(RESOURCE.c.hash, RESOURCE.c.person).where(
+        RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)).one()
+    connection.execute(insert(OUTBOX).values(
+        target=target, resource_type=resource_type, id=resource_id, lane=row.person or f"{resource_type}/{resource_id}",
+        hash=row.hash, queued=now_us, due=now_us, attempts=0, state="waiting", error=""))
+
+
+def begin_anew(connection: Connection, target: str, now_us: int) -> int:
+    """Forget all that a server had, and queue for it all that stands and is ours; how many resources."""
+    for table in (OUTBOX, PUSHED, SERVER_ID):
+        connection.execute(delete(table).where(table.c.target == target))
+    r = RESOURCE.c
+    query = select(r.resource_type, r.id, r.hash, r.person, r.sources).where(r.deleted == 0)
+    count = 0
+    for rows in connection.execute(query.execution_options(yield_per=_PAGE)).partitions():
+        new = [{"target": target, "resource_type": row.resource_type, "id": row.id, "hash": row.hash, "queued": now_us,
+                "due": now_us, "lane": row.person or f"{row.resource_type}/{row.id}", "attempts": 0, "state": "waiting",
+                "error": ""} for row in rows if is_ours(orjson.loads(row.sources))]
+        if new:
+            connection.execute(insert(OUTBOX), new)
+        count += len(new)
+    return count

@@ -1,0 +1,212 @@
+"""A FHIR server that fails in every way there is: nothing lost, nothing doubled, others' patients flow, and it catches up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from adapter import cli, logs
+from adapter.fhirserver import http
+from adapter.gateway import Gateway
+from adapter.settings import Settings
+from adapter.store.engine import reading
+from adapter.store.schema import JOURNAL, OUTBOX, RESOURCE
+from adapter.store.schema_gaps import NOTICE
+from tests.contract.test_lanes import adt
+from tests.faulty import FhirStandIn, Json, fhir_stand_in
+
+Key = tuple[str, str]
+
+
+class Pushing:
+    """A gateway and the server it pushes to; minutes of back-off go by in no time."""
+
+    def __init__(self, folder: Path, server: FhirStandIn) -> None:
+        self.server = server
+        self.ahead = timedelta()
+        self.gateway = Gateway(Settings(data_dir=folder, key="00" * 32, fhir_url=server.url), self.now)  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+        server.clock = self.now
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def send(self, *messages: bytes) -> None:
+        assert all(b"MSA|AA" in ack for ack in self.gateway.accept([(one, "t") for one in messages]))
+        while self.gateway.work():
+            pass
+
+    def settle(self, steps: int = 40) -> None:
+        """Work, push, read back and look again until nothing waits."""
+        for _ in range(steps):
+            delivery = self.gateway.delivery
+            done = self.gateway.work() + delivery.push()
+            if not self.server.faults:
+                done += delivery.read_back() + delivery.look_again()
+            if not done and not self.queue():
+                return
+            self.ahead += timedelta(minutes=7)
+        raise AssertionError(f"it does not settle: {self.queue()}")
+
+    def queue(self) -> dict[str, str]:
+        with reading(self.gateway.engine) as connection:
+            assert not list(connection.execute(select(JOURNAL.c.id).where(JOURNAL.c.state == "waiting")))
+            return {f"{r.resource_type}/{r.id}": f"{r.state} {r.error}".strip() for r in connection.execute(select(OUTBOX))}
+
+    def here(self) -> dict[Key, Json]:
+        with reading(self.gateway.engine) as connection:
+            rows = connection.execute(select(RESOURCE).where(RESOURCE.c.deleted == 0)).all()
+        return {(r.resource_type, r.id): {n: v for n, v in orjson.loads(r.body).items() if n != "meta"} for r in rows}
+
+    def alike(self) -> None:
+        """Here and there stand the same resources."""
+        assert self.server.current() == self.here()
+
+    def patient(self, number: int) -> Key:
+        return next(key for key, body in self.here().items() if key[0] == "Patient" and str(800000 + number) in str(body))
+
+
+@pytest.fixture(name="pushing")
+def _pushing(tmp_path: Path) -> Iterator[Pushing]:
+    with fhir_stand_in() as server:
+        pushing = Pushing(tmp_path, server)
+        yield pushing
+        pushing.gateway.close()
+
+
+@pytest.mark.parametrize("fault", ["500", "502", "503", "429", "reset", "lost", "slow"])
+def test_a_fault_that_passes_loses_and_doubles_nothing(pushing: Pushing, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TIMEOUT", (1.0, 0.3))
+    pushing.server.wait = 0.6
+    pushing.send(adt(1), adt(2))
+    pushing.server.faults = [fault, fault, "", fault]
+    pushing.settle()
+    pushing.alike()
+    pushing.server.faults = [fault, fault]
+    pushing.send(adt(1, "A31", minute=10), adt(3))
+    pushing.settle()
+    pushing.alike()
+    assert pushing.server.tried.count(fault) >= 4
+    doubled = {key: len(versions) for key, versions in pushing.server.standing.items() if len(versions) > 2}
+    assert doubled == {}
+
+
+def test_nothing_is_sent_before_the_server_said(pushing: Pushing) -> None:
+    pushing.send(adt(1))
+    pushing.server.faults, pushing.server.retry_after = ["429"], "1200"
+    assert pushing.gateway.delivery.push() == 0
+    pushing.ahead += timedelta(minutes=19)
+    assert pushing.gateway.delivery.push() == 0
+    assert pushing.server.tried == ["429"]
+    pushing.ahead += timedelta(minutes=2)
+    assert pushing.gateway.delivery.push() > 0
+    pushing.settle()
+    pushing.alike()
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_one_resource_that_it_does_not_take_holds_up_nobody_else(pushing: Pushing, status: int) -> None:
+    pushing.server.refuse = lambda body: status if "800002" in str(body) and body["resourceType"] == "Patient" else 0
+    pushing.send(*(adt(n) for n in range(1, 7)))
+    for _ in range(12):
+        pushing.gateway.delivery.push()
+        pushing.ahead += timedelta(minutes=7)
+    culprit = "/".join(pushing.patient(2))
+    assert pushing.queue()[culprit].startswith("waiting" if status == 500 else "dead")
+    there = {key for key in pushing.server.current() if key[0] == "Patient"}
+    assert there == {key for key in pushing.here() if key[0] == "Patient"} - {pushing.patient(2)}
+    pushing.server.refuse = lambda _: 0
+    if status != 500:
+        pushing.gateway.queue.act("retry", [name for name, state in pushing.queue().items() if state.startswith("dead")], "t", "")
+    pushing.settle()
+    pushing.alike()
+
+
+def test_a_server_gone_for_an_hour_catches_up(tmp_path: Path) -> None:
+    standing = FhirStandIn()
+    with fhir_stand_in(standing):
+        pushing = Pushing(tmp_path, standing)
+        pushing.send(adt(1))
+        pushing.settle()
+    port = int(standing.url.rpartition(":")[2].partition("/")[0])
+    for minute in range(60):
+        pushing.send(adt(2 + minute % 5, "A28" if minute < 5 else "A31", minute=minute))
+        pushing.gateway.delivery.push()
+        pushing.ahead += timedelta(minutes=1)
+    with fhir_stand_in(standing, port):
+        pushing.settle()
+        pushing.alike()
+    assert max(len(versions) for key, versions in standing.standing.items() if key[0] == "Patient") == 1  # the newest went alone
+    pushing.gateway.close()
+
+
+# --- restored, emptied, changed behind its history
+
+
+def command(pushing: Pushing, folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    for name, value in {"DATA_DIR": str(folder), "KEY": "00" * 32, "FHIR_URL": pushing.server.url}.items():
+        monkeypatch.setenv(f"CARELOOP_{name}", value)
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    monkeypatch.setattr("adapter.gateway.utc_now", pushing.now)
+    done = CliRunner().invoke(cli.main, arguments, prog_name="careloop")
+    return done.exit_code, done.output
+
+
+def test_a_server_restored_from_an_older_backup_is_put_right(pushing: Pushing, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    pushing.send(adt(1), adt(2), adt(4))
+    pushing.settle()
+    backup = pushing.server.saved()
+    pushing.send(adt(1, "A31", minute=10), adt(3), adt(1, "A31", minute=20), adt(2, "A40", minute=25, old=4))
+    pushing.settle()
+    pushing.server.restore(backup)
+    pushing.ahead += timedelta(minutes=10)
+    marital = {"text": "widowed"}
+    after = pushing.server.body(*pushing.patient(2))
+    pushing.server.write(*pushing.patient(2), {n: v for n, v in after.items() if n != "meta"} | {"maritalStatus": marital})
+    code, told = command(pushing, tmp_path, monkeypatch, "reconcile", "--dry-run")
+    assert code == 1
+    assert {"not on the server", "there as it was once", "changed there by another client"} <= {
+        line.split("  ")[1] for line in told.splitlines() if "  " in line}
+    assert pushing.queue() == {}
+    code, told = command(pushing, tmp_path, monkeypatch, "reconcile")
+    assert (code, "all is sent" in told) == (0, True), told
+    pushing.settle()
+    pushing.alike()
+    assert pushing.here()[pushing.patient(2)]["maritalStatus"] == marital
+    assert command(pushing, tmp_path, monkeypatch, "reconcile") == (0, "the server stands as the store does\n")
+
+
+def test_what_a_restored_server_refuses_for_ever_is_looked_at_by_itself(pushing: Pushing) -> None:
+    pushing.send(adt(1))
+    pushing.settle()
+    backup = pushing.server.saved()
+    pushing.send(adt(1, "A31", minute=10))
+    pushing.settle()
+    pushing.server.restore(backup)
+    pushing.send(adt(1, "A31", minute=20))
+    pushing.settle()
+    assert pushing.server.current()[pushing.patient(1)] == pushing.here()[pushing.patient(1)]
+
+
+def test_an_emptied_server_is_filled_anew_and_nobody_is_told(pushing: Pushing, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    pushing.send(adt(1), adt(2))
+    pushing.settle()
+    code, told = command(pushing, tmp_path, monkeypatch, "replay")
+    assert (code, "server-not-empty" in told) == (1, True)
+    with reading(pushing.gateway.engine) as connection:
+        notices = list(connection.execute(select(NOTICE.c.seq)))
+    pushing.server.restore(({}, []))
+    code, told = command(pushing, tmp_path, monkeypatch, "replay")
+    assert (code, told.splitlines()) == (0, [f"{len(pushing.here())} resources to send", "all is sent"])
+    pushing.settle()
+    pushing.alike()
+    with reading(pushing.gateway.engine) as connection:
+        assert list(connection.execute(select(NOTICE.c.seq))) == notices
+    assert {len(versions) for versions in pushing.server.standing.values()} == {1}
