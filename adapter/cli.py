@@ -16,7 +16,8 @@ COMMANDS = {
     "gap": "gap_lives", "report": "reports", "improvement": "improvements", "views": "views", "cases": "mappings",
     "check": "mappings", "feed": "feeds",
     "remap": "remapping", "identity": "identities", "explain": "explaining", "queue": "queue",
-    "reconcile": "reconciling", "replay": "reconciling", "doctor": "operations",
+    "reconcile": "reconciling", "replay": "reconciling",
+    "raw": "raw", "doctor": "operations",
 }
 """Each command and the module of `adapter.commands` that has it; read when it is asked for, so that all start fast."""
 

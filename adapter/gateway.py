@@ -28,6 +28,7 @@ from adapter.installation.installation import Arrivals, Installation, instant
 from adapter.installation.lists import Lists
 from adapter.installation.operators import Operators
 from adapter.installation.queue import Queue
+from adapter.installation.retention import Retention
 from adapter.installation.sources import Sources
 from adapter.installation.subscriptions import Subscriptions
 from adapter.intake.accept import entry_of
@@ -45,6 +46,7 @@ from adapter.store import journal, lanes
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.journal import Entry
 from adapter.store.lanes import Lane
+from adapter.store.vault import Vault
 
 TRIES = 3
 """How often an entry that is the only one waiting is tried before it is set aside."""
@@ -69,7 +71,7 @@ class Gateway:
         self.clock = clock
         if not settings.database_url:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self.engine: Engine = open_engine(settings.database())
+        self.engine: Engine = open_engine(settings.database(), Vault(settings.sealing_keys()))
         migrate(self.engine)
         self.files = Watched(settings.mappings)
         self.feeds: Feeds = open_feeds(settings.mappings)
@@ -85,6 +87,7 @@ class Gateway:
         self.operators = Operators(here, self._entries, self.lists)
         self.queue = Queue(here)
         self.sources = Sources(here)
+        self.retention = Retention(here, settings.raw_days)
         self.subscriptions = Subscriptions(here, settings.notice_hosts)
         with writing(self.engine) as connection:
             prepare(connection)

@@ -63,6 +63,11 @@ ISSUES: dict[str, IssueKind] = {
                        http=413),
     "store-unavailable": _kind("the message could not be stored", "send it again later", err3="207", fhir="transient",
                                http=503),
+    "raw-key-missing": _kind("raw bytes are sealed with a key that is not set", "add that key to CARELOOP_RAW_KEYS, behind the "
+                             "first", err3="207", fhir="exception", http=503),
+    "raw-purged": _kind("the raw bytes were purged by age", "have it sent again", err3="207", fhir="not-found", http=410),
+    "raw-damaged": _kind("sealed raw bytes cannot be opened: they were changed, or belong to another entry", "restore the "
+                         "database from a backup, or have it sent again", err3="207", fhir="exception", http=500),
     "receiver-unavailable": _kind("the receiving system does not answer", "check host and port, then send again",
                                   err3="207", fhir="transient", http=503),
     "address-unusable": _kind("the address cannot be listened on", "free the port, or choose another", err3="207",

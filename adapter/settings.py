@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     fhir_url: str = Field("", description="base URL of the FHIR server to push to; empty: the embedded one")
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
     key: str = Field("", description="installation key for resource ids (hex); empty: kept in the data folder")
+    raw_days: int = Field(0, ge=0, description="days that raw messages and rows are kept; 0: for ever")
+    raw_keys: str = Field("", description="keys that seal them, newest first, or file:/path of such a list; empty: not sealed")
     mappings: Path = Field(HOME / "mappings", description="folder of the feeds")
     measures: str = Field("urn:x-careloop:rule", description="base of the canonical URLs of the rules' Measures")
 
@@ -74,6 +76,17 @@ class Settings(BaseSettings):
             raise ValueError("not hexadecimal - write an even number of digits 0 to 9 and a to f") from None
         return value
 
+    @field_validator("raw_keys")
+    @classmethod
+    def _keys(cls, value: str) -> str:
+        try:
+            _sealing_keys(value)
+        except OSError as error:
+            raise ValueError(f"the file of keys cannot be read ({error.strerror})") from None
+        except ValueError:
+            raise ValueError("not keys of 64 hexadecimal digits, separated by commas - openssl rand -hex 32 makes one") from None
+        return value
+
     @field_validator("http", "mllp", "events")
     @classmethod
     def _address(cls, value: str) -> str:
@@ -89,6 +102,10 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL in force."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'careloop.db').absolute()}"
 
+    def sealing_keys(self) -> tuple[bytes, ...]:
+        """The keys that raw messages are sealed with, newest first; none: they are not sealed."""
+        return _sealing_keys(self.raw_keys)
+
     def installation_key(self) -> bytes:
         """The key of resource ids; made and kept (mode 600) in the data folder at first use."""
         if self.key:
@@ -102,6 +119,16 @@ class Settings(BaseSettings):
             except FileExistsError:
                 pass
         return bytes.fromhex(path.read_text().strip())
+
+
+def _sealing_keys(written: str) -> tuple[bytes, ...]:
+    """Keys written in hexadecimal, or in a file. Raises ValueError, OSError."""
+    if written.startswith("file:"):
+        written = Path(written.removeprefix("file:")).read_text("ascii")
+    keys = tuple(bytes.fromhex(key) for key in re.split(r"[,\s]+", written.strip()) if key)
+    if any(len(key) != 32 for key in keys):
+        raise ValueError
+    return keys
 
 
 def host_port(address: str) -> tuple[str, int]:

@@ -92,6 +92,8 @@ def show(name: str, *, raw: bool) -> None:
     """Print where one entry or resource stands, what was found of it, and what operators did about it."""
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
         one = handling.entry(connection, int(name)) if name.isdecimal() else None
+        if raw and one is not None and one.lost:
+            raise Rejected(one.lost, name)
         if raw and one is not None:
             click.echo(one.raw, nl=False)
             return

@@ -50,5 +50,7 @@ def _tell(done: Remapped, verb: str) -> None:
     counts.update(f"{change.resource_type} {change.how}" for change in done.changes if change.how != "changed")
     for what, count in counts.most_common():
         click.echo(f"{count:6} {what}")
+    if done.purged:
+        click.echo(f"{done.purged} statements stay as they are: the raw bytes of what made them were purged")
     click.echo(f"{done.entries} entries mapped anew, {done.outdated} statements of another mapping; "
                f"{len(done.changes)} resources {verb}, {len(done.refused)} entries not taken any more")

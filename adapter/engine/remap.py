@@ -15,7 +15,7 @@ from adapter.engine.local import bring
 from adapter.feeds import Feeds
 from adapter.model import Composed, Contribution, Issue, Json, Mapped, is_array, is_object
 from adapter.store import contributions as stored
-from adapter.store import journal
+from adapter.store import journal, retention
 from adapter.store.journal import Entry
 from adapter.store.keys import standing_of_keys
 from adapter.store.resources import Stored, read_resources
@@ -37,12 +37,14 @@ class Change:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remapped:
     """What mapping a feed anew changed, or would change. entries: those mapped; outdated: statements of another mapping
-    version. refused: entries that the mapping of now does not take."""
+    version. refused: entries that the mapping of now does not take. purged: statements that stay as they are, because the raw
+    bytes of what made them were purged."""
 
     entries: int
     outdated: int
     refused: tuple[tuple[int, Issue], ...]
     changes: tuple[Change, ...]
+    purged: int = 0
 
 
 def remap(connection: Connection, feed: str, map_entries: Callable[[Sequence[Entry]], Iterator[Mapped | Issue]], feeds: Feeds,
@@ -53,15 +55,18 @@ def remap(connection: Connection, feed: str, map_entries: Callable[[Sequence[Ent
     a change of the program. Holds all statements of the feed in memory.
     """
     before = stored.of_feed(connection, feed)
-    outdated = sum(c.mapping != feeds.named(feed).rules.version for c in before)
+    over = retention.purged(connection, feed)
+    staying = [c for c in before if c.message in over]
+    outdated = sum(c.mapping != feeds.named(feed).rules.version for c in before if c.message not in over)
     if not outdated and not everything:
-        return Remapped(entries=0, outdated=0, refused=(), changes=())
-    stored.take_out(connection, feed)
+        return Remapped(entries=0, outdated=0, refused=(), changes=(), purged=len(staying))
+    stored.take_out(connection, feed, over)
     after, refused, entries = _say(connection, feed, map_entries)
-    changes = _compose(connection, before, after, feeds, key, now_us, target)
+    changes = _compose(connection, before, [*after, *staying], feeds, key, now_us, target)
     journal.settle(connection, [entry for entry, _ in refused], "failed")
     journal.add_findings(connection, [(entry, "", issue) for entry, issue in refused])
-    return Remapped(entries=entries, outdated=outdated, refused=tuple(refused), changes=changes)
+    return Remapped(entries=entries, outdated=outdated, refused=tuple(refused), changes=changes,
+                    purged=len(staying))
 
 
 def _say(connection: Connection, feed: str, map_entries: Callable[[Sequence[Entry]], Iterator[Mapped | Issue]]) -> tuple[

@@ -37,6 +37,8 @@ class Entries:
 
     def mapped(self, entry: Entry, rows: StoredRows) -> Mapped:
         """One entry as contributions; rows: those of its batch. Raises Rejected, Defect."""
+        if entry.lost:
+            raise Defect(entry.lost, "journal")
         if entry.kind == "hl7v2":
             return self._kept.pop(entry.identity, None) or map_received(
                 Received(raw=entry.raw, arrival=instant(entry.arrival), feed=entry.feed, origin=entry.origin), self._here.feeds)

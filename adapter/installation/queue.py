@@ -95,6 +95,8 @@ class Queue:
 
     def _retry(self, connection: Connection, one: Entry) -> None:
         """Make an entry ready to be tried again; a message that was refused is read again. Raises Rejected where it still is."""
+        if one.lost:
+            raise Rejected(one.lost, str(one.id))
         handling.forget_findings(connection, one)
         if one.kind == "hl7v2" and one.state == "refused":
             received = Received(raw=one.raw, arrival=instant(one.arrival), feed=one.feed or None, origin=one.origin)

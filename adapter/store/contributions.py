@@ -178,9 +178,15 @@ def of_feed(connection: Connection, feed: str) -> list[Contribution]:
     return [contribution_of(row) for row in connection.execute(query)]
 
 
-def take_out(connection: Connection, feed: str) -> None:
-    """Delete everything a feed has said; only what is said anew in the same transaction may follow."""
-    connection.execute(delete(T).where(or_(T.c.source == feed, T.c.source.like(f"{feed}/%"))))
+def take_out(connection: Connection, feed: str, besides: Collection[str] = ()) -> None:
+    """Delete everything a feed has said, but for what these messages said last; only what is said anew in the same transaction
+    may follow."""
+    said = or_(T.c.source == feed, T.c.source.like(f"{feed}/%"))
+    for chunk in chunks([r.id for r in connection.execute(select(T.c.id, T.c.message).where(said)) if r.message not in besides],
+                        _CHUNK) if besides else ():
+        connection.execute(delete(T).where(T.c.id.in_(chunk)))
+    if not besides:
+        connection.execute(delete(T).where(said))
 
 
 def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: Collection[str] = (),

@@ -22,6 +22,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from adapter.errors import Unavailable
+from adapter.store.vault import Vault
 
 BUSY_SECONDS = 30
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -35,12 +36,16 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_ti
 temp_store: rows of persons are written to no file beside the store."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, vault: Vault | None = None) -> Engine:
     """An engine on `sqlite:///file`, `sqlite://` (memory) or `postgresql://...` (psycopg 3).
 
-    Errors never show parameters, which hold patients' values. Raises ValueError for another database.
+    vault: seals raw messages. Errors never show parameters, which hold patients' values. Raises ValueError for another database.
     """
-    address = make_url(url)
+    engine = _opened(make_url(url))
+    return engine.execution_options(vault=vault) if vault else engine
+
+
+def _opened(address: URL) -> Engine:
     if address.get_backend_name() == "sqlite":
         return _open_sqlite(address)
     if address.get_backend_name() == "postgresql":

@@ -13,6 +13,7 @@ from adapter.store import journal, lanes
 from adapter.store.contributions import chunks
 from adapter.store.journal import Entry
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX
+from adapter.store.vault import vault_of
 
 Act = Literal["hold", "release", "retry", "drop", "resubmit"]
 ACTS: tuple[Act, ...] = ("hold", "release", "retry", "drop", "resubmit")
@@ -84,10 +85,12 @@ def drop_out(connection: Connection, keys: Collection[tuple[str, str]]) -> None:
 
 def handled(connection: Connection, limit: int, subject: str = "") -> list[Handled]:
     """What operators did, the last first; subject: about that number or `Type/id` alone."""
-    query = select(JOURNAL.c.raw, JOURNAL.c.arrival).where(JOURNAL.c.kind == "operator", JOURNAL.c.event.in_(ACTS))
+    vault = vault_of(connection)
+    query = select(JOURNAL.c.identity, JOURNAL.c.raw, JOURNAL.c.raw_key, JOURNAL.c.arrival).where(
+        JOURNAL.c.kind == "operator", JOURNAL.c.event.in_(ACTS))
     found: list[Handled] = []
     for row in connection.execute(query.order_by(JOURNAL.c.id.desc())):
-        said = orjson.loads(row.raw)
+        said = orjson.loads(vault.unseal(row.identity, row.raw, row.raw_key))
         if not subject or subject in said["subjects"] or subject == str(said["became"]):
             found.append(Handled(act=said["does"], at=row.arrival, by=said["by"], reason=said["reason"],
                                  subjects=said["subjects"], became=said["became"]))

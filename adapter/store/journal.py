@@ -14,6 +14,7 @@ from adapter.store import lanes
 from adapter.store.contributions import chunks
 from adapter.store.engine import insert_rows
 from adapter.store.schema import CSV_FILE, CURSOR, FINDING, JOURNAL
+from adapter.store.vault import raw_of, vault_of
 
 _CHUNK = 400
 ROWS_TOGETHER = 500
@@ -29,7 +30,7 @@ class Entry:
     """One journalled message, CSV row or FHIR write. arrival: microseconds since 1970 UTC. state: waiting, done, refused, test,
     failed, withdrawn (with its feed); held, dropped or replaced (by an operator). issues: found before it was journalled.
     id: 0 until it is stored. lane: what it is processed with, once journalled; before that a patient's number, or '' where
-    it has a lane by itself."""
+    it has a lane by itself. lost: the code of why its raw bytes are not there."""
 
     identity: str
     kind: str
@@ -48,6 +49,7 @@ class Entry:
     id: int = 0
     attempts: int = 0
     lane: str = ""
+    lost: str = ""
 
 
 def known(connection: Connection, identities: Collection[str]) -> dict[str, bytes | None]:
@@ -68,9 +70,10 @@ def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
     """Take entries that were refused or failed before, or withdrawn: they wait, with their new arrival and acknowledgement."""
     for e in entries:
         at = (JOURNAL.c.identity == e.identity, JOURNAL.c.state.in_(_AGAIN))
+        raw, raw_key = vault_of(connection).seal(e.identity, e.raw)
         connection.execute(update(JOURNAL).where(*at).values(
             state=e.state, attempts=0, feed=e.feed, source=e.source, event=e.event, arrival=e.arrival, ack_code=e.ack_code,
-            ack=e.ack, lane=_lane_of(e)))
+            ack=e.ack, lane=_lane_of(e), raw=raw, raw_key=raw_key, purged=None))
     _open_lanes(connection, entries)
 
 
@@ -88,16 +91,17 @@ WITHDRAWN = 0
 """Arrival of a CSV file whose feed was withdrawn: it is to be loaded from its beginning, as of when it comes again."""
 
 _COLUMNS = ("identity", "kind", "feed", "source", "event", "sender", "control_id", "arrival", "origin", "raw", "state",
-            "ack_code", "ack", "attempts", "lane")
+            "ack_code", "ack", "attempts", "lane", "raw_key")
 
 
 def append(connection: Connection, entries: Sequence[Entry]) -> None:
     """Journal entries whose identities are new, with their findings."""
     if not entries:
         return
+    vault = vault_of(connection)
     insert_rows(connection, JOURNAL, _COLUMNS, [
-        (e.identity, e.kind, e.feed, e.source, e.event, e.sender, e.control_id, e.arrival, e.origin, e.raw, e.state, e.ack_code,
-         e.ack, 0, _lane_of(e)) for e in entries])
+        (e.identity, e.kind, e.feed, e.source, e.event, e.sender, e.control_id, e.arrival, e.origin, raw, e.state, e.ack_code,
+         e.ack, 0, _lane_of(e), raw_key) for e in entries for raw, raw_key in (vault.seal(e.identity, e.raw),)])
     _open_lanes(connection, entries)
     told = [e for e in entries if e.issues]
     ids: dict[str, int] = {}
@@ -162,8 +166,11 @@ def states_of_file(connection: Connection, feed: str, sha256: str) -> dict[str, 
 
 def rows_of_file(connection: Connection, feed: str, sha256: str,
                  states: Collection[str]) -> Iterator[tuple[int, bytes, tuple[Issue, ...]]]:
-    """(number, record, why) of each row of a CSV file in one of these states, such as `refused` and `failed`."""
-    query = select(JOURNAL.c.id, JOURNAL.c.control_id, JOURNAL.c.raw).where(
+    """(number, record, why) of each row of a CSV file in one of these states, such as `refused` and `failed`; rows whose
+    record was purged are left out."""
+    vault = vault_of(connection)
+    query = select(JOURNAL.c.id, JOURNAL.c.identity, JOURNAL.c.control_id, JOURNAL.c.raw, JOURNAL.c.raw_key).where(
+        JOURNAL.c.purged.is_(None),
         JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.state.in_(states),
         JOURNAL.c.control_id != "0")
     for rows in connection.execute(query.order_by(JOURNAL.c.id)).partitions(_CHUNK):
@@ -171,7 +178,8 @@ def rows_of_file(connection: Connection, feed: str, sha256: str,
         for found in connection.execute(select(FINDING).where(FINDING.c.journal.in_([row.id for row in rows]))):
             if found.severity == "error":
                 why.setdefault(found.journal, []).append(Issue(code=found.code, place=found.place, detail=found.detail))
-        yield from ((int(row.control_id), row.raw, tuple(why.get(row.id, ()))) for row in rows)
+        yield from ((int(row.control_id), vault.unseal(row.identity, row.raw, row.raw_key), tuple(why.get(row.id, ())))
+                    for row in rows)
 
 
 def warnings_of_file(connection: Connection, feed: str, sha256: str) -> list[tuple[str, int, list[str]]]:
@@ -202,7 +210,7 @@ def csv_since(connection: Connection, feed: str, sha256: str, arrival: int) -> i
 def of_lanes(connection: Connection, names: Collection[str], limit: int) -> list[Entry]:
     """What waits in these lanes, the oldest first."""
     query = select(JOURNAL).where(JOURNAL.c.state == text("'waiting'"), JOURNAL.c.lane.in_(names))
-    return [_entry(row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
+    return [_entry(connection, row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
 
 
 def still_waiting(connection: Connection, ids: Sequence[int]) -> set[int]:
@@ -220,23 +228,24 @@ def waiting_count(connection: Connection) -> int:
 
 
 def done(connection: Connection, feed: str, after: int, limit: int) -> list[Entry]:
-    """Entries of a feed that were processed, oldest first, above id `after`."""
-    query = select(JOURNAL).where(JOURNAL.c.feed == feed, JOURNAL.c.state == "done", JOURNAL.c.id > after)
-    return [_entry(row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
+    """Entries of a feed that were processed and have their raw bytes, oldest first, above id `after`."""
+    query = select(JOURNAL).where(
+        JOURNAL.c.feed == feed, JOURNAL.c.state == "done", JOURNAL.c.id > after, JOURNAL.c.purged.is_(None))
+    return [_entry(connection, row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
 
 
 def named(connection: Connection, identities: Collection[str]) -> list[Entry]:
     """The entries of these identities."""
     found: list[Entry] = []
     for chunk in chunks(identities, _CHUNK):
-        found.extend(_entry(row) for row in connection.execute(select(JOURNAL).where(JOURNAL.c.identity.in_(chunk))))
+        found.extend(_entry(connection, row) for row in connection.execute(select(JOURNAL).where(JOURNAL.c.identity.in_(chunk))))
     return found
 
 
 def numbered(connection: Connection, number: int) -> Entry | None:
     """The entry of this number."""
     row = connection.execute(select(JOURNAL).where(JOURNAL.c.id == number)).first()
-    return _entry(row) if row is not None else None
+    return _entry(connection, row) if row is not None else None
 
 
 def settle(connection: Connection, ids: Sequence[int], state: str) -> None:
@@ -252,10 +261,11 @@ def withdraw(connection: Connection, feed: str) -> None:
     connection.execute(update(CSV_FILE).where(CSV_FILE.c.feed == feed).values(arrival=WITHDRAWN, position=0, complete=0))
 
 
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(identity=row.identity, kind=row.kind, feed=row.feed, source=row.source, arrival=row.arrival, raw=row.raw,
-                 state=row.state, event=row.event, sender=row.sender, control_id=row.control_id, origin=row.origin,
-                 ack_code=row.ack_code, ack=row.ack, id=row.id, attempts=row.attempts, lane=row.lane)
+def _entry(connection: Connection, row: Row[Any]) -> Entry:
+    raw, lost = raw_of(connection, row)
+    return Entry(identity=row.identity, kind=row.kind, feed=row.feed, source=row.source, arrival=row.arrival, raw=raw,
+                 lost=lost, state=row.state, event=row.event, sender=row.sender, control_id=row.control_id,
+                 origin=row.origin, ack_code=row.ack_code, ack=row.ack, id=row.id, attempts=row.attempts, lane=row.lane)
 
 
 def count(connection: Connection) -> int:

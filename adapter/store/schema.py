@@ -41,6 +41,8 @@ JOURNAL = Table(
     Column("ack_code", Text, nullable=False, default=""),
     Column("ack", LargeBinary),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("raw_key", Text, nullable=False, default=""),  # what the key that seals raw is called: see store/vault.py
+    Column("purged", BigInteger),  # when the raw bytes were emptied by age
     Column("lane", Text, nullable=False, default="", server_default=""),  # what is processed together: see LANE
 )
 Index("journal_by_state", JOURNAL.c.state, JOURNAL.c.id)
@@ -57,6 +59,12 @@ LANE = Table(  # a patient, or a part of a file, of whom something waits in the 
     Column("added", Integer, nullable=False, server_default="1"),  # entries since it was made
 )
 Index("lane_by_due", LANE.c.due)
+
+JOURNAL_MARK = Table(
+    "journal_mark", METADATA,
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("journal", BigInteger, nullable=False),  # the last entry that stood then
+)
 
 CSV_FILE = Table(
     "csv_file", METADATA,

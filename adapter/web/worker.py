@@ -35,7 +35,8 @@ class Worker(Background):
         self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
                        _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.delivery.push),
                        _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
-                       _Step("conflicts", gateway.delivery.look_again, every=_LOOK), _Step("mappings", self._look, every=_LOOK)]
+                       _Step("conflicts", gateway.delivery.look_again, every=_LOOK), _Step("mappings", self._look, every=_LOOK),
+                       _Step("retention", self._keep, every=_SWEEP)]
 
     def _once(self) -> bool:
         """Every step that is due."""
@@ -51,6 +52,11 @@ class Worker(Background):
     def _sweep(self) -> int:
         """Let what time alone changes happen to gaps that nobody wrote about; what is done here calls for no hurry."""
         self._gateway.gaps.sweep()
+        return 0
+
+    def _keep(self) -> int:
+        """Purge raw bytes by age; nobody is told."""
+        self._gateway.retention.keep()
         return 0
 
     def _done(self, step: _Step) -> int:
