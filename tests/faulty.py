@@ -111,7 +111,9 @@ class FhirStandIn:
         if path.endswith("/_search") or "page" in parse_qs(address.query):
             return _json(200, self._search(path.removesuffix("/_search"), int(parse_qs(address.query).get("page", ["0"])[0])))
         versions = self.standing.get((path.partition("/")[0], path.partition("/")[2]), [])
-        return _json(200, self.body(*path.split("/"))) if versions and versions[-1][1] else _json(410 if versions else 404, {})
+        if not versions or not versions[-1][1]:
+            return _json(410 if versions else 404, {})
+        return _json(200, self.body(path.partition("/")[0], path.partition("/")[2]))
 
     def body(self, resource_type: str, resource_id: str, version: int = 0) -> Json:
         """A resource as it stands, with its meta."""

@@ -12,6 +12,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -75,6 +77,19 @@ def postgres_url() -> str:
     return f"postgresql+psycopg://careloop@/{name}?host={folder}"
 
 
+@contextmanager
+def postgres_gone() -> Generator[None]:
+    """This session's PostgreSQL, killed like a machine that loses power, for as long as the block lasts."""
+    binaries, account, folder = _binaries(), _account(), _cluster()
+    if binaries is None:
+        raise RuntimeError(postgres_missing())
+    _run(account, binaries / "pg_ctl", "-D", folder / "db", "-m", "immediate", "-w", "stop")
+    try:
+        yield
+    finally:
+        _start(account, binaries, folder)
+
+
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:
@@ -91,10 +106,14 @@ def _cluster() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a short path: a socket's name holds 107 bytes
     shutil.chown(folder, account)
     _run(account, binaries / "initdb", "-D", folder / "db", "-U", "careloop", "-A", "trust", "-E", "UTF8", "--no-sync")
-    options = f"-c listen_addresses='' -c fsync=off -c full_page_writes=off -k {folder}"
-    _run(account, binaries / "pg_ctl", "-D", folder / "db", "-o", options, "-l", folder / "log", "-w", "start")
+    _start(account, binaries, folder)
     atexit.register(_remove, account, binaries, folder)
     return folder
+
+
+def _start(account: str, binaries: Path, folder: Path) -> None:
+    options = f"-c listen_addresses='' -c fsync=off -c full_page_writes=off -k {folder}"
+    _run(account, binaries / "pg_ctl", "-D", folder / "db", "-o", options, "-l", folder / "log", "-w", "start")
 
 
 def _remove(account: str, binaries: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from adapter.store.schema import JOURNAL, LANE
 
-LEASE_US = 30_000_000
+LEASE_US = 10_000_000
 """How long a claim holds, in microseconds: after that others may take the lane."""
 
 

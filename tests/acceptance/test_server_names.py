@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import http.client
 import secrets
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +30,7 @@ from adapter.store.engine import reading, writing
 from adapter.store.queries import backlog
 from adapter.store.resources import without_meta
 from adapter.store.schema import RESOURCE, SERVER_ID
+from tests.faulty import Answer, Asked, Cut, answering
 from tests.servers import hapi_naming_url
 
 pytestmark = pytest.mark.hapi
@@ -53,38 +52,21 @@ class Proxy:
 def _proxy() -> Iterator[Proxy]:
     script, behind = Proxy(), urlsplit(hapi_naming_url())
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            onward = http.client.HTTPConnection(behind.hostname or "", behind.port, timeout=60)
-            onward.request(self.command, self.path, content, {n: self.headers[n] for n in _KEPT if n in self.headers})
-            response = onward.getresponse()
-            text = response.read()
-            onward.close()
-            if self.command == "POST" and self.path == "/fhir" and script.swallow and response.status < 300:
-                script.swallow -= 1
-                script.lost += 1
-                self.close_connection = True
-                return
-            self.send_response(response.status)
-            self.send_header("Content-Type", response.headers.get("Content-Type", ""))
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+    def answer(asked: Asked) -> Answer:
+        onward = http.client.HTTPConnection(behind.hostname or "", behind.port, timeout=60)
+        onward.request(asked.method, asked.path, asked.body, {n: asked.headers[n] for n in _KEPT if n in asked.headers})
+        response = onward.getresponse()
+        text = response.read()
+        onward.close()
+        if asked.method == "POST" and asked.path == "/fhir" and script.swallow and response.status < 300:
+            script.swallow -= 1
+            script.lost += 1
+            raise Cut
+        return response.status, {"Content-Type": response.headers.get("Content-Type", "")}, text
 
-        do_GET = do_POST = answer  # noqa: N815 - names of the library
-
-        def log_message(self, format: str, *args: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    script.url = f"http://127.0.0.1:{server.server_port}/fhir"
-    yield script
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(answer) as port:
+        script.url = f"http://127.0.0.1:{port}/fhir"
+        yield script
 
 
 @dataclass

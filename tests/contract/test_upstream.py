@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.http import new_session
 from adapter.fhirserver.port import Write
 from adapter.fhirserver.upstream import UpstreamServer
+from tests.faulty import Answer, Asked, answering
 from tests.servers import free_port
 
 PUT = [Write(resource_type="Patient", id="a", body={"resourceType": "Patient", "id": "a"})]
@@ -38,32 +37,15 @@ def stand_in() -> Iterator[StandIn]:
     """A server on a free port."""
     script = StandIn()
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            script.asked.append((self.command, self.path, dict(self.headers), content))
-            status, headers, body = script.answer
-            body = script.pages.get(self.path, body)
-            text = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(text)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text)
+    def answer(asked: Asked) -> Answer:
+        script.asked.append((asked.method, asked.path, asked.headers, asked.body))
+        status, headers, body = script.answer
+        body = script.pages.get(asked.path, body)
+        return status, headers, body if isinstance(body, bytes) else json.dumps(body).encode()
 
-        do_GET = do_POST = answer  # noqa: N815 - names of the library
-
-        def log_message(self, format: str, *args: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    script.url = f"http://127.0.0.1:{server.server_port}/base/fhir"
-    yield script
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(answer) as port:
+        script.url = f"http://127.0.0.1:{port}/base/fhir"
+        yield script
 
 
 def upstream(stand_in: StandIn) -> UpstreamServer:
