@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 from sqlalchemy import Connection, Engine
 
+from adapter.deliver.declared import read_targets
 from adapter.deliver.read_back import read_written
 from adapter.engine.snapshots import end_left_out
 from adapter.errors import Defect, Rejected, Unavailable
@@ -22,6 +24,7 @@ from adapter.fhirserver.naming import NamingServer
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gaps.tables import name_senders, prepare
 from adapter.installation.delivery import Delivery
+from adapter.installation.disclosing import Disclosing
 from adapter.installation.entries import Entries
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Arrivals, Installation, instant
@@ -83,6 +86,7 @@ class Gateway:
         self.gaps = GapLives(here)
         self.delivery = Delivery(here, self.gaps, upstream)
         self.embedded = self.delivery.embedded
+        self.disclosing = Disclosing(here, read_targets(Path(settings.targets)) if settings.targets else ())
         self.lists = Lists(here)
         self.operators = Operators(here, self._entries, self.lists)
         self.queue = Queue(here)

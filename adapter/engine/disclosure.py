@@ -48,6 +48,17 @@ class Disclosures:
         ids = [self._organization(number) for number in recipients]
         return bool(ids) and all(ids) and self._permitted(notice, [f"Organization/{one}" for one in ids])
 
+    def allows_about(self, person: str, discloser: str, classes: frozenset[str], rests_on: str, recipient: str) -> bool:
+        """Whether an organization (by its number in the network) may be told this about a person (key of the main Patient)."""
+        one = self._organization(recipient)
+        if not one:
+            return False
+        consents, around = self._of_person(person)
+        basis = Basis(circle=around, agreed=self._agreements(discloser),
+                      part2=is_part2(held(self._connection, [discloser]).get(discloser)))
+        return permitted(Disclosure(recipient=f"Organization/{one}", discloser=discloser, classes=classes,
+                                    rests_on=frozenset({rests_on}), at=self._now_us), consents, basis)
+
     def _permitted(self, notice: Notice, recipients: Collection[str]) -> bool:
         consents, around = self._of_member(notice.subject)
         classes, rests_on, discloser = self._shown(notice)
@@ -70,11 +81,14 @@ class Disclosures:
 
     def _of_member(self, subject: str) -> tuple[list[Json], frozenset[str]]:
         """The Consents of a member and the organizations on their care teams."""
-        if subject not in self._consents:
-            _, person = key_and_person(self._connection, "Patient", subject.removeprefix("Patient/")) or ("", "")
-            self._consents[subject] = (of_person(self._connection, person, "Consent"),
-                                       frozenset(circle(self._connection, person, self._now_us)))
-        return self._consents[subject]
+        _, person = key_and_person(self._connection, "Patient", subject.removeprefix("Patient/")) or ("", "")
+        return self._of_person(person)
+
+    def _of_person(self, person: str) -> tuple[list[Json], frozenset[str]]:
+        if person not in self._consents:
+            self._consents[person] = (of_person(self._connection, person, "Consent"),
+                                      frozenset(circle(self._connection, person, self._now_us)))
+        return self._consents[person]
 
     def _organization(self, number: str) -> str:
         if number not in self._organizations:

@@ -49,6 +49,12 @@ def enqueue(connection: Connection, target: str, changed: Sequence[Composed], no
             connection.execute(insert(OUTBOX), rows)
 
 
+def standing_there(connection: Connection, target: str, names: Collection[str]) -> set[str]:
+    """Of these `Type/id`, those that were sent to a target and stand there."""
+    keys = [(t, i) for t, _, i in (name.partition("/") for name in names)]
+    return {f"{t}/{i}" for (t, i), one in pushed(connection, target, keys).items() if one.version and one.body is not None}
+
+
 def queued_of(connection: Connection, target: str, keys: Collection[tuple[str, str]], state: str = "") -> set[tuple[str, str]]:
     """Of these (type, id), those that stand in the queue; in one state alone where it is given."""
     found: set[tuple[str, str]] = set()

@@ -34,6 +34,8 @@ class Worker(Background):
         self._told = told
         self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
                        _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.delivery.push),
+                       _Step("disclose", gateway.disclosing.push),
+                       _Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                        _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
                        _Step("conflicts", gateway.delivery.look_again, every=_LOOK), _Step("mappings", self._look, every=_LOOK),
                        _Step("retention", self._keep, every=_SWEEP)]
