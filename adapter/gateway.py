@@ -35,6 +35,7 @@ from adapter.installation.retention import Retention
 from adapter.installation.sources import Sources
 from adapter.installation.subscriptions import Subscriptions
 from adapter.intake.accept import entry_of
+from adapter.intake.arrived import Arrived
 from adapter.intake.definitions import shipped
 from adapter.intake.load import LoadReport, Progress, load
 from adapter.intake.loaded import Warned, warnings_of_file, write_failed
@@ -105,10 +106,10 @@ class Gateway:
 
     # --- intake
 
-    def accept(self, batch: Sequence[tuple[bytes, str]], feed: str | None = None) -> list[bytes]:
+    def accept(self, batch: Sequence[Arrived | tuple[bytes, str]], feed: str | None = None) -> list[bytes]:
         """Journal messages (bytes, origin) in one commit, then acknowledge each. Raises Unavailable: nothing was taken."""
         taken = [entry_of(Received(raw=raw, arrival=instant(arrival), feed=feed, origin=origin), self.feeds)
-                 for (raw, origin), arrival in zip(batch, self._here.arrivals.take(len(batch)), strict=True)]
+                 for (raw, origin, *_), arrival in zip(batch, self._here.arrivals.take(len(batch)), strict=True)]
         entries = [e for e, _ in taken]
         with writing(self.engine) as connection:
             before = journal.known(connection, {e.identity for e in entries})

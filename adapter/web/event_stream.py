@@ -53,7 +53,7 @@ class Limits:
 
 
 class EventStream:
-    """Listens on host:port (port 0: any free one, known after start); see intake.mllp.run_in_thread."""
+    """Listens on host:port (port 0: any free one, known after start); see intake.loop_thread."""
 
     def __init__(self, host: str, port: int, engine: Engine, limits: Limits | None = None,
                  now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:

@@ -16,7 +16,9 @@ from flask import Flask
 
 from adapter.errors import Unavailable, message
 from adapter.gateway import Gateway
-from adapter.intake.mllp import MllpListener, run_in_thread
+from adapter.intake.arrived import Arrived
+from adapter.intake.loop_thread import run_in_thread
+from adapter.intake.mllp import MllpListener
 from adapter.memory import tune_memory
 from adapter.settings import Settings, host_port
 from adapter.web.event_stream import EventStream
@@ -122,7 +124,7 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
 
 
 def _start_mllp(stack: ExitStack, where: Addresses, gateway: Gateway, worker: Worker) -> str:
-    def accept(batch: list[tuple[bytes, str]]) -> list[bytes]:
+    def accept(batch: list[Arrived]) -> list[bytes]:
         answers = gateway.accept(batch)
         worker.wake()
         return answers

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from adapter import cli, logs
 from adapter.gateway import Gateway
-from adapter.intake.mllp import MllpListener, run_in_thread
+from adapter.intake.loop_thread import run_in_thread
+from adapter.intake.mllp import MllpListener
 from adapter.settings import Settings
 
 Run = Callable[..., Result]

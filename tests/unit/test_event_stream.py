@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from adapter.intake.mllp import run_in_thread
+from adapter.intake.loop_thread import run_in_thread
 from adapter.store import notices
 from adapter.store.engine import migrate, open_engine, writing
 from adapter.store.notices import Notice

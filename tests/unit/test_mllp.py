@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 
 from adapter.errors import Defect, Unavailable
 from adapter.intake.ack import acknowledge, control_id_of
+from adapter.intake.arrived import Arrived
+from adapter.intake.committer import Accept
 from adapter.intake.framing import Frame, FrameDecoder, encode
-from adapter.intake.mllp import Accept, Handle, Limits, MllpListener, run_in_thread
+from adapter.intake.limits import Limits
+from adapter.intake.loop_thread import Handle, run_in_thread
+from adapter.intake.mllp import MllpListener
 from adapter.intake.send import send
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -43,17 +47,17 @@ class Journal:
         self.entered = threading.Event()
         self.fail: Exception | None = None
 
-    def accept(self, messages: list[tuple[bytes, str]]) -> list[bytes]:
+    def accept(self, messages: list[Arrived]) -> list[bytes]:
         self.entered.set()
         assert self.gate.wait(WAIT)
         if self.fail:
             raise self.fail
-        if any(b"poison" in raw for raw, _ in messages):
+        if any(b"poison" in one.raw for one in messages):
             raise ValueError("poison")
-        self.kept += [raw for raw, _ in messages]
-        self.origins |= {origin for _, origin in messages}
+        self.kept += [one.raw for one in messages]
+        self.origins |= {one.origin for one in messages}
         self.batches.append(len(messages))
-        return [accepted(raw) for raw, _ in messages]
+        return [accepted(one.raw) for one in messages]
 
 
 @contextmanager

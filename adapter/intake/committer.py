@@ -1,0 +1,88 @@
+"""Group commit: the frames of all connections queue, and one task hands what waits to `accept`, in a thread.
+
+One commit serves many messages, and the next batch gathers meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from adapter.errors import Defect, Rejected, Unavailable
+from adapter.intake.arrived import Arrived
+from adapter.intake.connection import Slot
+from adapter.intake.limits import Limits
+from adapter.logs import log
+from adapter.model import Issue
+
+Accept = Callable[[list[Arrived]], list[bytes]]
+"""Messages to acknowledgements: all committed, or an exception and none. b'' for a message that wants no answer."""
+Refuse = Callable[[Arrived, Issue], bytes | None]
+"""The acknowledgement of a message that was not accepted; None to close the connection without one."""
+_LOG = log("mllp")
+
+
+class Committer:
+    """Calls `accept`, never twice at once, and gives each slot its answer. release: told the bytes of answered messages."""
+
+    def __init__(self, accept: Accept, refuse: Refuse, limits: Limits, release: Callable[[int], None]) -> None:
+        self._accept = accept
+        self._refuse = refuse
+        self._limits = limits
+        self._release = release
+        self._queue: deque[Slot] = deque()
+        self._work = asyncio.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mllp-accept")
+
+    def add(self, slot: Slot) -> None:
+        """A message that waits to be accepted."""
+        self._queue.append(slot)
+        self._work.set()
+
+    async def run(self) -> None:
+        """Accept what comes, until cancelled."""
+        while True:
+            await self._work.wait()
+            batch = self._batch()
+            if not batch:
+                self._work.clear()
+                continue
+            for slot, ack in zip(batch, await self._answers(batch), strict=True):
+                slot.ack, slot.closes = ack or b"", ack is None
+                self._release(len(slot.raw))
+            for connection in {slot.connection for slot in batch}:
+                connection.flush()
+
+    async def close(self) -> None:
+        """Wait for the batch at hand."""
+        await asyncio.to_thread(self._thread.shutdown)
+
+    def _batch(self) -> list[Slot]:
+        """What is accepted together: first come, first served, up to `batch` messages and about two large frames."""
+        batch: list[Slot] = []
+        size = 0
+        while self._queue and len(batch) < self._limits.batch and size <= self._limits.frame:
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].raw)
+        return batch
+
+    async def _answers(self, batch: list[Slot]) -> list[bytes | None]:
+        """The acknowledgements; where `accept` fails on several and its surroundings are not to blame, one by one."""
+        messages = [Arrived(slot.raw, slot.connection.origin, slot.connection.feeds) for slot in batch]
+        try:
+            acks = await asyncio.get_running_loop().run_in_executor(self._thread, self._accept, messages)
+            if len(acks) == len(batch):
+                return [*acks]
+            issue = Issue(code="defect", place="", detail="not each message was answered")
+            _LOG.error("accept has not answered each message", count=len(batch))
+        except Unavailable as error:
+            issue = error.issue
+            _LOG.warning("messages not accepted", code=issue.code, count=len(batch))
+        except Exception as error:  # whatever it is, the senders get an answer and the listener goes on
+            if len(batch) > 1:
+                return [ack for slot in batch for ack in await self._answers([slot])]
+            _LOG.error("message not accepted", exc_info=error)
+            issue = error.issue if isinstance(error, Rejected | Defect) else Issue(code="defect", place="")
+        return [self._refuse(one, issue) for one in messages]
