@@ -6,7 +6,6 @@ Its other rooms (gaps, FHIR servers, operators, sources) stand in adapter/instal
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -27,24 +26,27 @@ from adapter.installation.delivery import Delivery
 from adapter.installation.disclosing import Disclosing
 from adapter.installation.entries import Entries
 from adapter.installation.gap_lives import GapLives
-from adapter.installation.installation import Arrivals, Installation, instant
+from adapter.installation.installation import Arrivals, Installation
 from adapter.installation.lists import Lists
+from adapter.installation.messages import Messages
 from adapter.installation.operators import Operators
 from adapter.installation.queue import Queue
 from adapter.installation.retention import Retention
+from adapter.installation.silence import Silence
 from adapter.installation.sources import Sources
 from adapter.installation.subscriptions import Subscriptions
-from adapter.intake.accept import entry_of
+from adapter.intake.accept import STORED
 from adapter.intake.arrived import Arrived
 from adapter.intake.definitions import shipped
 from adapter.intake.load import LoadReport, Progress, load
 from adapter.intake.loaded import Warned, warnings_of_file, write_failed
 from adapter.intake.row_errors import RowErrors
+from adapter.intake.silence import heard, listen_for
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
 from adapter.mapping.watch import Watched
 from adapter.memory import tidy
-from adapter.model import Contribution, Issue, Received
+from adapter.model import Contribution, Issue
 from adapter.settings import Settings
 from adapter.store import journal, lanes
 from adapter.store.engine import migrate, open_engine, reading, writing
@@ -84,6 +86,7 @@ class Gateway:
         self._here = here = Installation(engine=self.engine, feeds=self.feeds, key=self.key, clock=clock,
                                          target=upstream.name if upstream else "", arrivals=Arrivals(clock))
         self._entries = Entries(here)
+        self._messages = Messages(here, self._entries)
         self.gaps = GapLives(here)
         self.delivery = Delivery(here, self.gaps, upstream)
         self.embedded = self.delivery.embedded
@@ -93,11 +96,13 @@ class Gateway:
         self.queue = Queue(here)
         self.sources = Sources(here)
         self.retention = Retention(here, settings.raw_days)
+        self.silence = Silence(here)
         self.subscriptions = Subscriptions(here, settings.notice_hosts)
         with writing(self.engine) as connection:
             prepare(connection)
             feeds = [one.feed for one in self.feeds.compiled.values()]
             self.subscriptions.bind(connection)
+            listen_for(connection, feeds, here.now_us())
             name_senders(connection, [(feed.name, feed.contract, feed.sent_by) for feed in feeds])
 
     def close(self) -> None:
@@ -107,32 +112,20 @@ class Gateway:
     # --- intake
 
     def accept(self, batch: Sequence[Arrived | tuple[bytes, str]], feed: str | None = None) -> list[bytes]:
-        """Journal messages (bytes, origin) in one commit, then acknowledge each. Raises Unavailable: nothing was taken."""
-        taken = [entry_of(Received(raw=raw, arrival=instant(arrival), feed=feed, origin=origin), self.feeds)
-                 for (raw, origin, *_), arrival in zip(batch, self._here.arrivals.take(len(batch)), strict=True)]
-        entries = [e for e, _ in taken]
-        with writing(self.engine) as connection:
-            before = journal.known(connection, {e.identity for e in entries})
-            journal.retry_refused(connection, [
-                e for e in entries if before.get(e.identity, b"") is None and e.state != "refused"])
-            used = journal.used_control_ids(connection, {(e.sender, e.control_id) for e in entries if e.control_id})
-            new: dict[str, Entry] = {}
-            for e in entries:
-                if e.identity not in before and e.identity not in new:
-                    again = bool(e.control_id) and (e.sender, e.control_id) in used
-                    flag = (Issue(code="same-id-other-bytes", place="MSH-10"),) if again else ()
-                    new[e.identity] = replace(e, issues=(*e.issues, *flag))
-                    used.add((e.sender, e.control_id))
-            journal.append(connection, list(new.values()))
-        known = {i for i, ack in before.items() if ack is not None}
-        self._entries.keep([m for e, m in taken if m is not None and e.state == "waiting" and e.identity not in known])
-        return [before.get(e.identity) or e.ack or b"" for e in entries]
+        """Journal messages (bytes, origin) in one commit, then answer each. Raises Unavailable: nothing was taken."""
+        return self._messages.accept([one if isinstance(one, Arrived) else Arrived(*one) for one in batch], feed)
+
+    def refuse(self, arrived: Arrived, issue: Issue) -> bytes | None:
+        """What answers a message that was not accepted; None where its feed has the connection closed instead."""
+        return self._messages.refuse(arrived, issue)
 
     def load(self, feed: str, source: bytes | BinaryIO, name: str = "", *, as_of: datetime | None = None,
              errors: RowErrors | None = None, progress: Progress = lambda _done, _all: None) -> LoadReport:
         """Journal every row of a CSV file; see intake.load. Raises Rejected where the file as a whole is refused."""
-        return load(self.engine, self.feeds.named(feed).feed, source, name, self.clock(), as_of=as_of, errors=errors,
-                    progress=progress)
+        of = self.feeds.named(feed).feed
+        with writing(self.engine) as connection:
+            heard(connection, [of], self._here.now_us())
+        return load(self.engine, of, source, name, self.clock(), as_of=as_of, errors=errors, progress=progress)
 
     def write_failed(self, feed: str, report: LoadReport, errors: RowErrors) -> int:
         """Add the rows of a loaded file that could not be processed to its errors; how many."""
@@ -197,7 +190,7 @@ class Gateway:
                 findings.append((entry.id, "", error.issue))
                 continue
             said[entry.id] = mapped.contributions
-            if entry.kind != "hl7v2":  # those of a message stand beside it since it was journalled
+            if entry.kind != "hl7v2" or entry.ack_code == STORED:  # others stand beside it since it was journalled
                 findings.extend((entry.id, "", i) for i in mapped.issues)
         with self._here.in_turn() as connection:
             mine = journal.still_waiting(connection, [e.id for e in entries])

@@ -66,6 +66,8 @@ def list_queue(limit: int, form: str) -> None:
 def _list(limit: int, form: str) -> None:
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
         rows = queued(connection, limit)
+        rows += [QueueRow(place="feeds", state="silent", subject=one.feed, lane="", since=moment(one.last), attempts=0,
+                          code="feed-silent") for one in gateway.silence.silent()]
     now = datetime.now(UTC)
     if form == "json":
         for row in rows:

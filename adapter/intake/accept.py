@@ -3,37 +3,137 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from adapter.errors import Defect, Rejected
-from adapter.feeds import Feeds
-from adapter.intake.ack import acknowledge, code_for, control_id_of
-from adapter.mapping.header import read_sender
-from adapter.mapping.message import read_message
-from adapter.model import Mapped, Received
+from adapter.feeds import Feeds, feed_of
+from adapter.intake.ack import acknowledge, code_for, control_id_of, number_of, wanted
+from adapter.intake.ack_mode import wants_application
+from adapter.mapping.feed import Feed
+from adapter.mapping.header import read_header, read_sender
+from adapter.mapping.message import Compiled, read_message
+from adapter.model import Issue, Mapped, Received
 from adapter.pipeline import map_received, microseconds
 from adapter.store.journal import Entry
 
+STORED = "CA"
+"""ack_code of an entry that was acknowledged because it is stored: it is converted afterwards."""
+LINK = "link"
+"""State of a message that only starts the link (MSH-13 is 0, or -1 to begin anew); it says nothing, and is not journalled."""
 
-def entry_of(received: Received, feeds: Feeds) -> tuple[Entry, Mapped | None]:
-    """The entry of a message, refused or waiting, and what it was mapped to. Warnings do not go into the acknowledgement:
-    receivers take an ERR for a refusal; they stand beside the journal."""
-    raw, now = received.raw, received.arrival
-    digest = hashlib.sha256(raw).hexdigest()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A message on its way into the journal. mapped: what it was converted to, None where it is refused or converted later.
+
+    feed: None where it is of no known one. number: MSH-13 where the feed goes by it, None where it is no number.
+    """
+
+    entry: Entry
+    mapped: Mapped | None
+    feed: Feed | None
+    number: int | None = None
+
+    def refused(self, issue: Issue, expected: int, now: datetime) -> Taken:
+        """The same, refused for its number. expected: the number that should have come."""
+        entry, issues = self.entry, (*self.entry.issues, issue)
+        return replace(self, mapped=None, entry=replace(
+            entry, state="refused", ack_code="AR", issues=issues,
+            ack=_ack(entry.raw, (issue,), "AR", now, expected)))
+
+    def numbered(self, expected: int, now: datetime) -> Taken:
+        """The same, its acknowledgement telling the number that is expected next."""
+        entry = self.entry
+        issues = entry.issues if entry.state == "refused" else ()
+        code = "AA" if entry.ack_code == STORED else entry.ack_code
+        return replace(self, entry=replace(entry, ack=_ack(entry.raw, issues, code, now, expected)))
+
+
+def take(received: Received, feeds: Feeds, allowed: frozenset[str] | None = None) -> Taken:
+    """A message, refused or waiting. allowed: feeds that its connection may send, None for any.
+
+    Warnings do not go into the acknowledgement: receivers take an ERR for a refusal; they stand beside the journal.
+    """
+    feed: Feed | None = None
+    number: int | None = None
     try:
-        mapped = map_received(received, feeds)
+        compiled = _feed(received, feeds, allowed)
+        feed = compiled.feed
+        named = replace(received, feed=feed.name)
+        number = number_of(received.raw) if feed.exchange.sequence else None
+        if number in (0, -1) and not _says_something(received.raw):
+            return Taken(entry=_link(named, feeds), mapped=None, feed=feed, number=number)
+        if feed.exchange.acknowledge == "stored" and not wants_application(*wanted(received.raw)):
+            entry, mapped = _stored(named, compiled), None
+        else:
+            mapped = map_received(named, feeds)
+            entry = _converted(named, mapped)
     except (Rejected, Defect) as error:
-        code = code_for(error.issue) if isinstance(error, Rejected) else "AE"
-        issues = error.issues if isinstance(error, Rejected) else (error.issue,)
-        sender, control_id = _sender(raw, feeds), control_id_of(raw)
-        return Entry(identity=f"{sender}|{control_id}|{digest}", kind="hl7v2", feed=received.feed or "", source="", sender=sender,
-                     control_id=control_id, arrival=microseconds(now), origin=received.origin, raw=raw, state="refused",
-                     ack_code=code, issues=issues,
-                     ack=acknowledge(raw, issues, code, control_id=digest[:20], now=now)), None
+        entry, mapped = _refused(received, error, feeds), None
+    return Taken(entry=entry, mapped=mapped, feed=feed, number=number)
+
+
+def _feed(received: Received, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
+    """The feed that was named, or that of the message's sender, if the connection may send it. Raises Rejected."""
+    if allowed is None:
+        return feed_of(received, feeds)
+    if received.feed is None:
+        alone = [one for name in allowed if (one := feeds.named(name)).feed.exchange.certificates and not one.feed.sender]
+        if len(alone) == len(allowed) == 1:
+            return alone[0]
+    found = feed_of(received, feeds)
+    if found.feed.name not in allowed:
+        raise Rejected("certificate-other", "MSH-3")
+    return found
+
+
+def _stored(received: Received, compiled: Compiled) -> Entry:
+    """An entry of which the header alone was read. Raises Rejected."""
+    raw, arrival = received.raw, microseconds(received.arrival)
+    message = read_message(raw, compiled.feed, [])
+    pid = message.find("PID")
+    header = read_header(message, raw, compiled.feed, compiled.events, arrival, [])
+    return Entry(identity=header.identity, kind="hl7v2", feed=compiled.feed.name, source="", event=header.event.code,
+                 sender=header.sender, control_id=header.control_id, arrival=arrival, origin=received.origin, raw=raw,
+                 state="test" if header.test and not compiled.feed.test else "waiting", ack_code=STORED,
+                 ack=_ack(raw, (), "AA", received.arrival),
+                 lane=f"{header.sender}|{pid.first(3).get(1)}" if pid else "")
+
+
+def _converted(received: Received, mapped: Mapped) -> Entry:
+    raw = received.raw
     return Entry(identity=mapped.identity, kind="hl7v2", feed=mapped.feed, source=mapped.source, event=mapped.event,
-                 sender=mapped.identity.rsplit("|", 2)[0], control_id=mapped.control_id, arrival=microseconds(now),
+                 sender=mapped.identity.rsplit("|", 2)[0], control_id=mapped.control_id, arrival=microseconds(received.arrival),
                  origin=received.origin, raw=raw, state="test" if mapped.test else "waiting", ack_code="AA",
-                 issues=mapped.issues, ack=acknowledge(raw, (), "AA", control_id=digest[:20], now=now),
-                 lane=next((c.patient for c in mapped.contributions if c.patient), "")), mapped
+                 issues=mapped.issues, ack=_ack(raw, (), "AA", received.arrival),
+                 lane=next((c.patient for c in mapped.contributions if c.patient), ""))
+
+
+def _refused(received: Received, error: Rejected | Defect, feeds: Feeds) -> Entry:
+    raw = received.raw
+    code = code_for(error.issue) if isinstance(error, Rejected) else "AE"
+    issues = error.issues if isinstance(error, Rejected) else (error.issue,)
+    sender, control_id = _sender(raw, feeds), control_id_of(raw)
+    return Entry(identity=f"{sender}|{control_id}|{hashlib.sha256(raw).hexdigest()}", kind="hl7v2", feed=received.feed or "",
+                 source="", sender=sender, control_id=control_id, arrival=microseconds(received.arrival),
+                 origin=received.origin, raw=raw, state="refused", ack_code=code, issues=issues,
+                 ack=_ack(raw, issues, code, received.arrival))
+
+
+def _says_something(raw: bytes) -> bool:
+    """Whether anything stands behind the header."""
+    return len(raw.replace(b"\n", b"\r").strip().split(b"\r", 1)) > 1
+
+
+def _link(received: Received, feeds: Feeds) -> Entry:
+    return Entry(identity="", kind="hl7v2", feed=received.feed or "", source="", sender=_sender(received.raw, feeds),
+                 arrival=microseconds(received.arrival), raw=received.raw, state=LINK, ack_code="AA")
+
+
+def _ack(raw: bytes, issues: Sequence[Issue], code: str, now: datetime, expected: int | None = None) -> bytes:
+    return acknowledge(raw, issues, code, control_id=hashlib.sha256(raw).hexdigest()[:20], now=now, expected=expected)
 
 
 def _sender(raw: bytes, feeds: Feeds) -> str:

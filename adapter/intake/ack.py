@@ -1,6 +1,6 @@
-"""Acknowledgements (original mode): MSH, MSA and one ERR for each issue, even for a message that cannot be read.
+"""Acknowledgements: MSH, MSA and one ERR for each issue, even for a message that cannot be read; of both modes.
 
-Source: HL7 v2 chapter 2, sections 2.9.2 (original mode), 2.15.5 (ERR), 2.15.8 (MSA), 2.15.9 (MSH); tables 0008, 0357.
+Source: HL7 v2 chapter 2, section 2.15.5 (ERR), 2.15.8 (MSA), 2.15.9 (MSH); tables 0008, 0357.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from adapter.errors import Rejected, kind_of, message
+from adapter.intake.ack_mode import codes
 from adapter.model import Issue
 from adapter.parse.charset import MIXED, declared_codec, sniff
 from adapter.parse.delimiters import Delimiters, delimiters
@@ -21,7 +22,7 @@ Code = Literal["AA", "AE", "AR"]
 REFUSED_WHOLE = frozenset({
     "empty", "not-hl7", "binary", "bad-delimiters", "charset", "no-message-type", "no-control-id", "unsupported-type",
     "unsupported-event", "unknown-version", "processing-id", "unknown-feed", "too-large", "several-messages",
-    "frame-incomplete", "frame-start", "store-unavailable", "defect",
+    "frame-incomplete", "frame-start", "store-unavailable", "defect", "sequence-number", "certificate-other",
 })
 """Issues of the header, the frame or ourselves: AR, as for what does not answer now (HTTP 503). Other errors: AE."""
 
@@ -32,13 +33,17 @@ TABLE_0357 = {
     "205": "Duplicate key identifier", "206": "Application record locked", "207": "Application internal error",
 }
 
+_APPLICATION = frozenset(("AA", "AE", "AR"))
 _SEVERITY = {"error": "E", "warning": "W", "information": "I"}
 _PLACE = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-(\d+)(?:\[(\d+)\])?(?:\.(\d+)(?:\.(\d+))?)?)?")
 _VERSION = re.compile(r"2\.\d(?:\.\d)?")
 _EVENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+_NUMBER = re.compile(r"-1|[0-9]{1,15}", re.ASCII)
 _LINE_END = re.compile("[\r\n]")
 _CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
 _HEADER = 4096
+_BETWEEN = b"\x1c\r\x0b"
+"""What stands between two acknowledgements: the end of a frame, and the next one's start."""
 _MSA_3 = 80
 """Characters of MSA-3 (versions up to 2.4)."""
 
@@ -78,15 +83,43 @@ def control_id_of(raw: bytes) -> str:
     return _read(raw).get(10)
 
 
-def acknowledge(raw: bytes, issues: Sequence[Issue], code: str, *, control_id: str, now: datetime) -> bytes:
-    """The acknowledgement of a message, in its own delimiters, version and charset.
+def number_of(raw: bytes) -> int | None:
+    """MSH-13, None where it is no number that the protocol knows (-1 upwards)."""
+    text = _read(raw).get(13).strip()
+    return int(text) if _NUMBER.fullmatch(text) else None
 
-    code: table 0008, as it goes into MSA-1. control_id: MSH-10 of the acknowledgement. now: aware, MSH-7. Versions
-    up to 2.4 get ERR-1 and the first error in MSA-3, later ones ERR-2 to ERR-8. Our own texts are ASCII.
+
+def wanted(raw: bytes) -> tuple[str, str]:
+    """MSH-15 and MSH-16: the acknowledgements that are wanted, both empty in original mode."""
+    header = _read(raw)
+    return header.get(15).strip(), header.get(16).strip()
+
+
+def acknowledge(raw: bytes, issues: Sequence[Issue], code: str, *, control_id: str, now: datetime,
+                expected: int | None = None) -> bytes:
+    """What answers a message, in its own delimiters, version and charset: no, one or two acknowledgements (`parted`).
+
+    code: AA, AE or AR; what MSH-15 and MSH-16 make of it goes into MSA-1 (table 0008). control_id: MSH-10 of the
+    acknowledgement. now: aware, MSH-7. expected: MSA-4. Versions up to 2.4 get ERR-1 and the first error in MSA-3, later ones
+    ERR-2 to ERR-8. Our own texts are ASCII.
     """
     header = _read(raw)
+    accept, application = header.get(15).strip(), header.get(16).strip()
+    if not accept and not application:
+        return _written(header, issues, code, control_id, now, expected)
+    told = codes(accept, application, code, issues)
+    return _BETWEEN.join(_written(header, () if one == "CA" else issues, one, control_id if n == 0 else f"{control_id[:18]}-{n}",
+                                  now, expected) for n, one in enumerate(told))
+
+
+def parted(answer: bytes) -> list[bytes]:
+    """The acknowledgements in what answers a message, one by one."""
+    return answer.split(_BETWEEN) if answer else []
+
+
+def _written(header: _Header, issues: Sequence[Issue], code: str, control_id: str, now: datetime, expected: int | None) -> bytes:
     old = header.release < (2, 5)
-    lines = [_msh(header, control_id, now), _msa(header, issues if old else (), code)]
+    lines = [_msh(header, control_id, now, code), _msa(header, issues if old else (), code, expected)]
     if old and issues:
         eld = header.d.repetition.join(_eld(issue, header.d) for issue in issues)
         lines.append(header.d.field.join(("ERR", eld)))
@@ -120,15 +153,17 @@ def _broken(line: str) -> list[str]:
     return [Delimiters().escaped(text) for text in line.split(line[3])]
 
 
-def _msh(header: _Header, control_id: str, now: datetime) -> str:
+def _msh(header: _Header, control_id: str, now: datetime, code: str) -> str:
     d = header.d
     encoding = "".join(char for char in (d.component, d.repetition, d.escape, d.sub) if char != "\0")
     fields = [
         "MSH", encoding, header.get(5), header.get(6), header.get(3), header.get(4), now.strftime("%Y%m%d%H%M%S%z"), "",
         _type(header), d.escaped(control_id), header.get(11) or "P", header.version,
     ]
-    if header.get(18) and header.release >= (2, 3):
-        fields += ["", "", "", "", "", header.get(18)]
+    asks = ["NE", "NE"] if code in _APPLICATION and (header.get(15) or header.get(16)) else ["", ""]
+    charset = header.get(18) if header.release >= (2, 3) else ""
+    if charset or asks[0]:
+        fields += ["", "", *asks, *(["", charset] if charset else [])]
     return d.field.join(fields)
 
 
@@ -140,9 +175,11 @@ def _type(header: _Header) -> str:
     return header.d.component.join(("ACK", event) if header.release < (2, 3, 1) else ("ACK", event, "ACK"))
 
 
-def _msa(header: _Header, issues: Sequence[Issue], code: str) -> str:
+def _msa(header: _Header, issues: Sequence[Issue], code: str, expected: int | None) -> str:
     told = sorted(issues, key=lambda issue: kind_of(issue).severity != "error")
     text = [_text(_short(told[0]), header.d)] if told else []
+    if expected is not None:
+        text = [*(text or [""]), str(expected)]
     return header.d.field.join(["MSA", code, header.get(10), *text])
 
 

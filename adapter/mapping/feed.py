@@ -15,6 +15,7 @@ from adapter.conformance.check import Conformance, place_of
 from adapter.conformance.dictionary import PROFILES
 from adapter.conformance.profile import Profile, profile_names, profile_of
 from adapter.errors import Defect
+from adapter.mapping.exchange import Exchange, take_exchange
 from adapter.mapping.uris import is_oid
 from adapter.mapping.yaml_lines import LINE, line_of, load_yaml, without_lines
 from adapter.model import OrderBy, is_object
@@ -31,6 +32,7 @@ class Feed:
     order of preference for the record's primary identifier; strong: types that join records of one person.
     visit: fields that hold the visit's key. precedence: smaller comes first where sources differ.
     conformance: whether, and by which profile, messages are held to HL7 v2, and which deviations are not told.
+    exchange: how messages are acknowledged, and how often they come.
     options: everything else, as written (csv, constants, systems ...).
     """
 
@@ -49,6 +51,7 @@ class Feed:
     precedence: int
     test: bool
     conformance: Conformance
+    exchange: Exchange
     options: dict[str, Any]
 
     @property
@@ -101,7 +104,8 @@ def load_feed(folder: Path) -> Feed:
         primary=tuple(_listed(taken.pop("primary", ()))), strong=frozenset(_listed(taken.pop("strong", ()))),
         visit=tuple(_listed(taken.pop("visit_number", ()))), codes=taken.pop("codes", {}),
         precedence=int(taken.pop("precedence", 100)), test=bool(taken.pop("test", False)),
-        conformance=_conformance(taken.pop("strict", False), taken.pop("tolerate", []), place), options=taken,
+        conformance=_conformance(taken.pop("strict", False), taken.pop("tolerate", []), place),
+        exchange=take_exchange(taken, place), options=taken,
     )
 
 

@@ -21,6 +21,7 @@ from adapter.model import is_object
 from adapter.parse.charset import codec_of
 
 KEYS = frozenset((
+    "acknowledge", "certificate", "sequence", "usual_interval", "when_unavailable",
     "abstract", "authorities", "charset", "codes", "contract", "csv", "defaults", "error_rate", "extends", "format", "order",
     "organization", "patient", "patient_system", "precedence", "primary", "sender", "snapshot", "stated", "strict", "strong",
     "test", "time_zone", "tolerate", "visit_number"))

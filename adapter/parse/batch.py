@@ -22,20 +22,35 @@ _EDGES = b"\x0b\x1c\x1a\r\n \t"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """The messages of a file in order, as they stand there, and issues about the batches around them."""
+class Envelope:
+    """FHS, BHS, BTS or FTS. separator: its field separator; fields: behind it, each byte a letter where they are not ASCII.
 
-    messages: list[bytes]
-    issues: tuple[Issue, ...] = ()
+    before: messages that stand before it; at: the same, with text that is no message.
+    """
+
+    name: str
+    separator: str
+    fields: tuple[str, ...]
+    before: int
+    at: int
+
+    @property
+    def stated(self) -> str:
+        """The first field: a trailer's count."""
+        return self.fields[0].strip() if self.fields else ""
+
+    def get(self, number: int) -> str:
+        """Field n of a header (FHS-3), '' where there is none; FHS-1 is the separator."""
+        return self.fields[number - 2] if number - 2 < len(self.fields) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Envelope:
-    """FHS, BHS, BTS or FTS: its first field (a trailer's count), and how many messages stand before it."""
+class Split:
+    """The messages of a file in order, as they stand there, issues about the batches around them, and these."""
 
-    name: str
-    stated: str
-    before: int
+    messages: list[bytes]
+    issues: tuple[Issue, ...] = ()
+    envelopes: tuple[Envelope, ...] = ()
 
 
 def split_messages(raw: bytes) -> Split:
@@ -50,26 +65,28 @@ def split_messages(raw: bytes) -> Split:
         found = _split(raw[mark:].decode(codec).encode(), b"")
     except UnicodeDecodeError:
         return Split(messages=[raw])
-    return Split(messages=[("\ufeff" + m.decode()).encode(codec) for m in found.messages], issues=found.issues)
+    return Split(messages=[("\ufeff" + m.decode()).encode(codec) for m in found.messages], issues=found.issues,
+                 envelopes=found.envelopes)
 
 
 def _split(raw: bytes, mark: bytes) -> Split:
     messages: list[bytes] = []
-    envelopes: list[_Envelope] = []
+    envelopes: list[Envelope] = []
     counted = 0
     for piece in _pieces(raw):
         envelope = _ENVELOPE.match(piece)
         if envelope:
             name, separator, fields = envelope.groups()
-            stated = fields.split(separator, 1)[0].strip().decode("latin-1") if separator else ""
-            envelopes.append(_Envelope(name=name.decode(), stated=stated, before=counted))
+            apart = (separator or b"|").decode("latin-1")
+            written = tuple(fields.decode("latin-1").split(apart)) if separator else ()
+            envelopes.append(Envelope(name=name.decode(), separator=apart, fields=written, before=counted, at=len(messages)))
         rest = _tidy(piece[envelope.end():] if envelope else piece)
         counted += rest.startswith(b"MSH")
         if rest:
             messages.append(mark + rest)
     if not messages and not envelopes:
         return Split(messages=[mark + raw])
-    return Split(messages=messages, issues=tuple(_miscounts(envelopes, counted)))
+    return Split(messages=messages, issues=tuple(_miscounts(envelopes, counted)), envelopes=tuple(envelopes))
 
 
 def _pieces(raw: bytes) -> Iterator[bytes]:
@@ -88,7 +105,7 @@ def _tidy(piece: bytes) -> bytes:
     return body + end[0] if end and body else body
 
 
-def _miscounts(envelopes: list[_Envelope], messages: int) -> Iterator[Issue]:
+def _miscounts(envelopes: list[Envelope], messages: int) -> Iterator[Issue]:
     batches = since = 0
     names = [envelope.name for envelope in envelopes]
     open_batch = False

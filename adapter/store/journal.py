@@ -291,6 +291,11 @@ def cursor(connection: Connection, name: str) -> str:
     return connection.scalar(select(CURSOR.c.position).where(CURSOR.c.name == name)) or ""
 
 
+def locked_cursor(connection: Connection, name: str) -> str:
+    """A named position that this transaction may move: no other reads it so until the end."""
+    return connection.scalar(select(CURSOR.c.position).where(CURSOR.c.name == name).with_for_update()) or ""
+
+
 def set_cursor(connection: Connection, name: str, position: str) -> None:
     """Move a named position."""
     if connection.execute(update(CURSOR).where(CURSOR.c.name == name).values(position=position)).rowcount == 0:

@@ -58,9 +58,9 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """One thing that waits or stopped: a journal entry, a resource on its way, a subscriber who is not reached. since: UTC."""
+    """One thing that waits or stopped: a journal entry, a resource on its way, a subscriber, a silent feed. since: UTC."""
 
-    place: Literal["journal", "outbox", "notices"]
+    place: Literal["journal", "outbox", "notices", "feeds"]
     state: str
     subject: str
     lane: str

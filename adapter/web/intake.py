@@ -13,6 +13,8 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.wsgi import wrap_file
 
 from adapter.errors import Rejected, kind_of
+from adapter.intake.ack import parted
+from adapter.intake.batch_ack import batch_of
 from adapter.intake.framing import HEAD, MAX_FRAME
 from adapter.intake.loaded import state_of_file, write_errors
 from adapter.intake.mllp import refusal
@@ -30,13 +32,15 @@ BLUEPRINT = Blueprint("intake", __name__)
 
 _ER7 = ("", "application/hl7-v2", "application/hl7-v2+er7", "x-application/hl7-v2+er7", "text/plain")
 _CSV = ("", "text/csv", "application/csv", "text/plain", "application/octet-stream")
-_STATUS = {"AA": 200, "AE": 422, "AR": 400}
+_STATUS = {"AA": 200, "CA": 200, "AE": 422, "AR": 400, "CE": 400, "CR": 400}
+_WORST = (200, 422, 400)
 _ERRORS_TOLD = 1000
 
 
 @BLUEPRINT.post("/hl7v2")
 def hl7v2() -> Response:
-    """One message, or a batch: the acknowledgement of each, in order. `?feed=` names the feed where MSH does not.
+    """One message, or several: the acknowledgement of each, in order; of a batch (BHS, FHS) in a batch. `?feed=` names the feed
+    where MSH does not.
 
     200 all AA; 422 an AE, 400 an AR among them; 413, 415; 503 not stored, send it again. The body is always ER7.
     """
@@ -45,7 +49,7 @@ def hl7v2() -> Response:
         _check_media(_ER7, "send application/hl7-v2 (ER7)")
         if len(raw) > MAX_FRAME:
             raise Rejected("too-large", "", f"above {MAX_FRAME // 1024 // 1024} MB")
-        messages = split_messages(raw).messages
+        messages = [raw] if batch_of(raw) else split_messages(raw).messages
         if not messages:
             raise Rejected("empty")
         answers = services().gateway.accept([(one, "http") for one in messages], request.args.get("feed"))
@@ -56,18 +60,17 @@ def hl7v2() -> Response:
 
 
 def _acknowledged(answers: Sequence[bytes]) -> Response:
-    codes = {_code(answer) for answer in answers}
-    worst = "AR" if "AR" in codes else "AE" if "AE" in codes else "AA"
-    return _er7(b"".join(answers), _STATUS[worst])
+    told = [one for answer in answers for one in parted(answer)]
+    status = max((_STATUS[code] for one in told for code in _codes(one)), key=_WORST.index, default=200)
+    return _er7(b"".join(told), status)
 
 
-def _code(answer: bytes) -> str:
-    """MSA-1; what says AA nowhere is taken for a refusal."""
+def _codes(answer: bytes) -> list[str]:
+    """Each MSA-1; an answer without any is taken for a refusal, unless it is of a batch."""
     mark, codec = sniff(answer)
-    for line in answer[mark:].decode(codec if codec.startswith("utf-") else "latin-1", "replace").split("\r"):
-        if line.startswith("MSA") and line[4:6] in _STATUS:
-            return line[4:6]
-    return "AR"
+    lines = answer[mark:].decode(codec if codec.startswith("utf-") else "latin-1", "replace").split("\r")
+    found = [line[4:6] for line in lines if line.startswith("MSA") and line[4:6] in _STATUS]
+    return found or ([] if lines[0][:3] in ("FHS", "BHS") else ["AR"])
 
 
 def _refusal(head: bytes, error: Exception) -> Response:

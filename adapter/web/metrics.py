@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from flask import Flask, Response, g, request
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Connection, Engine
 
+from adapter.intake.silence import Heard
 from adapter.store import queries, subscriptions
 from adapter.store.engine import reading
 from adapter.web.errors import route
@@ -24,10 +25,11 @@ _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 class Meters:
     """All figures of one gateway. Counters of messages and findings are counted on from the journal at each reading."""
 
-    def __init__(self, engine: Engine, changed: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, changed: Callable[[], int], heard: Callable[[], Sequence[tuple[Heard, bool]]]) -> None:
         """Register everything in a registry of its own, so that several applications can live in one process.
 
-        changed: how many files of the mappings differ from those that the gateway runs with.
+        changed: how many files of the mappings differ from those that the gateway runs with. heard: feeds that are watched, and
+        whether each is silent.
         """
         self.registry = CollectorRegistry()
         self.requests = Histogram("careloop_request_seconds", "Duration of web requests", ("route", "method", "status"),
@@ -35,6 +37,7 @@ class Meters:
         Gauge("careloop_mappings_changed", "Files of the mappings changed since the start",
               registry=self.registry).set_function(changed)
         self.registry.register(_Journalled(engine))
+        self.registry.register(_Listened(heard))
 
     def text(self) -> bytes:
         """The figures in Prometheus' text form."""
@@ -80,6 +83,25 @@ class _Journalled:
         self._last_finding, found = queries.findings_since(connection, self._last_finding)
         for severity, code, count in found:
             self._findings[severity, code] += count
+
+
+class _Listened:
+    """The feeds that something is to come of."""
+
+    def __init__(self, heard: Callable[[], Sequence[tuple[Heard, bool]]]) -> None:
+        self._heard = heard
+
+    def describe(self) -> list[Metric]:
+        """Nothing is asked of the database at registration."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, as of now."""
+        heard = self._heard()
+        yield _gauged("careloop_feed_silent", "1: nothing came for longer than usual", "feed",
+                      {one.feed: int(silent) for one, silent in heard})
+        yield _gauged("careloop_feed_heard_timestamp_seconds", "When something came last", "feed",
+                      {one.feed: one.last // 1_000_000 for one, _ in heard})
 
 
 def _counted(name: str, what: str, labels: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> Metric:

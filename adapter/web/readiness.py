@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, delete, insert
@@ -11,6 +12,7 @@ from adapter.errors import Unavailable
 from adapter.logs import log
 from adapter.model import Issue
 from adapter.store.engine import BUSY_SECONDS, reading
+from adapter.store.queries import moment
 from adapter.store.schema import CURSOR
 from adapter.web.errors import told
 
@@ -33,9 +35,13 @@ def unready(gateway: Gateway) -> list[Json]:
 
 
 def notes(gateway: Gateway) -> list[Json]:
-    """What hinders no message and yet wants somebody to act: mappings that were changed since they were read."""
+    """What hinders no message and yet wants somebody to act: mappings changed since they were read, feeds that are silent."""
     changed = gateway.files.changed()
-    return [told(Issue(code="mappings-changed", place=", ".join(changed)))] if changed else []
+    found = [Issue(code="mappings-changed", place=", ".join(changed))] if changed else []
+    with suppress(Unavailable):  # of which `unready` tells
+        found += [Issue(code="feed-silent", place=one.feed, detail=f"last heard {moment(one.last):%Y-%m-%d %H:%M} UTC")
+                  for one in gateway.silence.silent()]
+    return [told(issue) for issue in found]
 
 
 def writable(engine: Engine) -> bool:

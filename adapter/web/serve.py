@@ -16,13 +16,12 @@ from flask import Flask
 
 from adapter.errors import Unavailable, message
 from adapter.gateway import Gateway
-from adapter.intake.arrived import Arrived
 from adapter.intake.loop_thread import run_in_thread
-from adapter.intake.mllp import MllpListener
 from adapter.memory import tune_memory
 from adapter.settings import Settings, host_port
 from adapter.web.event_stream import EventStream
 from adapter.web.guard import is_loopback
+from adapter.web.mllp import listener_of, tls_of
 from adapter.web.notifier import Notifier
 from adapter.web.server import WebServer, listen
 from adapter.web.worker import Worker
@@ -42,7 +41,7 @@ class Addresses:
 
 
 def addresses(settings: Settings) -> Addresses:
-    """Read the addresses. Raises ValueError, saying what to set: no address, or one that others can reach."""
+    """Read the addresses. Raises ValueError, saying what to set: no address, or one that anybody can reach."""
     read: list[tuple[str, int]] = []
     for variable, text in (("CARELOOP_HTTP", settings.http), ("CARELOOP_MLLP", settings.mllp),
                            ("CARELOOP_EVENTS", settings.events)):
@@ -52,7 +51,8 @@ def addresses(settings: Settings) -> Addresses:
             raise ValueError(f"{variable}={text} is not host:port - write 127.0.0.1:8000") from None
         if not 0 <= port < 65536:
             raise ValueError(f"{variable}={text} has no such port - write 127.0.0.1:8000")
-        if not is_loopback(host):
+        known = variable == "CARELOOP_MLLP" and bool(settings.mllp_clients)  # who sends shows a certificate
+        if not known and not is_loopback(host):
             raise ValueError(f"{variable}={text} can be reached from other machines, and sign-in is not built yet: "
                              f"anybody could read patients' records - set {variable}=127.0.0.1:{port}")
         read.append((host, port))
@@ -67,6 +67,7 @@ def serve(settings: Settings, create_app: CreateApp, *, only: Part | None = None
     """
     try:
         where = addresses(settings)
+        tls_of(settings)
     except ValueError as error:
         click.echo(f"Error: {error}", err=True)
         return 2
@@ -113,7 +114,9 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
             stack.callback(part.stop)
             part.start()
     if only in (None, "mllp"):
-        mllp = _start_mllp(stack, where, gateway, worker)
+        handle = run_in_thread(listener_of(settings, where.mllp, gateway, worker.wake))
+        stack.callback(handle.stop)
+        mllp = f"{_bracketed(where.mllp[0])}:{handle.port}"
     if bound is not None:
         web = WebServer(create_app(gateway, worker.wake), bound)
         stack.callback(web.stop)
@@ -121,17 +124,6 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
         http = f"{_bracketed(where.http[0])}:{web.port}"
     click.echo(banner(http, mllp, settings.fhir_url, events))
     sys.stdout.flush()
-
-
-def _start_mllp(stack: ExitStack, where: Addresses, gateway: Gateway, worker: Worker) -> str:
-    def accept(batch: list[Arrived]) -> list[bytes]:
-        answers = gateway.accept(batch)
-        worker.wake()
-        return answers
-
-    handle = run_in_thread(MllpListener(*where.mllp, accept))
-    stack.callback(handle.stop)
-    return f"{_bracketed(where.mllp[0])}:{handle.port}"
 
 
 def banner(http: str, mllp: str, target: str, events: str = "") -> str:

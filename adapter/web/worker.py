@@ -38,7 +38,8 @@ class Worker(Background):
                        _Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                        _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
                        _Step("conflicts", gateway.delivery.look_again, every=_LOOK), _Step("mappings", self._look, every=_LOOK),
-                       _Step("retention", self._keep, every=_SWEEP)]
+                       _Step("retention", self._keep, every=_SWEEP),
+                       _Step("silence", self._listen, every=_LOOK)]
 
     def _once(self) -> bool:
         """Every step that is due."""
@@ -49,6 +50,16 @@ class Worker(Background):
         if changed := self._gateway.files.news():
             _LOG.warning("mappings changed: run careloop check, then restart", code="mappings-changed", count=len(changed),
                          place=", ".join(changed))
+        return 0
+
+    def _listen(self) -> int:
+        """Tell once of feeds that fell silent, and of those that are heard again."""
+        fell, again = self._gateway.silence.news()
+        for one in fell:
+            _LOG.warning("a feed is silent for longer than usual", code="feed-silent", feed=one.feed,
+                         seconds=one.usual_us // 1_000_000)
+        for one in again:
+            _LOG.info("a feed is heard again", feed=one.feed)
         return 0
 
     def _sweep(self) -> int:

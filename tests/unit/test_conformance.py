@@ -21,7 +21,7 @@ from adapter.conformance.sequence import check_sequence
 from adapter.errors import Defect, Rejected
 from adapter.feeds import Feeds, open_feeds
 from adapter.home import HOME
-from adapter.intake.accept import entry_of
+from adapter.intake.accept import take
 from adapter.mapping.yaml_lines import load_yaml, without_lines
 from adapter.model import Issue, Received
 from adapter.pipeline import map_received
@@ -135,7 +135,8 @@ def test_z_segments_may_stand_anywhere(strict: Feeds) -> None:
 
 def test_each_finding_has_its_err_and_nothing_is_contributed(strict: Feeds) -> None:
     raw = er7(*(line for line in GOOD if line[:3] != "NK1")).replace(b"|19700101|", b"|1970-01-01|").replace(b"DG1|1|", b"DG1||")
-    entry, mapped = entry_of(Received(raw=raw, arrival=NOW), strict)
+    taken = take(Received(raw=raw, arrival=NOW), strict)
+    entry, mapped = taken.entry, taken.mapped
     assert mapped is None
     assert (entry.state, entry.ack_code) == ("refused", "AE")
     assert entry.issues == (Issue(code="refused-required", place="DG1-1", detail="required in 2.5.1"),
@@ -147,7 +148,7 @@ def test_each_finding_has_its_err_and_nothing_is_contributed(strict: Feeds) -> N
 
 
 def test_an_accepted_message_has_no_err_for_what_was_tolerated(tolerant: Feeds) -> None:
-    entry, _ = entry_of(Received(raw=without("PV1"), arrival=NOW), tolerant)
+    entry = take(Received(raw=without("PV1"), arrival=NOW), tolerant).entry
     assert entry.ack_code == "AA"
     assert b"ERR" not in (entry.ack or b"")
     assert "tolerated-sequence" in {issue.code for issue in entry.issues}
