@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices coverage fuzz fields hapi lock wheel clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices bench-accept coverage fuzz fields hapi lock wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ bench-rows-kill: $(DEVSTAMP) ## measure: the same load killed again and again en
 bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same messages, one core (Java 17, Maven)
 	@bench/linuxforhealth/peer --build-only
 	@$(BIN)/python -m bench.peer
+
+bench-accept: $(DEVSTAMP) ## measure: accept rate over MLLP beside a bare listener with the same group commit, and over TLS
+	@$(BIN)/python -m bench.accept
 
 bench-notices: $(DEVSTAMP) ## measure: from a message to the notice at a subscriber's, by rest-hook and by the stream
 	@$(BIN)/python -m bench.notices
