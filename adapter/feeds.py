@@ -21,6 +21,7 @@ from adapter.parse.rows_contract import Contract, load_contract
 from adapter.parse.rows_options import CsvOptions, csv_options
 from adapter.parse.rows_repeats import Repeats
 
+_SENDERS = 1000
 _PLAIN = rb"[ -%'-\[\]_-{}]*"
 _HEAD = re.compile(rb"MSH\|\^[^|\r\n]{1,4}\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|")
 """The beginning of a message with the usual delimiters, MSH-3.1 and MSH-4.1 in ASCII without any other delimiter."""
@@ -28,10 +29,11 @@ _HEAD = re.compile(rb"MSH\|\^[^|\r\n]{1,4}\|(" + _PLAIN + rb")(?:\^[^|\r\n]*)?\|
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feeds:
-    """Every feed of an installation, compiled once. declared: whose word counts first, by element."""
+    """Every feed of an installation, compiled once. declared: whose word counts first, by element. senders: those asked for."""
 
     compiled: Mapping[str, Compiled]
     declared: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    senders: dict[tuple[str, str], Compiled] = field(default_factory=dict[tuple[str, str], Compiled], repr=False, compare=False)
 
     def named(self, name: str) -> Compiled:
         """The feed of that name. Raises Rejected (unknown-feed)."""
@@ -41,6 +43,8 @@ class Feeds:
 
     def of_sender(self, application: str, facility: str) -> Compiled:
         """The HL7 feed of a sender (MSH-3, MSH-4); one that names the sender before one for any. Raises Rejected."""
+        if (known := self.senders.get((application, facility))) is not None:
+            return known
         best: tuple[int, Compiled] | None = None
         for one in self.compiled.values():
             rated = _fit(one.feed, application, facility)
@@ -48,6 +52,8 @@ class Feeds:
                 best = (rated, one)
         if best is None:
             raise Rejected("unknown-feed", "MSH-3")
+        if len(self.senders) < _SENDERS:  # anybody may write any name there
+            self.senders[application, facility] = best[1]
         return best[1]
 
     def precedence(self) -> Precedence:

@@ -77,12 +77,12 @@ class Messages:
     def _journalled(self, every: Sequence[Taken]) -> list[bytes]:
         """The answers, once everything is committed."""
         with writing(self._here.engine) as connection:
-            before = journal.known(connection, {one.entry.identity for one in every})
+            before, used = _known(connection, [one.entry for one in every])
             every = _in_sequence(connection, every, before)
             entries = [one.entry for one in every]
             journal.retry_refused(connection, [
                 e for e in entries if before.get(e.identity, b"") is None and e.state not in ("refused", LINK)])
-            journal.append(connection, _new(connection, [e for e in entries if e.state != LINK], before))
+            journal.append(connection, _new([e for e in entries if e.state != LINK], before, used))
             heard(connection, [one.feed for one in every if one.feed is not None], self._here.now_us())
         known = {i for i, ack in before.items() if ack is not None}
         self._entries.keep([one.mapped for one in every if one.mapped is not None and one.entry.state == "waiting"
@@ -90,9 +90,19 @@ class Messages:
         return [stored if (stored := before.get(e.identity)) is not None else e.ack or b"" for e in entries]
 
 
-def _new(connection: Connection, entries: Sequence[Entry], before: dict[str, bytes | None]) -> list[Entry]:
+def _known(connection: Connection, entries: Sequence[Entry]) -> tuple[dict[str, bytes | None], set[tuple[str, str]]]:
+    """Identities that are journalled, with the acknowledgement given (`journal.known`); (sender, MSH-10) that were used."""
+    before = journal.known(connection, {e.identity for e in entries if not e.control_id})
+    used: set[tuple[str, str]] = set()
+    asked = {(e.sender, e.control_id) for e in entries if e.control_id}
+    for sender, control_id, identity, ack in journal.of_control_ids(connection, asked):
+        before[identity] = ack
+        used.add((sender, control_id))
+    return before, used
+
+
+def _new(entries: Sequence[Entry], before: dict[str, bytes | None], used: set[tuple[str, str]]) -> list[Entry]:
     """The entries whose identity is not journalled, each once; flagged where their control id was used for other bytes."""
-    used = journal.used_control_ids(connection, {(e.sender, e.control_id) for e in entries if e.control_id})
     new: dict[str, Entry] = {}
     for e in entries:
         if e.identity not in before and e.identity not in new:

@@ -11,6 +11,7 @@ from adapter.errors import Defect, Rejected
 from adapter.feeds import Feeds, feed_of
 from adapter.intake.ack import acknowledge, code_for, control_id_of, number_of, wanted
 from adapter.intake.ack_mode import wants_application
+from adapter.intake.plain_header import PlainHeader, plain_header
 from adapter.mapping.feed import Feed
 from adapter.mapping.header import read_header, read_sender
 from adapter.mapping.message import Compiled, read_message
@@ -91,15 +92,21 @@ def _feed(received: Received, feeds: Feeds, allowed: frozenset[str] | None) -> C
 
 def _stored(received: Received, compiled: Compiled) -> Entry:
     """An entry of which the header alone was read. Raises Rejected."""
-    raw, arrival = received.raw, microseconds(received.arrival)
+    raw, arrival, digest = received.raw, microseconds(received.arrival), hashlib.sha256(received.raw).hexdigest()
+    header = plain_header(raw, compiled.events) or _closely(raw, compiled, arrival)
+    sender = f"{header.application}|{header.facility}"
+    return Entry(identity=f"{sender}|{header.control_id}|{digest}", kind="hl7v2", feed=compiled.feed.name, source="",
+                 event=header.event.code, sender=sender, control_id=header.control_id, arrival=arrival, origin=received.origin,
+                 raw=raw, state="test" if header.test and not compiled.feed.test else "waiting", ack_code=STORED,
+                 ack=acknowledge(raw, (), "AA", control_id=digest[:20], now=received.arrival),
+                 lane=f"{sender}|{header.patient}" if header.patient else "")
+
+
+def _closely(raw: bytes, compiled: Compiled, arrival: int) -> PlainHeader:
     message = read_message(raw, compiled.feed, [])
-    pid = message.find("PID")
-    header = read_header(message, raw, compiled.feed, compiled.events, arrival, [])
-    return Entry(identity=header.identity, kind="hl7v2", feed=compiled.feed.name, source="", event=header.event.code,
-                 sender=header.sender, control_id=header.control_id, arrival=arrival, origin=received.origin, raw=raw,
-                 state="test" if header.test and not compiled.feed.test else "waiting", ack_code=STORED,
-                 ack=_ack(raw, (), "AA", received.arrival),
-                 lane=f"{header.sender}|{pid.first(3).get(1)}" if pid else "")
+    header, pid = read_header(message, raw, compiled.feed, compiled.events, arrival, []), message.find("PID")
+    return PlainHeader(application=header.application, facility=header.facility, control_id=header.control_id,
+                       event=header.event, test=header.test, patient=pid.first(3).get(1) if pid else "")
 
 
 def _converted(received: Received, mapped: Mapped) -> Entry:

@@ -9,10 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from adapter.errors import Rejected, kind_of, message
 from adapter.intake.ack_mode import codes
+from adapter.intake.plain_header import plain_fields
 from adapter.model import Issue
 from adapter.parse.charset import MIXED, declared_codec, sniff
 from adapter.parse.delimiters import Delimiters, delimiters
@@ -42,6 +44,7 @@ _NUMBER = re.compile(r"-1|[0-9]{1,15}", re.ASCII)
 _LINE_END = re.compile("[\r\n]")
 _CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
 _HEADER = 4096
+_USUAL = Delimiters()
 _BETWEEN = b"\x1c\r\x0b"
 """What stands between two acknowledgements: the end of a frame, and the next one's start."""
 _MSA_3 = 80
@@ -67,7 +70,12 @@ class _Header:
 
     @property
     def release(self) -> tuple[int, ...]:
-        return tuple(int(number) for number in self.version.split(self.d.component)[0].strip().split("."))
+        return _release(self.version.split(self.d.component)[0].strip())
+
+
+@lru_cache(maxsize=64)
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
 
 
 def code_for(issue: Issue) -> Code:
@@ -129,6 +137,8 @@ def _written(header: _Header, issues: Sequence[Issue], code: str, control_id: st
 
 
 def _read(raw: bytes) -> _Header:
+    if fields := plain_fields(raw[:_HEADER]):
+        return _Header(fields=fields, d=_USUAL, codec="latin-1")
     mark, codec = sniff(raw)
     wide = codec.startswith(("utf-16", "utf-32"))
     if not wide:
@@ -158,7 +168,7 @@ def _msh(header: _Header, control_id: str, now: datetime, code: str) -> str:
     encoding = "".join(char for char in (d.component, d.repetition, d.escape, d.sub) if char != "\0")
     fields = [
         "MSH", encoding, header.get(5), header.get(6), header.get(3), header.get(4), now.strftime("%Y%m%d%H%M%S%z"), "",
-        _type(header), d.escaped(control_id), header.get(11) or "P", header.version,
+        _type(header), control_id if control_id.isalnum() else d.escaped(control_id), header.get(11) or "P", header.version,
     ]
     asks = ["NE", "NE"] if code in _APPLICATION and (header.get(15) or header.get(16)) else ["", ""]
     charset = header.get(18) if header.release >= (2, 3) else ""

@@ -19,6 +19,7 @@ from adapter.intake.ack import acknowledge, code_for
 from adapter.intake.arrived import Arrived
 from adapter.intake.committer import Accept, Committer, Refuse
 from adapter.intake.connection import Connection, Slot
+from adapter.intake.deadline import Deadline
 from adapter.intake.framing import Fault, Frame, FrameDecoder
 from adapter.intake.limits import Limits
 from adapter.intake.tls import names_of
@@ -181,27 +182,30 @@ class MllpListener:
                 await connection.writer.wait_closed()
 
     async def _read(self, connection: Connection, reader: asyncio.StreamReader) -> None:
-        decoder, limits, now = connection.decoder, self._limits, asyncio.get_running_loop().time
-        deadline, busy = now() + limits.idle, False
+        decoder, limits, transport = connection.decoder, self._limits, connection.writer.transport
+        deadline, busy = Deadline(reader, limits.idle), False
         chunk = b"-"
         while chunk:
-            paused = now()
-            await connection.fewer_than(limits.unanswered)
-            deadline += now() - paused
+            if len(connection.slots) >= limits.unanswered:
+                with deadline.paused():
+                    await connection.fewer_than(limits.unanswered)
             try:
-                async with asyncio.timeout_at(deadline):
-                    await self._room(connection)
-                    chunk = await reader.read(_CHUNK)
+                await self._room(connection)
+                chunk = await reader.read(_CHUNK)
             except TimeoutError:
                 chunk = b""
             found = decoder.feed(chunk) if chunk else decoder.finish()
             self._take(connection, found)
-            async with asyncio.timeout(limits.whole_frame):
-                await connection.writer.drain()
+            if transport.get_write_buffer_size():
+                async with asyncio.timeout(limits.whole_frame):
+                    await connection.writer.drain()
             if not decoder.unfinished:
-                deadline, busy = now() + limits.idle, False
+                deadline.extend(limits.idle)
+                busy = False
             elif found or not busy:
-                deadline, busy = now() + limits.whole_frame, True
+                deadline.extend(limits.whole_frame)
+                busy = True
+        deadline.end()
 
     async def _room(self, connection: Connection) -> None:
         """Wait while all connections together hold too much, unless this one holds little, or the most."""
@@ -227,7 +231,8 @@ class MllpListener:
         grown = connection.decoder.held - connection.held
         connection.held += grown
         self._hold(grown)
-        connection.flush()
+        if connection.slots and connection.slots[0].ack is not None:
+            connection.flush()
 
     def _faulty(self, fault: Fault, connection: Connection) -> Slot:
         """AR for what was meant as a message; nothing for mere noise."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 
 from adapter.errors import kind_of
 from adapter.model import Issue
@@ -66,6 +66,21 @@ def known(connection: Connection, identities: Collection[str]) -> dict[str, byte
     return found
 
 
+def of_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str, str, bytes | None]]:
+    """(sender, MSH-10, identity, acknowledgement) of the messages journalled with these senders and control ids; see `known`."""
+    by_sender: dict[str, list[str]] = {}
+    for sender, control_id in pairs:
+        by_sender.setdefault(sender, []).append(control_id)
+    found: list[tuple[str, str, str, bytes | None]] = []
+    for sender, control_ids in by_sender.items():
+        for chunk in chunks(control_ids, _CHUNK):
+            query = select(JOURNAL.c.control_id, JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(
+                JOURNAL.c.sender == sender, JOURNAL.c.control_id.in_(chunk))
+            found.extend((sender, row[0], row[1], None if row[3] in _AGAIN else row[2] or b"")
+                         for row in connection.execute(query))
+    return found
+
+
 def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
     """Take entries that were refused or failed before, or withdrawn: they wait, with their new arrival and acknowledgement."""
     for e in entries:
@@ -75,16 +90,6 @@ def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
             state=e.state, attempts=0, feed=e.feed, source=e.source, event=e.event, arrival=e.arrival, ack_code=e.ack_code,
             ack=e.ack, lane=_lane_of(e), raw=raw, raw_key=raw_key, purged=None))
     _open_lanes(connection, entries)
-
-
-def used_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Of these (sender, MSH-10), those that some journalled message has."""
-    found: set[tuple[str, str]] = set()
-    for chunk in chunks(pairs, _CHUNK):
-        query = select(JOURNAL.c.sender, JOURNAL.c.control_id).where(
-            tuple_(JOURNAL.c.sender, JOURNAL.c.control_id).in_(chunk)).distinct()
-        found.update((row.sender, row.control_id) for row in connection.execute(query))
-    return found
 
 
 WITHDRAWN = 0
