@@ -64,13 +64,13 @@ class _Header:
         return self.fields[n - 1] if n <= len(self.fields) else ""
 
     @property
-    def version(self) -> str:
-        version = self.get(12)
-        return version if _VERSION.fullmatch(version.split(self.d.component)[0].strip()) else "2.5.1"
-
-    @property
     def release(self) -> tuple[int, ...]:
-        return _release(self.version.split(self.d.component)[0].strip())
+        return _release(_version(self.get(12), self.d).split(self.d.component)[0].strip())
+
+
+def _version(written: str, d: Delimiters) -> str:
+    """MSH-12 as the acknowledgement has it."""
+    return written if _VERSION.fullmatch(written.split(d.component, maxsplit=1)[0].strip()) else "2.5.1"
 
 
 @lru_cache(maxsize=64)
@@ -164,29 +164,41 @@ def _broken(line: str) -> list[str]:
 
 
 def _msh(header: _Header, control_id: str, now: datetime, code: str) -> str:
-    d = header.d
+    enhanced = code in _APPLICATION and bool(header.get(15) or header.get(16))
+    get = header.get
+    head, tail = _around(header.d, get(3), get(4), get(5), get(6), get(9), get(11), get(12), get(18), enhanced)
+    number = control_id if control_id.isalnum() else header.d.escaped(control_id)
+    return head.replace(_NOW, now.strftime("%Y%m%d%H%M%S%z"), 1) + number + tail
+
+
+_NOW = "\0"
+"""Stands for MSH-7, as no header has it."""
+
+
+@lru_cache(maxsize=1024)
+def _around(d: Delimiters, app: str, facility: str, to_app: str, to_facility: str, type_: str, processing: str, version: str,
+            charset: str, enhanced: bool) -> tuple[str, str]:
+    """MSH before and behind its control id; of one sender's messages it is mostly the same."""
     encoding = "".join(char for char in (d.component, d.repetition, d.escape, d.sub) if char != "\0")
-    fields = [
-        "MSH", encoding, header.get(5), header.get(6), header.get(3), header.get(4), now.strftime("%Y%m%d%H%M%S%z"), "",
-        _type(header), control_id if control_id.isalnum() else d.escaped(control_id), header.get(11) or "P", header.version,
-    ]
-    asks = ["NE", "NE"] if code in _APPLICATION and (header.get(15) or header.get(16)) else ["", ""]
-    charset = header.get(18) if header.release >= (2, 3) else ""
-    if charset or asks[0]:
-        fields += ["", "", *asks, *(["", charset] if charset else [])]
-    return d.field.join(fields)
+    number = _version(version, d)
+    release = _release(number.split(d.component)[0].strip())
+    asks = ["NE", "NE"] if enhanced else ["", ""]
+    charset = charset if release >= (2, 3) else ""
+    last = ["", "", *asks, *(["", charset] if charset else [])] if charset or enhanced else []
+    head = ["MSH", encoding, to_app, to_facility, app, facility, _NOW, "", _type(type_, release, d), ""]
+    return d.field.join(head), d.field.join(["", processing or "P", number, *last])
 
 
-def _type(header: _Header) -> str:
-    parts = header.get(9).split(header.d.repetition)[0].split(header.d.component)
+def _type(sent: str, release: tuple[int, ...], d: Delimiters) -> str:
+    parts = sent.split(d.repetition, maxsplit=1)[0].split(d.component)
     event = parts[1].strip() if len(parts) > 1 else ""
-    if header.release < (2, 2) or not _EVENT.fullmatch(event):
+    if release < (2, 2) or not _EVENT.fullmatch(event):
         return "ACK"
-    return header.d.component.join(("ACK", event) if header.release < (2, 3, 1) else ("ACK", event, "ACK"))
+    return d.component.join(("ACK", event) if release < (2, 3, 1) else ("ACK", event, "ACK"))
 
 
 def _msa(header: _Header, issues: Sequence[Issue], code: str, expected: int | None) -> str:
-    told = sorted(issues, key=lambda issue: kind_of(issue).severity != "error")
+    told = sorted(issues, key=lambda issue: kind_of(issue).severity != "error") if issues else []
     text = [_text(_short(told[0]), header.d)] if told else []
     if expected is not None:
         text = [*(text or [""]), str(expected)]
