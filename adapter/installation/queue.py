@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from adapter.errors import Rejected
 from adapter.installation.installation import Installation, instant
-from adapter.intake.accept import entry_of
+from adapter.intake.accept import take
 from adapter.intake.decisions import Handling, entry_of_decision
 from adapter.intake.stored_rows import StoredRows
 from adapter.model import Received
@@ -81,7 +81,7 @@ class Queue:
         origin = f"resubmitted {one.id}"
         if one.kind == "hl7v2":
             arrival = instant(self._here.arrivals.take(1)[0])
-            new, _ = entry_of(Received(raw=raw, arrival=arrival, feed=one.feed or None, origin=origin), self._here.feeds)
+            new = take(Received(raw=raw, arrival=arrival, feed=one.feed or None, origin=origin), self._here.feeds).entry
             if new.state == "refused":
                 raise Rejected(new.issues[0].code, new.issues[0].place, new.issues[0].detail, new.issues)
             return new
@@ -100,7 +100,7 @@ class Queue:
         handling.forget_findings(connection, one)
         if one.kind == "hl7v2" and one.state == "refused":
             received = Received(raw=one.raw, arrival=instant(one.arrival), feed=one.feed or None, origin=one.origin)
-            new, _ = entry_of(received, self._here.feeds)
+            new = take(received, self._here.feeds).entry
             if new.state == "refused":
                 raise Rejected(new.issues[0].code, new.issues[0].place, new.issues[0].detail, new.issues)
             journal.retry_refused(connection, [replace(new, identity=one.identity)])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from adapter.consent.decision import Basis, Disclosure, permitted
 from adapter.gateway import Gateway
-from adapter.intake.mllp import run_in_thread
+from adapter.intake.loop_thread import run_in_thread
 from adapter.settings import Settings
 from adapter.store import subscriptions
 from adapter.store.engine import reading
