@@ -87,6 +87,12 @@ class Order:
         """Where an effect stands in its source: by what happened; of the same event told twice the later statement counts."""
         return self._key(self.occurred)
 
+    def after(self, other: Order) -> bool:
+        """Whether a snapshot stands after another one of its source."""
+        if self.by == "event" == other.by and self.stated != other.stated:
+            return self.stated > other.stated
+        return self.of_snapshot() > other.of_snapshot()
+
     def _key(self, moment: int) -> Key:
         if self.by == "sequence":
             return (self.sequence, moment, self.rank, self.stated, self.arrival)
@@ -127,13 +133,19 @@ class Piece:
 
 
 class PiecedBody(dict[str, Any]):
-    """The body of a contribution with the pieces it is made of; slots that are null have none."""
+    """The body of a contribution with the pieces it is made of; slots that are null have none.
 
-    __slots__ = ("pieces",)
+    slots: those of the pieces, in their order. empty: each slot of the body -> None, in theirs.
+    """
 
-    def __init__(self, pieces: list[Piece]) -> None:
-        super().__init__([(piece.slot, piece.value) for piece in pieces])
+    __slots__ = ("pieces", "slots")
+
+    def __init__(self, pieces: list[Piece], slots: tuple[str, ...], empty: Json) -> None:
+        super().__init__(empty)
         self.pieces = pieces
+        self.slots = slots
+        for piece in pieces:
+            self[piece.slot] = piece.value
 
 
 @_record

@@ -120,9 +120,12 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     statements = shared_plans([*statements, *reviews(persons.values(), own)], lambda patient: network.person(patient).main)
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
-        told = by_target.setdefault(target_of(c, network), [])
-        if lean and told and _repeats(c, told[-1]):
-            if c.order.of_snapshot() > told[-1].order.of_snapshot():
+        target = target_of(c, network)
+        told = by_target.get(target)
+        if told is None:
+            by_target[target] = [c]
+        elif lean and _repeats(c, told[-1]):
+            if c.order.after(told[-1].order):
                 told[-1] = c
         else:
             told.append(c)

@@ -17,7 +17,7 @@ from adapter.compose.references import resolved
 from adapter.compose.verdicts import verdict_on
 from adapter.identity.ids import resource_id
 from adapter.identity.persons import Person, alone
-from adapter.model import Composed, Contribution, Issue, Json, Piece
+from adapter.model import Composed, Contribution, Issue, Json, PiecedBody
 
 SERVER_KEY = "urn:x-careloop:fhir-id"
 """System of keys that name a resource by the id another client gave it: `urn:x-careloop:fhir-id|Type/id`."""
@@ -120,7 +120,7 @@ def nothing(target: Target, c: Contribution, network: Network) -> Composed:
                     sources={}, deleted=True)
 
 
-def compose_pieced(target: Target, c: Contribution, pieces: Sequence[Piece], network: Network) -> tuple[Composed, Forms]:
+def compose_pieced(target: Target, c: Contribution, said: PiecedBody, network: Network) -> tuple[Composed, Forms]:
     """What `compose` gives for one snapshot of pieces, with their forms; who said what is left out where it is not asked.
 
     Where nobody asks who said what, and it is known what comes of resources of these forms, it is claimed and checked already.
@@ -130,8 +130,8 @@ def compose_pieced(target: Target, c: Contribution, pieces: Sequence[Piece], net
     identifier = target_id(target, network)
     body: Json = {"resourceType": resource_type, "id": identifier}
     found: set[str] = set()
-    layout = layout_of(resource_type, tuple([piece.slot for piece in pieces]))
-    forms = put_together(layout, pieces, network, body, found)
+    layout = layout_of(resource_type, said.slots)
+    forms = put_together(layout, said.pieces, network, body, found)
     if len(body) == 2:
         return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body={}, hash="", sources={},
                         deleted=True), forms

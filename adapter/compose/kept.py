@@ -43,7 +43,7 @@ def composed_of(target: Target, said: Sequence[Contribution], network: Network) 
 
 def _pieced(target: Target, c: Contribution, body: PiecedBody, network: Network) -> Composed:
     """A resource of pieces; checked where nobody asks who said what."""
-    made, forms = compose_pieced(target, c, body.pieces, network)
+    made, forms = compose_pieced(target, c, body, network)
     if made.checked or not network.lean:
         return made
     stands = stand_alone(made, frozenset(), claim, check)

@@ -49,7 +49,7 @@ def shared_plans(statements: Sequence[Contribution], person: Callable[[str], str
     """The statements, organizations' plans named parts of the shared ones, and what is stated of those. person: of a number."""
     by_plan: dict[str, list[Contribution]] = {}
     for c in statements:
-        if is_plan(c):
+        if c.resource_type == "CarePlan" and is_plan(c):
             by_plan.setdefault(c.key, []).append(c)
     plans = [plan for key in sorted(by_plan) if (plan := _plan(key, by_plan[key])) is not None]
     if not plans:

@@ -13,7 +13,7 @@ from typing import Any
 from adapter.mapping.context import joined
 from adapter.mapping.csv_row import CsvRow
 from adapter.mapping.message import Compiled
-from adapter.mapping.row_rule import KeptRule
+from adapter.mapping.row_rule import UNKNOWN, KeptRule
 from adapter.mapping.row_watch import WatchedContext
 from adapter.mapping.rules import Map
 from adapter.mapping.run import holds, slots_of_columns, withdraws
@@ -24,7 +24,6 @@ SHAPES = 1000
 """Shapes of rows that are kept."""
 TRIED = 32
 """Rows of a shape after which it is given up, if most of them had to be mapped the general way."""
-_UNKNOWN: Any = object()
 _MESSAGE_SLOTS = frozenset({"target#", "focus#visit"})
 _Shared = dict[tuple[str, str], Json]
 """(type, key) -> body of the shared resources that a row states."""
@@ -33,23 +32,23 @@ _Shared = dict[tuple[str, str], Json]
 class _Key:
     """The business key that a map makes of rows of one shape: texts and columns, '' as a column for the patient's number."""
 
-    __slots__ = ("alone", "column", "form", "parts")
+    __slots__ = ("alone", "beginning", "column", "parts")
 
     def __init__(self, form: str, parts: tuple[tuple[str, str], ...], *, alone: bool) -> None:
-        self.form = form
+        self.beginning = f"{form}|"
         self.parts = parts
         self.alone = alone
-        self.column = parts[0][1] if len(parts) == 1 and not parts[0][0] else ""
+        self.column = parts[0][1] if len(parts) == 1 and not parts[0][0] and not alone else ""
 
     def of(self, cells: Mapping[str, str], patient: str) -> str:
         """The key of a row, '' where a part has no text after all."""
         if self.column:
-            texts = [_text(cells[self.column])]
-        else:
-            texts = [text or (_text(cells[column]) if column else patient) for text, column in self.parts]
+            text = _text(cells[self.column])
+            return self.beginning + text if text else ""
+        texts = [text or (_text(cells[column]) if column else patient) for text, column in self.parts]
         if not all(texts):
             return ""
-        return texts[0] if self.alone else f"{self.form}|{'/'.join(texts)}"
+        return texts[0] if self.alone else self.beginning + "/".join(texts)
 
 
 def _text(cell: str) -> str:
@@ -80,25 +79,36 @@ def _key(one: Map, cells: Mapping[str, str], patient: str, local: str) -> _Key |
 class _MapPlan:
     """What one map makes of rows of one shape.
 
-    nulls: slots that the file's columns can fill, with the columns. missing: (slots that are stated, findings so far) -> null
-    for each other one.
+    nulls: slots that the file's columns can fill, with the columns. empty: (slots that are stated, findings so far) -> None for
+    each of them, and for each that is taken back; whether two rules state one slot. last: what the row before said.
     """
 
-    __slots__ = ("key", "last", "map", "missing", "nulls", "rules")
+    __slots__ = ("empty", "key", "last", "nulls", "of_patient", "resource", "rules", "scope")
 
     def __init__(self, one: Map, key: _Key, rules: Sequence[KeptRule], columns: frozenset[str]) -> None:
-        self.map = one
+        self.resource = one.resource
+        self.scope: Any = one.scope  # checked by the mapping schema
+        self.of_patient = one.scope != "reference" and one.resource != "Patient"
         self.key = key
         self.rules = rules
         self.nulls = slots_of_columns(one, columns) if columns and one.in_full else []
-        self.missing: dict[tuple[tuple[str, ...], tuple[Told, ...]], Json] = {}
+        self.empty: dict[tuple[tuple[str, ...], tuple[Told, ...]], tuple[Json, bool]] = {}
         self.last: tuple[list[Piece], tuple[Told, ...], PiecedBody] | None = None
 
     def body(self, cells: Mapping[str, str], context: WatchedContext, shared: _Shared, told: list[Told]) -> PiecedBody | None:
         """The body that the rules make of a row; None where two of them meet in one list. told: findings, added to."""
         pieces: list[Piece] = []
+        get = cells.get
         for rule in self.rules:
-            piece = rule.piece(cells, context)
+            memory = rule.memory
+            if memory is None:
+                piece = rule.made(cells, context)
+            else:
+                piece = memory.get(get(rule.single) if rule.single else tuple([get(c) for c in rule.columns]), UNKNOWN)
+                if piece is UNKNOWN:
+                    piece = rule.watched(cells, context)
+                else:
+                    rule.hits += 1
             if piece is not None:
                 if piece.stated:
                     _state(piece, shared)
@@ -106,22 +116,28 @@ class _MapPlan:
                     told += [one for one in piece.told if one not in told]
                 if piece.slot:
                     pieces.append(piece)
-        last, doubts = self.last, tuple(told)
+        last, doubts = self.last, tuple(told) if told else ()
         if last is not None and last[0] == pieces and last[1] == doubts:  # the row before said the same of this resource
             return last[2]
-        body = PiecedBody(pieces)
-        slots = tuple(body)
-        if len(slots) < len(pieces) and not _overlaid(body, pieces):
-            return None
-        nulls = self.missing.get((slots, doubts))
-        if nulls is None:
-            if len(self.missing) >= SHAPES:
-                self.missing.clear()
-            nulls = self.missing[slots, doubts] = {slot: None for slot, columns in self.nulls
-                                                   if slot not in body and not _doubted(columns, doubts)}
-        body.update(nulls)
+        slots = tuple([piece.slot for piece in pieces])
+        empty, twice = self.empty.get((slots, doubts)) or self._empty(slots, doubts)
+        if twice:
+            standing = _overlaid(pieces)
+            if standing is None:
+                return None
+            pieces, slots = standing, tuple([piece.slot for piece in standing])
+        body = PiecedBody(pieces, slots, empty)
         self.last = (pieces, doubts, body)
         return body
+
+    def _empty(self, slots: tuple[str, ...], doubts: tuple[Told, ...]) -> tuple[Json, bool]:
+        if len(self.empty) >= SHAPES:
+            self.empty.clear()
+        empty: Json = dict.fromkeys(slots)
+        twice = len(empty) < len(slots)
+        empty.update((slot, None) for slot, columns in self.nulls if slot not in empty and not _doubted(columns, doubts))
+        self.empty[slots, doubts] = found = (empty, twice)
+        return found
 
 
 def _doubted(columns: Collection[str], told: tuple[Told, ...]) -> bool:
@@ -129,15 +145,14 @@ def _doubted(columns: Collection[str], told: tuple[Told, ...]) -> bool:
     return any(place.endswith(f", {column}") for _, place, _ in told for column in columns)
 
 
-def _overlaid(body: PiecedBody, pieces: Sequence[Piece]) -> bool:
-    """Let the last piece of a slot stand, where its first stood; False for a list, to which each adds."""
+def _overlaid(pieces: Sequence[Piece]) -> list[Piece] | None:
+    """Let the last piece of a slot stand, where its first stood; None for a list, to which each adds."""
     last: dict[str, Piece] = {}
     for piece in pieces:
         if piece.slot in last and piece.value.__class__ is list:
-            return False
+            return None
         last[piece.slot] = piece
-    body.pieces = list(last.values())
-    return True
+    return list(last.values())
 
 
 def _state(piece: Piece, shared: _Shared) -> None:
@@ -152,10 +167,11 @@ def _state(piece: Piece, shared: _Shared) -> None:
 class _Shape:
     """What rows of one shape become: resources stated, resources taken back. done, failed: how often it could say."""
 
-    __slots__ = ("done", "failed", "maps", "withdrawn")
+    __slots__ = ("done", "failed", "maps", "types", "withdrawn")
 
     def __init__(self, maps: Sequence[_MapPlan], withdrawn: Sequence[tuple[str, _Key]]) -> None:
         self.maps = maps
+        self.types = {plan.resource for plan in maps}
         self.withdrawn = withdrawn
         self.failed = 0
         self.done = 0
@@ -167,6 +183,7 @@ class RowPlan:
     def __init__(self, compiled: Compiled, columns: Sequence[str]) -> None:
         feed = compiled.feed
         self._compiled = compiled
+        self._source, self._mapping = feed.name, compiled.rules.version
         self._columns = frozenset(columns)
         self._maps = compiled.rules.maps.get("ROW", ())
         self._local = f"urn:x-careloop:{feed.name}"
@@ -187,9 +204,9 @@ class RowPlan:
         cells = row.cells
         if not self._fits or NULL in cells.values():
             return None
-        at = (*cells, *[cells.get(column) for column in self._asked])
-        shape = self._shapes.get(at, _UNKNOWN)
-        if shape is _UNKNOWN:
+        at = (*cells, *map(cells.get, self._asked))
+        shape = self._shapes.get(at, UNKNOWN)
+        if shape is UNKNOWN:
             shape = self._shape(cells, patient)
             if len(self._shapes) >= SHAPES:
                 self._shapes.clear()
@@ -199,14 +216,15 @@ class RowPlan:
         context = self._spare.pop() if self._spare else self._context()
         context.begin(cells, patient)
         where = f"row {row.number}"
-        told: list[Told] = [(i.code, i.place.removeprefix(where), i.detail) for i in issues]
+        told: list[Told] = [(i.code, i.place.removeprefix(where), i.detail) for i in issues] if issues else []
         before = len(told)
         said = self._said(shape, cells, patient, context, order, message, told)
         if context.clean:
             self._spare.append(context)
             if said is not None:
                 shape.done += 1
-                issues += [Issue(code=code, place=where + place, detail=detail) for code, place, detail in told[before:]]
+                if told:
+                    issues += [Issue(code=code, place=where + place, detail=detail) for code, place, detail in told[before:]]
                 return said
         shape.failed += 1
         if shape.failed >= TRIED and shape.failed > shape.done:
@@ -218,33 +236,35 @@ class RowPlan:
 
     def _said(self, shape: _Shape, cells: Mapping[str, str], patient: str, context: WatchedContext, order: Order,
               message: str, told: list[Told]) -> list[Contribution] | None:
-        source, mapping = self._compiled.feed.name, self._compiled.rules.version
+        source, mapping = self._source, self._mapping
         said: list[Contribution] = []
         shared: _Shared = {}
         stated: set[tuple[str, str, str]] = set()
         for plan in shape.maps:
-            one = plan.map
             key = plan.key.of(cells, patient)
             body = plan.body(cells, context, shared, told) if key else None
-            at = (one.resource, key, patient if one.scope == "person" else "")
+            at = (plan.resource, key, patient if plan.scope == "person" else "")
             if body is None or at in stated:
                 return None
             stated.add(at)
             if body:
                 said.append(Contribution(
-                    source=source, resource_type=one.resource, key=key, scope=one.scope,  # pyright: ignore[reportArgumentType]  # checked by the mapping schema
-                    patient="" if one.scope == "reference" else key if one.resource == "Patient" else patient,
+                    source=source, resource_type=plan.resource, key=key, scope=plan.scope,
+                    patient=patient if plan.of_patient else key if plan.resource == "Patient" else "",
                     kind="snapshot", event="", order=order, body=body, message=message, mapping=mapping))
-        if any((*at, "") in stated for at in shared):
-            return None
-        said += [Contribution(source=source, resource_type=resource_type, key=key, scope="reference", patient="", kind="snapshot",
-                              event="", order=order, body=body, message=message, mapping=mapping)
-                 for (resource_type, key), body in shared.items()]
-        withdrawn = dict.fromkeys([(resource_type, key.of(cells, patient)) for resource_type, key in shape.withdrawn])
-        for resource_type, key in withdrawn:
+        for (resource_type, key), body in shared.items():
+            if resource_type in shape.types and (resource_type, key, "") in stated:
+                return None
+            said.append(Contribution(source=source, resource_type=resource_type, key=key, scope="reference", patient="",
+                                     kind="snapshot", event="", order=order, body=body, message=message, mapping=mapping))
+        gone: set[tuple[str, str, str]] = set()
+        for resource_type, withdrawn in shape.withdrawn:
+            key = withdrawn.of(cells, patient)
+            at = (resource_type, key, "")
             if not key:
                 return None
-            if (resource_type, key, "") not in stated:
+            if at not in stated and at not in gone:
+                gone.add(at)
                 said.append(Contribution(source=source, resource_type=resource_type, key=key, scope="own", patient=patient,
                                          kind="withdraw", event="", order=order, message=message, mapping=mapping))
         return said

@@ -17,11 +17,15 @@ from adapter.model import Piece
 
 KEPT = 1024
 """Texts of which a rule keeps what it made; where most rows bring new ones it keeps none any more."""
-_UNKNOWN: Any = object()
+UNKNOWN: Any = object()
+"""What stands for texts of which nothing is kept."""
 
 
 class KeptRule:
-    """One row of a mapping file, with what it made of texts."""
+    """One row of a mapping file, with what it made of texts.
+
+    memory: texts of the columns -> piece, None where nothing is kept. single: the one column, '' where there are several.
+    """
 
     __slots__ = ("columns", "hits", "memory", "row", "single")
 
@@ -32,19 +36,11 @@ class KeptRule:
         self.memory: dict[Any, Piece | None] | None = {}
         self.hits = 0
 
-    def piece(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
-        """What the row makes of these cells; None for nothing. What it does beside is told by the context."""
-        memory = self.memory
-        if memory is None:
-            return self._made(cells, context)
-        text = cells.get(self.single) if self.single else tuple([cells.get(c) for c in self.columns])
-        piece = memory.get(text, _UNKNOWN)
-        if piece is not _UNKNOWN:
-            self.hits += 1
-            return piece
+    def watched(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
+        """What the row makes of these cells, kept by what it read."""
         read = context.row_read.read
         read.clear()
-        piece = self._made(cells, context)
+        piece = self.made(cells, context)
         if context.clean:
             self._keep(cells, piece, read)
         return piece
@@ -63,7 +59,8 @@ class KeptRule:
             self.hits = 0
         memory[cells.get(self.single) if self.single else tuple([cells.get(c) for c in self.columns])] = piece
 
-    def _made(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
+    def made(self, cells: Mapping[str, str], context: WatchedContext) -> Piece | None:
+        """What the row makes of these cells; None for nothing. What it does beside is told by the context."""
         row = self.row
         if row.plain and row.place is not None:
             column = str(row.place.field)

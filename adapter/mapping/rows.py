@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from adapter.errors import Defect, Rejected
@@ -29,32 +29,55 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     takes back what an earlier row said in it, while a column that the file lacks says nothing. Untraced rows are mapped by
     what earlier rows of their header made (row_plan.py), where that says the same; not planned: as if there were none.
     """
+    rows = compiled.memory.get("rows") or _rows(compiled)
     feed = compiled.feed
-    options = feed.options
-    filled = {**{k: v for k, v in options.get("defaults", {}).items() if k not in cells}, **cells}
+    filled = {**{k: v for k, v in rows.defaults.items() if k not in cells}, **cells} if rows.defaults else cells
     issues: list[Issue] = []
     arrival_us += number  # rows of one file arrive together: one after the other
-    stated_in = options.get("stated", "updated_at")
-    stated = _moment(filled.get(stated_in, ""))
+    stated = _moment(filled.get(rows.stated, ""))
     if stated is not None and stated > arrival_us + DAY_AHEAD:
-        issues.append(Issue(code="time-ahead", place=f"row {number}, {stated_in}"))
+        issues.append(Issue(code="time-ahead", place=f"row {number}, {rows.stated}"))
         stated = None
-    column = options.get("patient", "")
-    value = filled.get(column, "") if column else ""
-    if column and not value:
-        raise Rejected("no-patient", f"row {number}, {column}")
-    patient = f"{options.get('patient_system', 'urn:x-careloop:member')}|{value}" if value else ""
+    value = filled.get(rows.patient, "") if rows.patient else ""
+    if rows.patient and not value:
+        raise Rejected("no-patient", f"row {number}, {rows.patient}")
+    patient = rows.system + value if value else ""
     order = order_of_row(stated, arrival_us, feed)
     names = columns if isinstance(columns, tuple) else tuple(columns)
     row = CsvRow(filled, number)
     said = None if ledger or not planned else _plan(compiled, names).said(row, patient, order, identity, issues)
     if said is None:
         said = _said(row, patient, order, identity, compiled, issues, ledger, names)
-    owner = _owner(compiled)
-    if owner.kinds:
-        said = owned(said, owner, owner.name(filled, _local(feed)), patient, {*names, *filled})
+    if rows.owner.kinds:
+        said = owned(said, rows.owner, rows.owner.name(filled, _local(feed)), patient, {*names, *filled})
     return Mapped(identity=identity, feed=feed.name, source=source_of(feed, cells), event="", control_id="",
                   contributions=tuple(said), issues=tuple(issues), test=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What holds for every row of a feed.
+
+    stated, patient: columns with the row's time and the member's number ('' for none). system: how numbers begin. defaults:
+    column -> text where it is empty. owner: what rows own.
+    """
+
+    stated: str
+    patient: str
+    system: str
+    defaults: Mapping[str, str]
+    owner: Owner
+
+
+def _rows(compiled: Compiled) -> _Rows:
+    """Worked out once."""
+    options = compiled.feed.options
+    contract = load_contract(options.get("contract", compiled.feed.name))
+    rows = compiled.memory["rows"] = _Rows(
+        stated=options.get("stated", "updated_at"), patient=options.get("patient", ""),
+        system=f"{options.get('patient_system', 'urn:x-careloop:member')}|", defaults=options.get("defaults", {}),
+        owner=owner_of(contract.key, compiled.rules.maps.get("ROW", ())))
+    return rows
 
 
 def _said(row: CsvRow, patient: str, order: Order, message: str, compiled: Compiled, issues: list[Issue],
@@ -108,15 +131,6 @@ def error_rate(feed: Feed) -> float:
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
         raise Defect("csv-feed", f"{feed.name}/feed.yaml", "error_rate is a share from 0 to 1, as 0.02")
     return float(rate)
-
-
-def _owner(compiled: Compiled) -> Owner:
-    """What rows of a feed own, worked out once."""
-    owner = compiled.memory.get("owner")
-    if owner is None:
-        contract = load_contract(compiled.feed.options.get("contract", compiled.feed.name))
-        owner = compiled.memory["owner"] = owner_of(contract.key, compiled.rules.maps.get("ROW", ()))
-    return owner
 
 
 def _moment(text: str) -> int | None:

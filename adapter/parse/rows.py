@@ -85,22 +85,22 @@ class Binding:
         issues = tuple(Issue(code="csv-value", place=f"row {number}, {header}", detail="it cannot be split as the feed says")
                        for header in unshaped)
         if not self.options.each:
-            issues += self._checked(number, cells)
+            issues += self._checked(number, cells, raw)
             return RowError(number=number, issues=issues, raw=raw) if issues else Row(number=number, cells=cells, raw=raw)
         rows = self.header.each.rows({header: self._text(parts[place]) for header, place in self.header.at.items()}, cells)
         for n, one in enumerate(rows, 1):
-            issues += tuple(Issue(code=i.code, place=f"{i.place}[{n}]", detail=i.detail) for i in self._checked(number, one))
+            issues += tuple(Issue(code=i.code, place=f"{i.place}[{n}]", detail=i.detail) for i in self._checked(number, one, raw))
         if not rows:
             issues += (Issue(code="csv-row-skipped", place=f"row {number}"),)
         if issues:
             return RowError(number=number, issues=issues, raw=raw)
         return Row(number=number, cells=rows[0], raw=raw, more=tuple(rows[1:]))
 
-    def _checked(self, number: int, cells: dict[str, str]) -> tuple[Issue, ...]:
-        """Put cells in the contract's form; what is wrong with them."""
+    def _checked(self, number: int, cells: dict[str, str], raw: bytes) -> tuple[Issue, ...]:
+        """Put cells in the contract's form; what is wrong with them. raw: the record; none of its cells is longer."""
         fits = self.contract.validator.is_valid
-        issues = self._oversized(number, cells)
-        unread = _rewrite(cells, self._codes)
+        issues = self._oversized(number, cells) if self._shaped or len(raw) > self.options.longest_cell or b"\0" in raw else ()
+        unread = _rewrite(cells, self._codes) if self._codes else []
         if not (fit := fits(cells)):
             unread += _rewrite(cells, self._dates)
         if unread or not (fit or fits(cells)):
