@@ -107,18 +107,15 @@ Told = tuple[str, str, str]
 """A finding about some row: code, place after `row N`, detail."""
 
 
-_NOTHING: frozenset[str] = frozenset()
-
-
 class Piece:
     """What one rule made of the cells it read. Shared between rows: never change it.
 
     slot, value: of the contribution. stated: shared resources. told: findings. symbols: the symbolic references in the value,
-    None until somebody asks. literal, names: the value with its references resolved and what they name, for the installation
-    whose key it is; not where a person decides that. form: a number for validate/forms.py's form of it, None until asked.
+    None until somebody asks. form: a number for validate/forms.py's form of it, 0 until somebody asks. ready: for an
+    installation's key the value with its references resolved, what they name, and the form; not where a person decides that.
     """
 
-    __slots__ = ("form", "key", "literal", "names", "slot", "stated", "symbols", "told", "value")
+    __slots__ = ("form", "ready", "slot", "stated", "symbols", "told", "value")
 
     def __init__(self, slot: str, value: Any, stated: Stated = (), told: tuple[Told, ...] = ()) -> None:
         self.slot = slot
@@ -126,10 +123,8 @@ class Piece:
         self.stated = stated
         self.told = told
         self.symbols: tuple[str, ...] | None = None
-        self.key: bytes | None = None
-        self.literal: Any = None
-        self.names: frozenset[str] = _NOTHING
-        self.form: int | None = None
+        self.form = 0
+        self.ready: tuple[bytes, Any, frozenset[str], int] | None = None
 
 
 class PiecedBody(dict[str, Any]):

@@ -8,6 +8,7 @@ of the first of them is known of the next (verdicts.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ import orjson
 from adapter.compose.merge import Identity, identity_of, natural, once_each, put_at
 from adapter.compose.references import MARK, resolved
 from adapter.model import Json, Piece
-from adapter.validate.forms import Form, former, ordered
+from adapter.validate.forms import Form, Former, former, ordered
 
 KEPT = 10_000
 """Lists made of several pieces, and forms, that are kept."""
@@ -40,30 +41,37 @@ class Resolver(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
     """An element of a layout. at: the pieces it is made of; identity: what tells the members of a list apart."""
 
-    __slots__ = ("at", "first", "form", "identity", "listed", "nested", "path")
-
-    def __init__(self, resource_type: str, path: str, at: tuple[int, ...], *, listed: bool) -> None:
-        self.path = path
-        self.at = at
-        self.first = at[0]
-        self.listed = listed
-        self.nested = "." in path
-        self.identity: Identity | None = identity_of(resource_type, path) if listed else None
-        self.form = former(resource_type, path)
+    path: str
+    at: tuple[int, ...]
+    listed: bool
+    identity: Identity | None
+    form: Former
 
 
 class Layout:
-    """How pieces of certain slots make a resource. number: of its own; ordered: elements to be compared in each resource."""
+    """How pieces of certain slots make a resource.
 
-    __slots__ = ("elements", "number", "ordered")
+    number: of its own. ordered: elements to be compared in each resource. steps: of each element its path, first piece, and
+    whether it is plain: made of that piece alone, and no part of another element.
+    """
+
+    __slots__ = ("elements", "number", "ordered", "steps")
 
     def __init__(self, resource_type: str, elements: Sequence[Element]) -> None:
         self.elements = elements
         self.number = next(_numbers)
-        self.ordered = ordered(resource_type, {e.path for e in elements if not e.listed})
+        self.ordered = [(tuple(first.split(".")), tuple(second.split(".")))
+                        for first, second in ordered(resource_type, {e.path for e in elements if not e.listed})]
+        self.steps = [(e, e.path, e.at[0], len(e.at) == 1 and "." not in e.path and not e.listed) for e in elements]
+
+
+def _element(resource_type: str, path: str, at: tuple[int, ...], *, listed: bool) -> Element:
+    return Element(path=path, at=at, listed=listed, identity=identity_of(resource_type, path) if listed else None,
+                   form=former(resource_type, path))
 
 
 @lru_cache(maxsize=4096)
@@ -76,8 +84,8 @@ def layout_of(resource_type: str, slots: tuple[str, ...]) -> Layout:
         if hash_mark:
             grouped.setdefault(path, []).append(n)
         elif "!" not in path:
-            singles.append(Element(resource_type, path, (n,), listed=False))
-    lists = [Element(resource_type, path, tuple(sorted(at, key=lambda n: natural(slots[n]))), listed=True)
+            singles.append(_element(resource_type, path, (n,), listed=False))
+    lists = [_element(resource_type, path, tuple(sorted(at, key=lambda n: natural(slots[n]))), listed=True)
              for path, at in grouped.items()]
     return Layout(resource_type, (*singles, *lists))
 
@@ -86,25 +94,24 @@ def put_together(layout: Layout, pieces: Sequence[Piece], network: Resolver, bod
     """Put elements into a body, their references resolved and added to `found`; what their forms are, to look up by."""
     forms = [layout.number]
     key = network.key
-    for element in layout.elements:
-        piece = pieces[element.first]
-        if element.listed and (len(element.at) > 1 or (element.identity is not None and len(piece.value) != 1)):
-            piece = _whole(element, pieces)
-        if piece.key == key:
-            value = piece.literal
-            if piece.names:
-                found |= piece.names
+    for element, path, first, plain in layout.steps:
+        piece = pieces[first]
+        if not plain and element.listed:
+            if len(element.at) > 1 or (element.identity is not None and len(piece.value) != 1):
+                piece = _whole(element, pieces)
+            if not piece.value:
+                continue
+        ready = piece.ready
+        if ready is None or ready[0] != key:
+            ready = _ready(piece, element, network)
+        _, value, names, form = ready
+        if names:
+            found |= names
+        forms.append(form)
+        if plain or "." not in path:
+            body[path] = value
         else:
-            value = _literal(piece, network, found)
-        if piece.form is None:
-            piece.form = _number_of(element.form(value))
-        forms.append(piece.form)
-        if element.listed and not value:
-            continue
-        if element.nested:
-            put_at(body, element.path, value)
-        else:
-            body[element.path] = value
+            put_at(body, path, value)
     return tuple(forms)
 
 
@@ -150,8 +157,8 @@ def _number_of(form: Form) -> int:
     return number
 
 
-def _literal(piece: Piece, network: Resolver, found: set[str]) -> Any:
-    """A piece's value with its references resolved; kept in the piece, unless a person decides what they name."""
+def _ready(piece: Piece, element: Element, network: Resolver) -> tuple[bytes, Any, frozenset[str], int]:
+    """A piece's value with its references resolved, what they name, and its form; kept, unless a person decides them."""
     symbols = piece.symbols
     if symbols is None:
         symbols = piece.symbols = _symbols(piece.value)
@@ -165,10 +172,12 @@ def _literal(piece: Piece, network: Resolver, found: set[str]) -> Any:
         own: set[str] = set()
         value = resolved({"value": value}, network.literal, own)["value"]
         names = frozenset(own)
-    found |= names
-    if not any(map(_of_person, symbols)):
-        piece.key, piece.literal, piece.names = network.key, value, names
-    return value
+    if not piece.form:
+        piece.form = _number_of(element.form(value))
+    ready = (network.key, value, names, piece.form)
+    if not symbols or not any(map(_of_person, symbols)):
+        piece.ready = ready
+    return ready
 
 
 def _of_person(symbol: str) -> bool:

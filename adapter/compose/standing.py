@@ -23,6 +23,8 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
     """
     names = [f"{c.resource_type}/{c.id}" for c in composed]
     alive = {name for name, c in zip(names, composed, strict=True) if not c.deleted}
+    if all(c.references <= alive if c.checked else c.deleted and not c.body for c in composed):  # the usual case, told soonest
+        return list(composed)
     outside = set[str]().union(*(c.references for c in composed)) - alive
     known = frozenset(exists(outside - set(names))) if outside else _NONE
     done = list(composed)
@@ -32,7 +34,7 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
         failed: set[str] = set()
         for n in todo:
             c = composed[n]
-            if not (c.checked and c.references.isdisjoint(missing)):
+            if not c.checked or (missing and not c.references.isdisjoint(missing)):
                 done[n] = stand_alone(c, c.references & missing if missing else _NONE, claim, check)
                 if done[n].deleted and names[n] in alive:
                     failed.add(names[n])

@@ -24,10 +24,12 @@ class Verdict:
     issues: tuple[Issue, ...]
 
 
+Steps = tuple[str, ...]
+"""The path of an element, name by name."""
 _verdicts: dict[tuple[int, ...], Verdict] = {}
 
 
-def verdict_on(forms: tuple[int, ...], pairs: Sequence[tuple[str, str]], body: Json) -> Verdict | None:
+def verdict_on(forms: tuple[int, ...], pairs: Sequence[tuple[Steps, Steps]], body: Json) -> Verdict | None:
     """What is known of a resource of these forms; None where it must be looked at. pairs: elements that must be in order."""
     verdict = _verdicts.get(forms)
     if verdict is not None:
@@ -53,8 +55,8 @@ def forget_verdicts() -> None:
     _verdicts.clear()
 
 
-def _at(body: Json, path: str) -> str:
+def _at(body: Json, path: Steps) -> str:
     value: Any = body
-    for name in path.split("."):
+    for name in path:
         value = value[name]
     return value

@@ -39,6 +39,9 @@ def resolve(patients: Collection[str], links: Sequence[Link], records: Collectio
     pair that was unlinked, are dropped, all of that part; crosswalks too where they would join two of the network's own
     members: a mistyped number must not make two people one. Source: COMPOSE, identity.
     """
+    if not links:
+        single = {n: frozenset((n,)) for n in patients if n}
+        return {n: Person(main=n, members=one, records=one if n in records else frozenset()) for n, one in single.items()}
     nodes = set(patients).union(*((n.patient, n.other) for n in links)) - {""}
     links, apart_pairs = standing(links)
     merges, loop = survivors((n.other, n.patient, n.order) for n in links if n.merges)

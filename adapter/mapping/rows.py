@@ -50,8 +50,8 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
         said = _said(row, patient, order, identity, compiled, issues, ledger, names)
     if rows.owner.kinds:
         said = owned(said, rows.owner, rows.owner.name(filled, _local(feed)), patient, {*names, *filled})
-    return Mapped(identity=identity, feed=feed.name, source=source_of(feed, cells), event="", control_id="",
-                  contributions=tuple(said), issues=tuple(issues), test=False)
+    return Mapped(identity=identity, feed=feed.name, source=source_of(feed, cells) if rows.per else feed.name, event="",
+                  control_id="", contributions=tuple(said), issues=tuple(issues), test=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +59,14 @@ class _Rows:
     """What holds for every row of a feed.
 
     stated, patient: columns with the row's time and the member's number ('' for none). system: how numbers begin. defaults:
-    column -> text where it is empty. owner: what rows own.
+    column -> text where it is empty. per: whether rows are of a source for each organization. owner: what rows own.
     """
 
     stated: str
     patient: str
     system: str
     defaults: Mapping[str, str]
+    per: bool
     owner: Owner
 
 
@@ -76,6 +77,7 @@ def _rows(compiled: Compiled) -> _Rows:
     rows = compiled.memory["rows"] = _Rows(
         stated=options.get("stated", "updated_at"), patient=options.get("patient", ""),
         system=f"{options.get('patient_system', 'urn:x-careloop:member')}|", defaults=options.get("defaults", {}),
+        per=bool(options.get("snapshot")),
         owner=owner_of(contract.key, compiled.rules.maps.get("ROW", ())))
     return rows
 
