@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def _record(cls: type[_T]) -> type[_T]:
+def record(cls: type[_T]) -> type[_T]:
     """A record made dozens of times a message: frozen to the type checker alone, since real freezing triples the making."""
     return dataclass(slots=True, kw_only=True)(cls)
 
@@ -62,7 +62,7 @@ class Received:
     origin: str = "file"
 
 
-@_record
+@record
 class Order:
     """Where a statement stands among others: the times of meaning as the feed's `order` arranges them.
 
@@ -143,7 +143,7 @@ class PiecedBody(dict[str, Any]):
             self[piece.slot] = piece.value
 
 
-@_record
+@record
 class Contribution:
     """Who said what about which resource, when. Append-only; the current resource is a pure function of their set.
 
@@ -170,7 +170,7 @@ class Contribution:
     mapping: str
 
 
-@_record
+@record
 class Mapped:
     """A message as contributions, with what was noticed on the way.
 
@@ -187,7 +187,7 @@ class Mapped:
     test: bool = False
 
 
-@_record
+@record
 class Composed:
     """One current resource. hash: SHA-256 of its canonical JSON. person: key of its person's main Patient, or ''.
 

@@ -34,6 +34,7 @@ from adapter.parse.rows import Row, open_csv
 from adapter.pipeline import compose_all, microseconds
 from adapter.settings import Settings
 from adapter.store.engine import open_engine, reading
+from adapter.validate.numbers import valid_npi
 
 ROOT = Path(__file__).parent.parent
 KEY = "00" * 32
@@ -42,6 +43,7 @@ HEADER = ("contact_id,member_id,organization_id,organization_name,npi,first_name
 MEMBERS = ("member_id,first_name,last_name,birth_date,gender,phone,address_line,city,state,postal_code,language,payer_id,"
            "payer_name,coverage_id,coverage_start,program,enrollment_status,enrollment_date,attributed_org,attributed_org_name,"
            "attribution_start,risk_level,updated_at\n")
+NPIS = [n for n in map(str, range(2000001018, 2000003018)) if valid_npi(n)]
 AT_ONCE = 1000
 BEGUN = time.monotonic()
 
@@ -66,7 +68,7 @@ def member(n: int) -> str:
 def contact(n: int) -> str:
     """Row n of a contacts file."""
     day = f"2026-03-{n % 28 + 1:02d}T{n % 10 + 8:02d}"
-    return (f"CT-{n:07d},M{n // 10:06d},ORG-{n % 40},Made Up {n % 40},{2000001018 + n % 200},First{n % 200},"
+    return (f"CT-{n:07d},M{n // 10:06d},ORG-{n % 40},Made Up {n % 40},{NPIS[n % 200]},First{n % 200},"
             f"Last{n % 200},{('face-to-face', 'telephone', 'video')[n % 3]},{day}:10:00-05:00,{day}:45:00-05:00,"
             f"{'no-answer' if n % 4 == 3 else 'reached'},{'' if n % 3 else 'hospital'},,,{'N' if n % 5 else 'Y'},"
             f"{day}:50:00-05:00\n")

@@ -29,13 +29,18 @@ _MESSAGE_SLOTS = frozenset({"target#", "focus#visit"})
 
 
 class _Shape:
-    """What rows of one shape become: resources stated, resources taken back. done, failed: how often it could say."""
+    """What rows of one shape become: resources stated, resources taken back. done, failed: how often it could say.
 
-    __slots__ = ("done", "failed", "maps", "types", "withdrawn")
+    types: of the resources stated. meet: whether two statements may be of one resource.
+    """
+
+    __slots__ = ("done", "failed", "maps", "meet", "types", "withdrawn")
 
     def __init__(self, maps: Sequence[MapPlan], withdrawn: Sequence[tuple[str, Key]]) -> None:
         self.maps = maps
         self.types = {plan.resource for plan in maps}
+        self.meet = (len(self.types) < len(maps) or len(withdrawn) > 1 or any(one in self.types for one, _ in withdrawn)
+                     or any(plan.scope == "reference" for plan in maps))
         self.withdrawn = withdrawn
         self.failed = 0
         self.done = 0
@@ -61,12 +66,12 @@ class RowPlan:
         self._shapes: dict[Any, _Shape | None] = {}
         self._spare: list[WatchedContext] = []
 
-    def said(self, row: CsvRow, patient: str, order: Order, message: str, issues: list[Issue]) -> list[Contribution] | None:
+    def said(self, cells: Mapping[str, str], number: int, patient: str, order: Order, message: str, issues: list[Issue]
+             ) -> list[Contribution] | None:
         """What a row states, in the order of `finished`; None where it must be mapped the general way.
 
-        row: its cells, defaults too. issues: of the row; findings of its rules are added.
+        cells: defaults too. issues: of the row; findings of its rules are added.
         """
-        cells = row.cells
         if not self._fits or NULL in cells.values():
             return None
         at = (*cells, *map(cells.get, self._asked))
@@ -80,8 +85,7 @@ class RowPlan:
             return None
         context = self._spare.pop() if self._spare else self._context()
         context.begin(cells, patient)
-        where = f"row {row.number}"
-        told: list[Told] = [(i.code, i.place.removeprefix(where), i.detail) for i in issues] if issues else []
+        told: list[Told] = [(i.code, i.place.removeprefix(f"row {number}"), i.detail) for i in issues] if issues else []
         before = len(told)
         said = self._said(shape, cells, patient, context, order, message, told)
         if context.clean:
@@ -89,7 +93,8 @@ class RowPlan:
             if said is not None:
                 shape.done += 1
                 if told:
-                    issues += [Issue(code=code, place=where + place, detail=detail) for code, place, detail in told[before:]]
+                    issues += [Issue(code=code, place=f"row {number}{place}", detail=detail)
+                               for code, place, detail in told[before:]]
                 return said
         shape.failed += 1
         if shape.failed >= TRIED and shape.failed > shape.done:
@@ -101,35 +106,37 @@ class RowPlan:
 
     def _said(self, shape: _Shape, cells: Mapping[str, str], patient: str, context: WatchedContext, order: Order,
               message: str, told: list[Told]) -> list[Contribution] | None:
-        source, mapping = self._source, self._mapping
+        source, mapping, meet = self._source, self._mapping, shape.meet
         said: list[Contribution] = []
         shared: Shared = {}
         stated: set[tuple[str, str, str]] = set()
         for plan in shape.maps:
             key = plan.key.of(cells, patient)
             body = plan.body(cells, context, shared, told) if key else None
-            at = (plan.resource, key, patient if plan.scope == "person" else "")
-            if body is None or at in stated:
+            if body is None:
                 return None
-            stated.add(at)
+            if meet:
+                at = (plan.resource, key, patient if plan.scope == "person" else "")
+                if at in stated:
+                    return None
+                stated.add(at)
             if body:
                 said.append(Contribution(
                     source=source, resource_type=plan.resource, key=key, scope=plan.scope,
                     patient=patient if plan.of_patient else key if plan.resource == "Patient" else "",
                     kind="snapshot", event="", order=order, body=body, message=message, mapping=mapping))
         for (resource_type, key), body in shared.items():
-            if resource_type in shape.types and (resource_type, key, "") in stated:
+            if resource_type in shape.types and (not meet or (resource_type, key, "") in stated):
                 return None
             said.append(Contribution(source=source, resource_type=resource_type, key=key, scope="reference", patient="",
                                      kind="snapshot", event="", order=order, body=body, message=message, mapping=mapping))
-        gone: set[tuple[str, str, str]] = set()
         for resource_type, withdrawn in shape.withdrawn:
             key = withdrawn.of(cells, patient)
-            at = (resource_type, key, "")
             if not key:
                 return None
-            if at not in stated and at not in gone:
-                gone.add(at)
+            at = (resource_type, key, "")
+            if not meet or at not in stated:
+                stated.add(at)
                 said.append(Contribution(source=source, resource_type=resource_type, key=key, scope="own", patient=patient,
                                          kind="withdraw", event="", order=order, message=message, mapping=mapping))
         return said

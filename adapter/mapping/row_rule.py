@@ -48,7 +48,7 @@ class KeptRule:
     def _keep(self, cells: Mapping[str, str], piece: Piece | None, read: set[str]) -> None:
         """Keep a piece by all that any run read: a run that finds the same there goes the same way."""
         memory: dict[Any, Piece | None] = {} if self.memory is None else self.memory
-        if not read <= set(self.columns):
+        if not read.issubset(self.columns):
             self.columns = tuple(sorted(read.union(self.columns)))
             self.single = self.columns[0] if len(self.columns) == 1 else ""
             memory.clear()

@@ -44,10 +44,9 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     patient = rows.system + value if value else ""
     order = order_of_row(stated, arrival_us, feed)
     names = columns if isinstance(columns, tuple) else tuple(columns)
-    row = CsvRow(filled, number)
-    said = None if ledger or not planned else _plan(compiled, names).said(row, patient, order, identity, issues)
+    said = None if ledger or not planned else _plan(compiled, names).said(filled, number, patient, order, identity, issues)
     if said is None:
-        said = _said(row, patient, order, identity, compiled, issues, ledger, names)
+        said = _said(CsvRow(filled, number), patient, order, identity, compiled, issues, ledger, names)
     if rows.owner.kinds:
         said = owned(said, rows.owner, rows.owner.name(filled, _local(feed)), patient, {*names, *filled})
     return Mapped(identity=identity, feed=feed.name, source=source_of(feed, cells) if rows.per else feed.name, event="",

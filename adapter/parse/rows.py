@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from adapter.errors import Rejected, kind_of
-from adapter.model import Issue
+from adapter.model import Issue, record
 from adapter.parse.charset import LETTER_LOST, LOST
 from adapter.parse.rows_cells import ISSUE_OF, Reader, code_readers, date_readers
 from adapter.parse.rows_contract import Contract
@@ -25,7 +25,7 @@ from adapter.parse.rows_wide import Narrowed
 _BOMS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Row:
     """A row that fits its contract.
 
@@ -82,8 +82,8 @@ class Binding:
             issue = refused.issue
             return RowError(number=number, raw=raw[:LONGEST_RECORD],
                             issues=(Issue(code=issue.code, place=f"row {number}", detail=issue.detail),))
-        issues = tuple(Issue(code="csv-value", place=f"row {number}, {header}", detail="it cannot be split as the feed says")
-                       for header in unshaped)
+        issues = tuple([Issue(code="csv-value", place=f"row {number}, {header}", detail="it cannot be split as the feed says")
+                        for header in unshaped]) if unshaped else ()
         if not self.options.each:
             issues += self._checked(number, cells, raw)
             return RowError(number=number, issues=issues, raw=raw) if issues else Row(number=number, cells=cells, raw=raw)
