@@ -106,13 +106,9 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
 
     lean: without hash, and without who said what.
     """
-    statements: list[Contribution] = []
-    own: list[Link] = list(links)
-    for c in contributions:
-        if c.resource_type == "Link":
-            own.append(link_of(c))
-        else:
-            statements.append(c)
+    statements = list(contributions)
+    own = [*links, *(link_of(c) for c in statements if c.resource_type == "Link")]
+    statements = [c for c in statements if c.resource_type != "Link"]
     statements = settled(statements, own) if own else statements
     records = records_of(statements)
     persons = resolve({c.patient for c in statements if c.patient} | records, own, records, (MEMBER_SYSTEM,))
@@ -120,11 +116,11 @@ def compose_all(contributions: Iterable[Contribution], links: Sequence[Link], fe
     statements = shared_plans([*statements, *reviews(persons.values(), own)], lambda patient: network.person(patient).main)
     by_target: dict[tuple[str, str, str], list[Contribution]] = {}
     for c in statements:
-        target = target_of(c, network)
+        target = target_of(c, network) if c.scope == "person" else (c.resource_type, c.key, "")
         told = by_target.get(target)
         if told is None:
             by_target[target] = [c]
-        elif lean and _repeats(c, told[-1]):
+        elif lean and c.body is told[-1].body and _repeats(c, told[-1]):
             if c.order.after(told[-1].order):
                 told[-1] = c
         else:

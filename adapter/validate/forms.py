@@ -27,6 +27,7 @@ Former = Callable[[Any], Form]
 _ORDERED = {"Task": (("authoredOn", "lastModified"),)}
 """Resource type -> pairs of elements of which check.py asks that the first is not after the second; Periods beside."""
 _LITERAL = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}")
+_TEXT = ("text",)
 _OF_URI = "urn:ietf:rfc:3986"
 _READ = frozenset((("Address", "state"), ("Extension", "url")))
 """Texts that a rule of walk.py or profiles.py reads; of Identifier.value its form says what the rules make of it."""
@@ -58,26 +59,12 @@ def _exact(value: Any) -> Form:
 
 
 def _former(owner: str, field: Field) -> Former:
-    one = _leaf(owner, field) if field.primitive else partial(_object, field.type)
+    one = _leaf(owner, field) if field.primitive else _object(field.type)
     return partial(_list, one) if field.many else one
 
 
 def _list(one: Former, value: Any) -> Form:
     return ("list", *map(one, value)) if is_array(value) else _exact(value)
-
-
-def _object(kind: str, value: Any) -> Form:
-    if not is_object(value) or kind == "Resource":
-        return _exact(value)
-    inner = _inner(kind)
-    found = [(name, inner.get(name, _exact)(part)) for name, part in value.items()]
-    more = _MORE.get(kind)
-    return (*found, more(value)) if more is not None else tuple(found)
-
-
-@cache
-def _inner(kind: str) -> dict[str, Former]:
-    return {name: _former(kind, field) for name, field in facts.fields(kind).items()}
 
 
 def _number(identifier: Json) -> Form:
@@ -97,6 +84,28 @@ def _order(period: Json) -> Form:
 
 
 _MORE: dict[str, Former] = {"Identifier": _number, "Period": _order}
+
+
+@cache
+def _object(kind: str) -> Former:
+    """The form of objects of a type: those of its parts, which are worked out when they are first met, as types go in circles."""
+    if kind == "Resource":
+        return _exact
+    inner: dict[str, Former] = {}
+    more = _MORE.get(kind)
+
+    def part(name: str) -> Former:
+        field = facts.fields(kind).get(name)
+        found = inner[name] = _exact if field is None else _former(kind, field)
+        return found
+
+    def form(value: Any) -> Form:
+        if not is_object(value):
+            return _exact(value)
+        found = [(name, (inner.get(name) or part(name))(one)) for name, one in value.items()]
+        return (*found, more(value)) if more is not None else tuple(found)
+
+    return form
 
 
 def _leaf(owner: str, field: Field) -> Former:
@@ -121,8 +130,7 @@ def _text(pattern: re.Pattern[str], text: Any) -> Form:
     """Of a text that fits its type: that."""
     if not isinstance(text, str):
         return _exact(text)
-    fits = (text.isprintable() and not text.isspace() and text) or pattern.fullmatch(text)
-    return ("text",) if fits else text
+    return _TEXT if (text and text.isprintable() and not text.isspace()) or pattern.fullmatch(text) else text
 
 
 def _date(pattern: re.Pattern[str], text: Any) -> Form:
