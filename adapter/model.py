@@ -110,19 +110,22 @@ Told = tuple[str, str, str]
 class Piece:
     """What one rule made of the cells it read. Shared between rows: never change it.
 
-    slot, value: of the contribution. stated: shared resources. told: findings. symbols: the symbolic references in the value,
-    None until somebody asks. form: a number for validate/forms.py's form of it, 0 until somebody asks. ready: for an
-    installation's key the value with its references resolved, what they name, and the form; not where a person decides that.
+    slot, value: of the contribution. stated: shared resources. told: findings. beside: whether there is more to it, or less, than
+    a value. symbols: the symbolic references in the value, None until somebody asks; personal: whether a person decides what
+    one of them names. form: a number for validate/forms.py's form of it, 0 until somebody asks. ready: for an
+    installation's key the value with its references resolved, what they name, and the form; not of personal ones.
     """
 
-    __slots__ = ("form", "ready", "slot", "stated", "symbols", "told", "value")
+    __slots__ = ("beside", "form", "personal", "ready", "slot", "stated", "symbols", "told", "value")
 
     def __init__(self, slot: str, value: Any, stated: Stated = (), told: tuple[Told, ...] = ()) -> None:
         self.slot = slot
         self.value = value
         self.stated = stated
         self.told = told
+        self.beside = bool(stated or told or not slot)
         self.symbols: tuple[str, ...] | None = None
+        self.personal = False
         self.form = 0
         self.ready: tuple[bytes, Any, frozenset[str], int] | None = None
 

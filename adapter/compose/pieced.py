@@ -162,6 +162,7 @@ def _ready(piece: Piece, element: Element, network: Resolver) -> tuple[bytes, An
     symbols = piece.symbols
     if symbols is None:
         symbols = piece.symbols = _symbols(piece.value)
+        piece.personal = any(map(_of_person, symbols))
     value, names = piece.value, _NONE
     if len(symbols) == 1 and value.__class__ is dict and len(value) == 1 and "reference" in value:
         literal = network.literal(symbols[0])
@@ -175,7 +176,7 @@ def _ready(piece: Piece, element: Element, network: Resolver) -> tuple[bytes, An
     if not piece.form:
         piece.form = _number_of(element.form(value))
     ready = (network.key, value, names, piece.form)
-    if not symbols or not any(map(_of_person, symbols)):
+    if not piece.personal:
         piece.ready = ready
     return ready
 

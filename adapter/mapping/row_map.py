@@ -132,13 +132,14 @@ class MapPlan:
                     piece = rule.watched(cells, context)
                 else:
                     rule.hits += 1
-            if piece is not None:
-                if piece.stated:
-                    _state(piece, shared)
-                if piece.told:
-                    told += [one for one in piece.told if one not in told]
-                if piece.slot:
-                    pieces.append(piece)
+            if piece is None:
+                continue
+            if piece.beside:
+                _state(piece, shared)
+                told += [one for one in piece.told if one not in told]
+                if not piece.slot:
+                    continue
+            pieces.append(piece)
         kept = self.memory
         last, doubts = kept.last, kept.doubts(told) if told else ()
         if last is not None and last[0] == pieces and last[1] == doubts:  # the row before said the same of this resource
