@@ -100,6 +100,7 @@ def put_together(layout: Layout, pieces: Sequence[Piece], network: Resolver, bod
             if len(element.at) > 1 or (element.identity is not None and len(piece.value) != 1):
                 piece = _whole(element, pieces)
             if not piece.value:
+                forms.append(0)  # so that the forms after it keep their places
                 continue
         ready = piece.ready
         if ready is None or ready[0] != key:

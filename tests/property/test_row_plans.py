@@ -127,6 +127,15 @@ def test_most_rows_are_planned() -> None:
         assert sum(pieced) > len(pieced) / 2, feed
 
 
+def test_rows_with_findings_are_planned_and_tell_them_at_their_own_number() -> None:
+    cells = {"contact_id": "C", "member_id": "M", "organization_id": "O", "contact_type": "video", "outcome": "reached",
+             "npi": "1234567890", "started_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-01T11:00:00Z"}
+    for number in (2, 3):
+        one = map_row(cells, number, "x", feeds().named("contacts"), ARRIVAL, None, tuple(cells))
+        assert [(i.code, i.place) for i in one.issues] == [("bad-value", f"row {number}, npi")]
+        assert isinstance(one.contributions[0].body, PiecedBody)
+
+
 def test_a_rule_that_meets_new_texts_all_the_time_keeps_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_rule, "KEPT", 8)
     cells = {"contact_id": "C", "member_id": "M", "organization_id": "O", "contact_type": "video", "outcome": "reached",
