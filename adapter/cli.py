@@ -17,7 +17,7 @@ COMMANDS = {
     "check": "mappings", "feed": "feeds",
     "remap": "remapping", "identity": "identities", "explain": "explaining", "queue": "queue",
     "reconcile": "reconciling", "replay": "reconciling",
-    "raw": "raw", "doctor": "operations",
+    "raw": "raw", "backup": "backups", "restore": "backups", "doctor": "operations",
 }
 """Each command and the module of `adapter.commands` that has it; read when it is asked for, so that all start fast."""
 

@@ -71,6 +71,14 @@ ISSUES: dict[str, IssueKind] = {
                                http=503),
     "raw-key-missing": _kind("raw bytes are sealed with a key that is not set", "add that key to CARELOOP_RAW_KEYS, behind the "
                              "first", err3="207", fhir="exception", http=503),
+    "backup-invalid": _kind("the file is no sound backup of a store", "take another one, or the program that wrote it",
+                            err3="207", fhir="invalid", http=400),
+    "backup-failed": _kind("the backup could not be written, or read", "make room, check rights, install PostgreSQL's client "
+                           "programs, then again", err3="207", fhir="exception", http=503),
+    "store-stands": _kind("there is something already", "name another file; to restore in place of a store: --replace",
+                          err3="207", fhir="conflict", http=409),
+    "store-in-use": _kind("a process works on the store", "stop the gateway, then again", err3="207", fhir="lock-error",
+                          http=409),
     "raw-purged": _kind("the raw bytes were purged by age", "have it sent again", err3="207", fhir="not-found", http=410),
     "raw-damaged": _kind("sealed raw bytes cannot be opened: they were changed, or belong to another entry", "restore the "
                          "database from a backup, or have it sent again", err3="207", fhir="exception", http=500),

@@ -90,6 +90,13 @@ def postgres_gone() -> Generator[None]:
         _start(account, binaries, folder)
 
 
+def postgres_programs() -> str:
+    """The folder of PostgreSQL's own programs. Raises RuntimeError where they are missing."""
+    if (found := _binaries()) is None:
+        raise RuntimeError(postgres_missing())
+    return str(found)
+
+
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:

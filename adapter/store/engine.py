@@ -104,6 +104,11 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def known_revision(revision: str) -> bool:
+    """Whether this program can read a store of a revision, or bring it to the newest."""
+    return revision in {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def current_revision(engine: Engine) -> str | None:
     """The revision that the database stands at, None where it was never migrated. Raises Unavailable."""
     with reading(engine) as connection:
