@@ -82,6 +82,8 @@ ISSUES: dict[str, IssueKind] = {
     "raw-purged": _kind("the raw bytes were purged by age", "have it sent again", err3="207", fhir="not-found", http=410),
     "raw-damaged": _kind("sealed raw bytes cannot be opened: they were changed, or belong to another entry", "restore the "
                          "database from a backup, or have it sent again", err3="207", fhir="exception", http=500),
+    "disk-full": _kind("the disk is nearly full", "make room on it, or give the data folder a larger one", err3="207",
+                       fhir="no-store", http=503),
     "receiver-unavailable": _kind("the receiving system does not answer", "check host and port, then send again",
                                   err3="207", fhir="transient", http=503),
     "address-unusable": _kind("the address cannot be listened on", "free the port, or choose another", err3="207",

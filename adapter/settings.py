@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     targets: str = Field("", description="file that declares the servers of others to which data is disclosed; empty: none")
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
     key: str = Field("", description="installation key for resource ids (hex); empty: kept in the data folder")
+    disk_free_mb: int = Field(100, ge=0, description="free space of the data folder below which no message is asked for, in MB")
     raw_days: int = Field(0, ge=0, description="days that raw messages and rows are kept; 0: for ever")
     raw_keys: str = Field("", description="keys that seal them, newest first, or file:/path of such a list; empty: not sealed")
     mappings: Path = Field(HOME / "mappings", description="folder of the feeds")

@@ -36,6 +36,11 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_ti
 temp_store: rows of persons are written to no file beside the store."""
 
 
+_PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+             "tcp_user_timeout": 30_000}
+"""A PostgreSQL server behind a cut line is given up after half a minute; seconds, but for tcp_user_timeout (milliseconds)."""
+
+
 def open_engine(url: str, vault: Vault | None = None) -> Engine:
     """An engine on `sqlite:///file`, `sqlite://` (memory) or `postgresql://...` (psycopg 3).
 
@@ -49,7 +54,8 @@ def _opened(address: URL) -> Engine:
     if address.get_backend_name() == "sqlite":
         return _open_sqlite(address)
     if address.get_backend_name() == "postgresql":
-        return create_engine(address.set(drivername="postgresql+psycopg"), hide_parameters=True, pool_pre_ping=True)
+        return create_engine(address.set(drivername="postgresql+psycopg"), hide_parameters=True, pool_pre_ping=True,
+                             connect_args=_PATIENCE)
     raise ValueError(f"a {address.get_backend_name()} database is not supported: use sqlite or postgresql")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from adapter.web import errors, fhir, findings, guard, intake, measures, metrics, operations, pages, subscriptions
+from adapter.web.readiness import free_bytes
 from adapter.web.services import Services
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def create_app(gateway: Gateway, wake: Callable[[], None] = lambda: None) -> Fla
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     meters = metrics.Meters(gateway.engine, lambda: len(gateway.files.changed()), gateway.silence.heard)
+    meters.disk(lambda: free_bytes(gateway.settings.data_dir))
     app.extensions["careloop"] = Services(gateway=gateway, wake=wake, meters=meters)
     metrics.install(app, meters)
     guard.install(app)

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from sqlalchemy import Connection, Engine
 
 from adapter.intake.silence import Heard
-from adapter.store import queries, subscriptions
+from adapter.store import figures, queries, subscriptions
 from adapter.store.engine import reading
 from adapter.web.errors import route
 
@@ -39,6 +39,10 @@ class Meters:
         self.registry.register(_Journalled(engine))
         self.registry.register(_Listened(heard))
 
+    def disk(self, free: Callable[[], int]) -> None:
+        """Register how many bytes are free in the data folder."""
+        Gauge("careloop_disk_free_bytes", "Free space in the data folder", registry=self.registry).set_function(free)
+
     def text(self) -> bytes:
         """The figures in Prometheus' text form."""
         return generate_latest(self.registry)
@@ -53,6 +57,7 @@ class _Journalled:
         self._last_entry = self._last_finding = 0
         self._messages: Counter[tuple[str, str, str]] = Counter()
         self._findings: Counter[tuple[str, str]] = Counter()
+        self._refusals: Counter[tuple[str]] = Counter()
 
     def describe(self) -> list[Metric]:
         """Nothing is asked of the database at registration."""
@@ -63,6 +68,7 @@ class _Journalled:
         with self._lock, reading(self._engine) as connection:
             self._count_on(connection)
             backlog = queries.backlog(connection)
+            oldest, lanes = figures.oldest(connection), figures.lanes_by_state(connection)
             states, waiting = subscriptions.counts(connection), subscriptions.waiting(connection)
             withheld = subscriptions.withheld(connection)
         yield _counted("careloop_messages", "Journalled messages and rows", ("feed", "event", "ack"), self._messages)
@@ -71,6 +77,9 @@ class _Journalled:
                       {"waiting": 0, "failed": 0} | backlog.journal)
         yield _gauged("careloop_outbox_entries", "Resources on their way by state", "state",
                       {"waiting": 0, "dead": 0} | backlog.outbox)
+        yield _counted("careloop_refusals", "Reasons of refused messages and rows", ("code",), self._refusals)
+        yield _ages(oldest)
+        yield _gauged("careloop_lanes", "Lanes with something that waits", "state", {"free": 0, "claimed": 0} | lanes)
         yield _gauged("careloop_resources", "Current resources by type", "type", backlog.resources)
         yield _gauged("careloop_subscriptions", "Subscriptions by status", "status", {"active": 0, "error": 0} | states)
         yield GaugeMetricFamily("careloop_notices_waiting", "Events that subscribers were not told of yet", waiting)
@@ -80,9 +89,12 @@ class _Journalled:
         self._last_entry, entries = queries.acknowledged_since(connection, self._last_entry)
         for feed, event, ack, count in entries:
             self._messages[feed, event if _EVENT.fullmatch(event) else "other" if event else "", ack] += count
+        before = self._last_finding
         self._last_finding, found = queries.findings_since(connection, self._last_finding)
         for severity, code, count in found:
             self._findings[severity, code] += count
+        for code, count in figures.refusals(connection, before, self._last_finding):
+            self._refusals[code,] += count
 
 
 class _Listened:
@@ -108,6 +120,14 @@ def _counted(name: str, what: str, labels: tuple[str, ...], counts: Mapping[tupl
     family = CounterMetricFamily(name, what, labels=labels)
     for values, count in counts.items():
         family.add_metric(values, count)
+    return family
+
+
+def _ages(oldest: Mapping[tuple[str, str], int]) -> Metric:
+    family = GaugeMetricFamily("careloop_oldest_seconds", "Age of the oldest entry", labels=("place", "state"))
+    known = {("journal", "waiting"): 0, ("journal", "failed"): 0, ("outbox", "waiting"): 0, ("outbox", "dead"): 0}
+    for at in {**known, **oldest}:
+        family.add_metric(at, max(0.0, time.time() - oldest[at] / 1_000_000) if at in oldest else 0.0)
     return family
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, delete, insert
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOG = log("readiness")
 _PATIENCE_MS = 300
+_PROBE = 65_536
+"""Characters that are written to see whether a write goes through: a smaller write finds room in a log that was used before."""
 
 
 def unready(gateway: Gateway) -> list[Json]:
@@ -29,9 +33,27 @@ def unready(gateway: Gateway) -> list[Json]:
     found: list[Issue] = []
     if not writable(gateway.engine):
         found.append(Issue(code="store-unavailable", place="database"))
+    elif (lacks := _lacks_room(gateway)) is not None:
+        found.append(lacks)
     if not gateway.feeds.compiled:
         found.append(Issue(code="unknown-feed", place="mappings", detail="no feed is loaded"))
     return [told(issue) for issue in found]
+
+
+def _lacks_room(gateway: Gateway) -> Issue | None:
+    """Told before a write fails, while what was begun can still be finished. A PostgreSQL server watches its own disk."""
+    chosen = gateway.settings
+    if chosen.database_url.startswith("postgresql") or free_bytes(chosen.data_dir) >= chosen.disk_free_mb * 1024 * 1024:
+        return None
+    return Issue(code="disk-full", place="CARELOOP_DATA_DIR", detail=f"less than {chosen.disk_free_mb} MB free")
+
+
+def free_bytes(folder: Path) -> int:
+    """The free space of the disk that a folder is on; 0 where it is away."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def notes(gateway: Gateway) -> list[Json]:
@@ -53,7 +75,7 @@ def writable(engine: Engine) -> bool:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout={_PATIENCE_MS}")
             try:
                 connection.execute(delete(CURSOR).where(CURSOR.c.name == "readiness"))
-                connection.execute(insert(CURSOR).values(name="readiness", position=str(time.time_ns())))
+                connection.execute(insert(CURSOR).values(name="readiness", position=f"{time.time_ns():{_PROBE}}"))
             finally:
                 if lock_wait:
                     connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")

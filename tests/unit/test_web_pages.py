@@ -159,6 +159,10 @@ def test_operations(client: FlaskClient, gateway: Gateway) -> None:
         assert 'careloop_messages_total{ack="AR",event="",feed=""} 1.0' in figures
         assert 'careloop_findings_total{code="not-hl7",severity="error"} 1.0' in figures
         assert 'careloop_resources{type="CareTeam"} 1.0' in figures
+        assert 'careloop_refusals_total{code="not-hl7"} 1.0' in figures
+        assert 'careloop_oldest_seconds{place="journal",state="waiting"} 0.0' in figures
+        assert 'careloop_lanes{state="free"} 0.0' in figures
+        assert "careloop_disk_free_bytes" in figures
         assert 'careloop_journal_entries{state="waiting"} 0.0' in figures
     assert 'route="/readyz"' in figures
 
