@@ -22,7 +22,17 @@ from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.engine import Gap, gaps_of, in_order, instants, statements
 from adapter.gaps.rules import Reason, Rule, Rules, State, open_rules
 from adapter.gaps.snapshot import Snapshot, quoted, sql_type
-from adapter.gaps.statement import COLUMNS, SHARED_PREFIX, Target, columns_of, columns_read, compile_shared, everything_read
+from adapter.gaps.statement import (
+    COLUMNS,
+    MEMBER_PROGRAM,
+    SHARED_PREFIX,
+    Target,
+    columns_of,
+    columns_read,
+    compile_shared,
+    everything_read,
+    times_read,
+)
 from adapter.gaps.tables import PREFIX
 
 if TYPE_CHECKING:
@@ -168,16 +178,18 @@ def _part(made: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, 
 
 def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, chosen: list[Rule],
            bucket: int | None) -> None:
-    """Make the tables that the rules read: of one bucket in memory, or of all as views of the files."""
-    kind = "VIEW" if bucket is None else "TABLE"
+    """Make the tables that the rules read: of one bucket in memory, or of all as views of the files; what is read once too."""
+    often = {name for name, times in times_read(asked.rules, chosen).items() if times > 1}
     views, shared = everything_read(asked.rules, asked.catalog, chosen)
     read = columns_read(asked.rules, chosen)
     for name in views:
         select = rows(snapshot, asked.catalog, name, bucket, read)
-        database.execute(f"CREATE OR REPLACE {kind} {PREFIX}{name} AS {select}")
+        kind = "TABLE" if bucket is not None and name in often else "VIEW"
+        database.execute(f"CREATE {kind} {PREFIX}{name} AS {select}")
     for name in shared:
         select = bound(compile_shared(asked.rules, asked.catalog, name, "duckdb"), asked.binds())
-        database.execute(f"CREATE OR REPLACE TABLE {SHARED_PREFIX}{name} AS {select}")
+        kind = "TABLE" if name in often or name == MEMBER_PROGRAM else "VIEW"
+        database.execute(f"CREATE {kind} {SHARED_PREFIX}{name} AS {select}")
 
 
 def rows(snapshot: Snapshot, catalog: Catalog, name: str, bucket: int | None, read: Collection[str] | None = None) -> str:

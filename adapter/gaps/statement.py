@@ -8,6 +8,7 @@ rule, it is compiled once for each set of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -150,6 +151,12 @@ def columns_read(rules: Rules, chosen: Sequence[Rule]) -> frozenset[str]:
     return frozenset(("resource_id", "member_id")).union(*map(_columns, texts))
 
 
+def times_read(rules: Rules, chosen: Sequence[Rule]) -> Counter[str]:
+    """How often rules and the shared tables of theirs name each table."""
+    _, texts = _all_read(rules, chosen)
+    return sum((_mentioned(text) for text in texts), Counter[str]())
+
+
 def _all_read(rules: Rules, chosen: Sequence[Rule]) -> tuple[set[str], list[str]]:
     """Every table that rules read, and the statements by which: theirs, and those of shared tables."""
     texts = [rule.statement for rule in chosen]
@@ -166,6 +173,11 @@ def _all_read(rules: Rules, chosen: Sequence[Rule]) -> tuple[set[str], list[str]
 @lru_cache(maxsize=512)
 def _read(statement: str) -> frozenset[str]:
     return frozenset(tables_read(_parsed(statement, "statement")))
+
+
+@lru_cache(maxsize=512)
+def _mentioned(statement: str) -> Counter[str]:
+    return Counter(table.name for table in _parsed(statement, "statement").find_all(exp.Table))
 
 
 @lru_cache(maxsize=512)
