@@ -36,7 +36,9 @@ from tests.simulation.server import BASE, SimulatedServer
 
 MAPPINGS = Path(__file__).parents[2] / "mappings"
 STEPS = 40
-ROUNDS = 60
+"""Steps of one run, faults among them."""
+ROUNDS, LOOKS = 60, 4
+"""Once all faults are over: times ten minutes, and how often the worker looks each time."""
 BEGIN = datetime(2026, 4, 1, tzinfo=UTC)
 Open = Callable[..., Gateway]
 Bodies = dict[tuple[str, str], dict[str, Any]]
@@ -191,11 +193,16 @@ class World:
             for sender in (*self.engines, self.partner):
                 if not sender.done:
                     sender.send(self.gateway, self.rng, careful=True)
-            worked = self.gateway.work() + self.gateway.delivery.push() + self.gateway.delivery.read_back()
+            worked = sum(self._looked() for _ in range(LOOKS))
             if not worked and self.partner.done and all(e.done for e in self.engines) and not self._waiting():
                 return
             self.now += timedelta(minutes=10)
         raise self._broken(f"{self._waiting()} still wait")
+
+    def _looked(self) -> int:
+        """What the worker does each second; how much that was."""
+        self.now += timedelta(seconds=1)
+        return self.gateway.work() + self.gateway.delivery.push() + self.gateway.delivery.read_back()
 
     def _waiting(self) -> list[tuple[str, ...]]:
         """What waits in the outbox or did not get through the journal."""
