@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices bench-accept coverage fuzz fields hapi lock wheel clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices bench-accept coverage fuzz simulate fields hapi lock wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,9 @@ coverage: $(DEVSTAMP) ## measure: how much of the sample messages stands in thei
 fuzz: $(DEVSTAMP) ## many more spoilt messages, orders of arrival and networks than the tests try (CARELOOP_FUZZ: how many)
 	@CARELOOP_FUZZ=$${CARELOOP_FUZZ:-20000} $(BIN)/python -m pytest --timeout=0 -n $${WORKERS:-2} --dist load tests/property \
 	  tests/unit/test_gap_rules.py tests/unit/test_gap_tables.py
+
+simulate: $(DEVSTAMP) ## 10,000 runs of the gateway in made-up worlds: crashes, clock, network, disk, FHIR server (SEEDS, FIRST)
+	@$(BIN)/python -m tests.simulation --seeds $${SEEDS:-10000} --first $${FIRST:-0} --workers $${WORKERS:-2}
 
 fields: $(STAMP) ## write docs/hl7-fields.md anew: where each field goes, out of the mappings
 	@$(BIN)/python -m tools.fields

@@ -39,6 +39,7 @@ class _Run:
     owner: str
     versions: dict[Key, str]
     settled: set[Key] = field(default_factory=set[Key])
+    begun: set[Key] = field(default_factory=set[Key])
     left: bool = False
 
 
@@ -98,6 +99,7 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
     if not everything or run.left:
         return 0
     wait = _backoff(max(d.attempts for d in everything), run.rng)
+    _begin(run, everything)
     try:
         written = run.server.transaction([_write(d, run.versions) for d in everything])
     except Unavailable as error:
@@ -122,6 +124,15 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
         targets_of.answered(connection, run.server.name)
         targets_of.renew(connection, run.server.name, run.owner, run.clock_us())
     return len(everything)
+
+
+def _begin(run: _Run, deliveries: Sequence[Delivery]) -> None:
+    """Note what is sent before it is: of what a lost answer, or a crash, was about nobody knows whether the server has it."""
+    new = [d for d in deliveries if _key(d) not in run.begun]
+    if new:
+        run.begun.update(map(_key, new))
+        with writing(run.engine) as connection:
+            outbox.begin(connection, run.server.name, new)
 
 
 def _apart(lane: Sequence[Delivery]) -> list[list[Delivery]]:

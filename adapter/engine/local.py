@@ -19,7 +19,7 @@ from adapter.model import Composed, Contribution
 from adapter.store import contributions as stored
 from adapter.store import gap_lives, journal, lists
 from adapter.store.contributions import Added
-from adapter.store.keys import keys_of_resources, naming, persons_of, standing_names
+from adapter.store.keys import keys_of_resources, naming, persons_of, pointing, standing_names
 from adapter.store.outbox import enqueue
 from adapter.store.resources import write_resources
 from adapter.validate.check import check
@@ -56,7 +56,7 @@ def follow(connection: Connection, work: Affected, feeds: Feeds, key: bytes, now
         gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}
         created = {f"{c.resource_type}/{c.id}" for c in changed} - gone
         wanting, mains = journal.wanting(connection, created), {p.main for p in work.network.persons.values()}
-        more = keys_of_resources(connection, wanting) | naming(connection, mains, gone)
+        more = keys_of_resources(connection, wanting) | naming(connection, mains, gone) | pointing(connection, gone)
         if later:
             noted |= {one for one in more if one[0] in LISTS}
             more -= noted

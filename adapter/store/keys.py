@@ -6,16 +6,20 @@ A business key is what sources agree on (`system|value`), a person the key of th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
-from adapter.store.schema import RESOURCE
+from adapter.store.schema import RESOURCE, SEARCH_INDEX
+from adapter.store.search_params import PARAMS
 
 Key = tuple[str, str]
 """Type and id."""
 
 _IDS_AT_ONCE = 500
+_OPEN = [(resource_type, param.name) for resource_type, params in PARAMS.items() for param in params.values()
+         if "*" in param.targets]
+"""Type and search parameter of references that may point at any type."""
 
 
 def key_and_person(connection: Connection, resource_type: str, resource_id: str) -> tuple[str, str] | None:
@@ -72,6 +76,22 @@ def naming(connection: Connection, persons: Iterable[str], names: Iterable[str])
         query = select(RESOURCE.c.resource_type, RESOURCE.c.key).where(
             RESOURCE.c.person.in_(chunk), RESOURCE.c.deleted == 0, or_(*(RESOURCE.c.body.like(text) for text in texts)))
         found.update((row.resource_type, row.key) for row in connection.execute(query))
+    return found
+
+
+def pointing(connection: Connection, names: Collection[str]) -> set[tuple[str, str]]:
+    """(type, business key) of what stands, of anybody, and by a parameter that is open to all types refers to one of these.
+
+    That is how a message about two persons, and who said what in it, name the resources of both.
+    """
+    found: set[tuple[str, str]] = set()
+    for resource_type, param in _OPEN if names else ():
+        for chunk in _parts(names):
+            query = select(RESOURCE.c.key).join(SEARCH_INDEX, and_(
+                SEARCH_INDEX.c.resource_type == RESOURCE.c.resource_type, SEARCH_INDEX.c.id == RESOURCE.c.id)).where(
+                RESOURCE.c.resource_type == resource_type, RESOURCE.c.deleted == 0,
+                SEARCH_INDEX.c.param == param, SEARCH_INDEX.c.value.in_(chunk))
+            found.update((resource_type, key) for key in connection.scalars(query))
     return found
 
 

@@ -31,20 +31,25 @@ class Pushed:
 def enqueue(connection: Connection, target: str, changed: Sequence[Composed], now_us: int) -> None:
     """Queue changed resources for a target; a version that still waits is replaced by the newer one, and what is held stays so.
 
-    What the target has already, and what only other clients of a server have said, is not queued, and waits no more.
+    What the target has already, and what only other clients of a server have said, is not queued, and waits no more. But
+    where an older version was begun to be sent nobody knows what the target has: whatever is newer is sent.
     """
     held = queued_of(connection, target, [(c.resource_type, c.id) for c in changed], "held")
+    begun: set[tuple[str, str]] = set()
     for chunk in chunks(changed, _CHUNK):
-        connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(c.resource_type, c.id) for c in chunk])))
+        among = (OUTBOX.c.target == target, KEY.in_([(c.resource_type, c.id) for c in chunk]))
+        query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(*among, OUTBOX.c.attempts > 0)
+        begun.update((row.resource_type, row.id) for row in connection.execute(query))
+        connection.execute(delete(OUTBOX).where(*among))
     ours = [c for c in changed if is_ours(c.sources)]
     for chunk in chunks(ours, _CHUNK):
         keys = [(c.resource_type, c.id) for c in chunk]
         have = {key: p.hash for key, p in pushed(connection, target, keys).items()}
         rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
-                 "hash": c.hash, "queued": now_us, "due": now_us, "attempts": 0,
-                 "state": "held" if (c.resource_type, c.id) in held else "waiting", "error": ""}
-                for c in chunk if have.get((c.resource_type, c.id)) != c.hash
-                and not (c.deleted and (c.resource_type, c.id) not in have)]
+                 "hash": c.hash, "queued": now_us, "due": now_us, "attempts": int(key in begun),
+                 "state": "held" if key in held else "waiting", "error": ""}
+                for c, key in zip(chunk, keys, strict=True)
+                if key in begun or (have.get(key) != c.hash and not (c.deleted and key not in have))]
         if rows:
             connection.execute(insert(OUTBOX), rows)
 
@@ -133,12 +138,19 @@ def note_version(connection: Connection, target: str, resource_type: str, resour
         version=version, hash="", body=orjson.dumps(body).decode() if body is not None else None))
 
 
+def begin(connection: Connection, target: str, deliveries: Sequence[Delivery]) -> None:
+    """Note before these are sent that they may stand on the target from now on, whatever becomes of the answer."""
+    for chunk in chunks(deliveries, _CHUNK):
+        among = KEY.in_([(d.resource_type, d.id) for d in chunk])
+        connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, among).values(attempts=OUTBOX.c.attempts + 1))
+
+
 def postpone(connection: Connection, target: str, deliveries: Sequence[Delivery], due_us: int, error: str, *, dead: bool) -> None:
     """Try these again at a time, or (dead) leave them for an operator; error: an issue code, never content."""
     for d in deliveries:
         connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type,
                                                 OUTBOX.c.id == d.id, OUTBOX.c.hash == d.hash).values(
-            attempts=OUTBOX.c.attempts + 1, due=due_us, error=error, state="dead" if dead else "waiting"))
+            due=due_us, error=error, state="dead" if dead else "waiting"))
 
 
 def adopt(connection: Connection, target: str, resource_type: str, resource_id: str, body: Json, version: str) -> bool:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from adapter.compose.references import targets
 from adapter.gateway import Gateway
 from tests.fuzz import examples
-from tests.stands import assert_equal, stand
+from tests.stands import assert_equal, stand, standing
 
 Bodies = dict[tuple[str, str], str]
 
@@ -137,3 +140,21 @@ def test_any_stay_of_ten_messages_in_any_order(gateway: Gateway, stay: list[Told
 @given(arrivals=ARRIVALS, at_once=st.booleans())
 def test_one_stay_in_many_orders(gateway: Gateway, arrivals: list[int], at_once: bool) -> None:
     assert_same(gateway, ONE, arrivals, at_once=at_once)
+
+
+SWAP = [Told(event="A17", hour=1, visit="V1", other="2"), Told(event="A29", hour=2, number="2")]
+"""Two persons change beds, then one of them is deleted: what names both is of the other."""
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("arrivals", [[0, 1], [1, 0]])
+def test_what_is_gone_is_named_by_nobody_elses_either(gateway: Gateway, arrivals: list[int], at_once: bool) -> None:
+    assert_same(gateway, SWAP, arrivals, at_once=at_once)
+    names = {(t, i) for t, i in standing(gateway)}
+    for body in standing(gateway).values():
+        assert {key(name) for name in targets(orjson.loads(body), set())} <= names
+
+
+def key(name: str) -> tuple[str, str]:
+    resource_type, _, resource_id = name.partition("/")
+    return resource_type, resource_id

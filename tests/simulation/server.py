@@ -97,7 +97,7 @@ class SimulatedServer(BaseAdapter):
         if self.trouble <= 0:
             return None
         self.trouble -= 1
-        return self.rng.choice(("reset", "timeout", "lost answer", "cut answer", 500, 503, 429, None))
+        return self.rng.choice(("reset", "timeout", "lost answer", "lost answer", "lost answer", "cut answer", 500, 503, 429))
 
     def _answer(self, request: requests.PreparedRequest) -> Json:
         url = urlsplit(request.url or "")

@@ -1,0 +1,58 @@
+"""200 seeds of the simulation (`make simulate`: 10,000), that it replays exactly, and that it finds what it is there to find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from adapter.errors import Unavailable
+from adapter.gateway import Gateway
+from tests.simulation.world import Broken, Open, run, template
+
+SEEDS = 200
+BLOCK = 10
+
+
+@pytest.fixture(name="empty", scope="module")
+def _empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_promises_hold(tmp_path: Path, empty: Path, first: int) -> None:
+    for seed in range(first, first + BLOCK):
+        run(seed, tmp_path, empty)
+
+
+@pytest.mark.parametrize("seed", [3, 94])
+def test_a_seed_replays_exactly(tmp_path: Path, empty: Path, seed: int) -> None:
+    assert run(seed, tmp_path, empty).digest() == run(seed, tmp_path, empty).digest()
+
+
+class Hasty(Gateway):
+    """Acknowledges what it could not keep."""
+
+    def accept(self, batch: Sequence[tuple[bytes, str]], feed: str | None = None) -> list[bytes]:
+        try:
+            return super().accept(batch, feed)
+        except Unavailable:
+            return [b"MSA|AA|" for _ in batch]
+
+
+def many(seeds: range, folder: Path, empty: Path, open_gateway: Open = Gateway) -> None:
+    for seed in seeds:
+        run(seed, folder, empty, open_gateway)
+
+
+def test_an_acknowledgement_before_the_commit_is_found(tmp_path: Path, empty: Path) -> None:
+    with pytest.raises(Broken, match="not in the journal"):
+        many(range(20), tmp_path, empty, Hasty)
+
+
+def test_a_push_that_is_not_noted_before_it_is_sent_is_found(tmp_path: Path, empty: Path) -> None:
+    """What a lost answer was about stayed on the server when it was taken back here before the next try."""
+    with patch("adapter.store.outbox.begin"), pytest.raises(Broken, match="the server differs"):
+        many(range(90, 130), tmp_path, empty)
