@@ -71,7 +71,7 @@ class SimulatedServer(BaseAdapter):
         self.point()
         if self.gone:
             raise requests.ConnectionError("gone")
-        fault = self._fault()
+        fault = self.fault()
         if fault in ("reset", "timeout"):
             raise requests.ConnectionError(fault) if fault == "reset" else requests.ReadTimeout(fault)
         if isinstance(fault, int):
@@ -93,7 +93,8 @@ class SimulatedServer(BaseAdapter):
     def close(self) -> None:
         """Nothing is open."""
 
-    def _fault(self) -> str | int | None:
+    def fault(self) -> str | int | None:
+        """What goes wrong with the next exchange: a status, a word, or nothing."""
         if self.trouble <= 0:
             return None
         self.trouble -= 1

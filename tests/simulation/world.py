@@ -99,7 +99,9 @@ class World:
                 raise Crash
 
     def _start(self) -> Gateway:
-        with patch("adapter.gateway.open_feeds", _feeds), patch("adapter.gateway.new_session", self.server.session):
+        drawn = random.Random(self.rng.random())
+        with (patch("adapter.gateway.open_feeds", _feeds), patch("adapter.gateway.new_session", self.server.session),
+              patch("adapter.installation.delivery.random.Random", lambda: drawn)):
             gateway = self._open_gateway(_settings(self._folder, BASE), self.clock)
         event.listen(gateway.engine, "begin", self._boundary)
         event.listen(gateway.engine, "commit", self._boundary)
@@ -266,22 +268,31 @@ def undisturbed(world: World, folder: Path) -> Bodies:
     return found
 
 
+def new_world(seed: int, folder: Path, template: Path, open_gateway: Open = Gateway) -> World:
+    """The world of a seed, at its beginning. template: a database at the newest schema."""
+    _empty(folder / "run", template)
+    return World(seed, folder / "run", open_gateway)
+
+
 def run(seed: int, folder: Path, template: Path, open_gateway: Open = Gateway) -> World:
-    """The whole of one seed; template: a database at the newest schema. Raises Broken where a promise does not hold."""
-    for name in ("run", "reference"):
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder / name)
-        (folder / name).mkdir(parents=True)
-        shutil.copy(template, folder / name / template.name)
-    world = World(seed, folder / "run", open_gateway)
+    """The whole of one seed. template: as for new_world. Raises Broken where a promise does not hold."""
+    world = new_world(seed, folder, template, open_gateway)
     try:
         for _ in range(STEPS):
             world.step()
         world.settle()
+        _empty(folder / "reference", template)
         world.compare(undisturbed(world, folder / "reference"))
     finally:
         world.gateway.close()
     return world
+
+
+def _empty(folder: Path, template: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    shutil.copy(template, folder / template.name)
 
 
 def template(folder: Path) -> Path:
