@@ -170,7 +170,7 @@ class Gateway:
         begin = reading if self.engine.dialect.name == "sqlite" else writing  # there a claim is not written
         with begin(self.engine) as connection:
             claimed = lanes.claim(connection, self._here.owner, self._here.now_us(), self.feeds.compiled, limit)
-            entries = journal.of_lanes(connection, [one.name for one in claimed], limit)
+            entries = journal.of_lanes(connection, [one.name for one in claimed], self.feeds.compiled, limit)
             rows = StoredRows(connection, entries, self.feeds)
         if claimed and not entries:
             with writing(self.engine) as connection:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text, update
 
 from adapter.errors import kind_of
 from adapter.model import Issue
@@ -212,9 +212,10 @@ def csv_since(connection: Connection, feed: str, sha256: str, arrival: int) -> i
         CSV_FILE.c.feed == feed, CSV_FILE.c.arrival >= arrival, CSV_FILE.c.sha256 != sha256)) or 0
 
 
-def of_lanes(connection: Connection, names: Collection[str], limit: int) -> list[Entry]:
-    """What waits in these lanes, the oldest first."""
-    query = select(JOURNAL).where(JOURNAL.c.state == text("'waiting'"), JOURNAL.c.lane.in_(names))
+def of_lanes(connection: Connection, names: Collection[str], feeds: Collection[str], limit: int) -> list[Entry]:
+    """What waits in these lanes, the oldest first; of other feeds than these it waits for a program that has them."""
+    query = select(JOURNAL).where(JOURNAL.c.state == text("'waiting'"), JOURNAL.c.lane.in_(names),
+                                  or_(JOURNAL.c.kind.in_(("operator", "fhir")), JOURNAL.c.feed.in_(feeds)))
     return [_entry(connection, row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
 
 

@@ -202,5 +202,5 @@ def test_the_end_of_a_snapshot_file_waits_for_its_rows(beside: Beside) -> None:
             Entry(identity="members|f|end", kind="snapshot", feed="members", source="members", arrival=1, raw=b'["members"]',
                   state="waiting", sender="f", control_id="end")])
         assert journal.rows_left(connection, "f", ())
-        [row] = journal.of_lanes(connection, ["f 0"], 9)
+        [row] = journal.of_lanes(connection, ["f 0"], ["members"], 9)
         assert not journal.rows_left(connection, "f", [row.id])
