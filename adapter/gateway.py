@@ -17,7 +17,7 @@ from adapter.deliver.declared import read_targets
 from adapter.deliver.read_back import read_written
 from adapter.engine.snapshots import end_left_out
 from adapter.errors import Defect, Rejected, Unavailable
-from adapter.feeds import Feeds, open_feeds
+from adapter.feeds import Feeds
 from adapter.fhirserver.http import new_session
 from adapter.fhirserver.naming import NamingServer
 from adapter.fhirserver.upstream import UpstreamServer
@@ -28,6 +28,7 @@ from adapter.installation.entries import Entries
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Arrivals, Installation
 from adapter.installation.lists import Lists
+from adapter.installation.mappings import Look, Mappings
 from adapter.installation.messages import Messages
 from adapter.installation.operators import Operators
 from adapter.installation.queue import Queue
@@ -44,7 +45,6 @@ from adapter.intake.row_errors import RowErrors
 from adapter.intake.silence import heard, listen_for
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
-from adapter.mapping.watch import Watched
 from adapter.memory import tidy
 from adapter.model import Contribution, Issue
 from adapter.settings import Settings
@@ -79,11 +79,10 @@ class Gateway:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.engine: Engine = open_engine(settings.database(), Vault(settings.sealing_keys()))
         migrate(self.engine)
-        self.files = Watched(settings.mappings)
-        self.feeds: Feeds = open_feeds(settings.mappings)
+        self.mappings = Mappings(settings.mappings)
         self.key = settings.installation_key()
         upstream = NamingServer(UpstreamServer(settings.fhir_url, new_session()), self.engine) if settings.fhir_url else None
-        self._here = here = Installation(engine=self.engine, feeds=self.feeds, key=self.key, clock=clock,
+        self._here = here = Installation(engine=self.engine, mappings=self.mappings, key=self.key, clock=clock,
                                          target=upstream.name if upstream else "", arrivals=Arrivals(clock))
         self._entries = Entries(here)
         self._messages = Messages(here, self._entries)
@@ -100,10 +99,32 @@ class Gateway:
         self.subscriptions = Subscriptions(here, settings.notice_hosts)
         with writing(self.engine) as connection:
             prepare(connection)
-            feeds = [one.feed for one in self.feeds.compiled.values()]
             self.subscriptions.bind(connection)
-            listen_for(connection, feeds, here.now_us())
-            name_senders(connection, [(feed.name, feed.contract, feed.sent_by) for feed in feeds])
+            self._know(connection, self.feeds)
+
+    @property
+    def feeds(self) -> Feeds:
+        """The feeds in force."""
+        return self.mappings.feeds
+
+    def reread(self) -> Look | None:
+        """Bring changed mappings into force, as a whole, where they are at rest and sound; what the look came to, if any.
+
+        What was journalled before is mapped by them too if it still waits; the rest stays as it is until it is remapped.
+        """
+        found = self.mappings.look()
+        if found is not None and found.feeds is not None:
+            with self._here.composing() as connection:
+                self._know(connection, found.feeds)
+                self.mappings.take(found.feeds)
+                self._entries.forget()
+        return found
+
+    def _know(self, connection: Connection, feeds: Feeds) -> None:
+        """Tell the store whose the feeds are, and which are listened for."""
+        known = [one.feed for one in feeds.compiled.values()]
+        listen_for(connection, known, self._here.now_us())
+        name_senders(connection, [(feed.name, feed.contract, feed.sent_by) for feed in known])
 
     def close(self) -> None:
         """Close the database."""

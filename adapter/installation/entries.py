@@ -35,6 +35,10 @@ class Entries:
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
 
+    def forget(self) -> None:
+        """Mappings are others now: map everything again."""
+        self._kept.clear()
+
     def mapped(self, entry: Entry, rows: StoredRows) -> Mapped:
         """One entry as contributions; rows: those of its batch. Raises Rejected, Defect."""
         if entry.lost:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from adapter.engine.local import apply
 from adapter.feeds import Feeds
+from adapter.installation.mappings import Mappings
 from adapter.model import Composed, Contribution
 from adapter.pipeline import microseconds
 from adapter.store.engine import writing
@@ -46,13 +47,18 @@ class Installation:
     """
 
     engine: Engine
-    feeds: Feeds
+    mappings: Mappings
     key: bytes
     clock: Callable[[], datetime]
     target: str
     arrivals: Arrivals
     turn: threading.Lock = field(default_factory=threading.Lock)
     owner: str = field(default_factory=lambda: owner_name(secrets.token_hex(8)))
+
+    @property
+    def feeds(self) -> Feeds:
+        """The feeds in force; they may be others a moment later, but not while somebody has the turn."""
+        return self.mappings.feeds
 
     def now_us(self) -> int:
         """The present instant in microseconds since 1970 UTC."""

@@ -14,16 +14,16 @@ class Silence:
 
     def __init__(self, here: Installation) -> None:
         self._here = here
-        self._feeds = [one.feed for one in here.feeds.compiled.values() if one.feed.exchange.usual_interval]
         self._told: dict[str, Heard] = {}
 
     def heard(self) -> list[tuple[Heard, bool]]:
         """Each feed that is watched, and whether it is silent now."""
-        if not self._feeds:
+        feeds = [one.feed for one in self._here.feeds.compiled.values() if one.feed.exchange.usual_interval]
+        if not feeds:
             return []
         now = self._here.now_us()
         with reading(self._here.engine) as connection:
-            return [(one, one.silent(now)) for one in last_heard(connection, self._feeds)]
+            return [(one, one.silent(now)) for one in last_heard(connection, feeds)]
 
     def silent(self) -> list[Heard]:
         """The feeds that are silent now."""

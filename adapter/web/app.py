@@ -20,7 +20,7 @@ def create_app(gateway: Gateway, wake: Callable[[], None] = lambda: None) -> Fla
     app = Flask(__name__)
     app.url_map.strict_slashes = False
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    meters = metrics.Meters(gateway.engine, lambda: len(gateway.files.changed()), gateway.silence.heard)
+    meters = metrics.Meters(gateway.engine, lambda: len(gateway.mappings.files.changed()), gateway.silence.heard)
     meters.disk(lambda: free_bytes(gateway.settings.data_dir))
     app.extensions["careloop"] = Services(gateway=gateway, wake=wake, meters=meters)
     metrics.install(app, meters)

@@ -59,5 +59,8 @@ def listener_of(settings: Settings, where: tuple[str, int], gateway: Gateway, wa
         wake()
         return answers
 
+    def admit(names: frozenset[str] | None) -> frozenset[str] | None:  # by the feeds in force when a connection is made
+        return admission(gateway.feeds, known=bool(settings.mllp_clients))(names)
+
     return MllpListener(*where, accept, limits_of(settings), gateway.refuse, tls=tls_of(settings),
-                        admit=admission(gateway.feeds, known=bool(settings.mllp_clients)))
+                        admit=admit)

@@ -57,9 +57,11 @@ def free_bytes(folder: Path) -> int:
 
 
 def notes(gateway: Gateway) -> list[Json]:
-    """What hinders no message and yet wants somebody to act: mappings changed since they were read, feeds that are silent."""
-    changed = gateway.files.changed()
-    found = [Issue(code="mappings-changed", place=", ".join(changed))] if changed else []
+    """What hinders no message and yet wants somebody to act: changed mappings not in force, feeds that are silent."""
+    changed = gateway.mappings.files.changed()
+    faults = gateway.mappings.faults
+    detail = f"{faults[0]}{f' (and {len(faults) - 1} more)' if len(faults) > 1 else ''}" if faults else ""
+    found = [Issue(code="mappings-changed", place=", ".join(changed), detail=detail)] if changed else []
     with suppress(Unavailable):  # of which `unready` tells
         found += [Issue(code="feed-silent", place=one.feed, detail=f"last heard {moment(one.last):%Y-%m-%d %H:%M} UTC")
                   for one in gateway.silence.silent()]

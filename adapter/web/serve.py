@@ -24,7 +24,7 @@ from adapter.web.guard import is_loopback
 from adapter.web.mllp import listener_of, tls_of
 from adapter.web.notifier import Notifier
 from adapter.web.server import WebServer, listen
-from adapter.web.worker import Worker
+from adapter.web.worker import Worker, watching
 
 Part = Literal["web", "mllp", "delivery", "events"]
 CreateApp = Callable[[Gateway, Callable[[], None]], Flask]
@@ -107,6 +107,10 @@ def _start(stack: ExitStack, settings: Settings, where: Addresses, create_app: C
             wake()
 
     worker = Worker(gateway, told)
+    if only in ("web", "mllp"):  # no worker looks at the mappings here
+        watch = watching(gateway)
+        stack.callback(watch.stop)
+        watch.start()
     if only in (None, "delivery"):
         notifier = Notifier(gateway.subscriptions)
         wakes.append(notifier.wake)

@@ -17,6 +17,8 @@ _LOG = log("worker")
 _IDLE = 1.0
 _READ_BACK = 5.0
 _LOOK = 10.0
+_MAPPINGS = 2.0
+"""Seconds between two looks at the files of the mappings."""
 _SWEEP = 3600.0
 _LONGEST_PAUSE = 30.0
 
@@ -37,20 +39,13 @@ class Worker(Background):
                        _Step("disclose", gateway.disclosing.push),
                        _Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                        _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
-                       _Step("conflicts", gateway.delivery.look_again, every=_LOOK), _Step("mappings", self._look, every=_LOOK),
-                       _Step("retention", self._keep, every=_SWEEP),
+                       _Step("conflicts", gateway.delivery.look_again, every=_LOOK),
+                       _Step("mappings", lambda: look(gateway), every=_MAPPINGS), _Step("retention", self._keep, every=_SWEEP),
                        _Step("silence", self._listen, every=_LOOK)]
 
     def _once(self) -> bool:
         """Every step that is due."""
         return sum(self._done(step) for step in self._steps if not self._stopping) > 0
-
-    def _look(self) -> int:
-        """Tell once of mappings that were changed since they were read."""
-        if changed := self._gateway.files.news():
-            _LOG.warning("mappings changed: run careloop check, then restart", code="mappings-changed", count=len(changed),
-                         place=", ".join(changed))
-        return 0
 
     def _listen(self) -> int:
         """Tell once of feeds that fell silent, and of those that are heard again."""
@@ -77,6 +72,26 @@ class Worker(Background):
         if done:
             self._told()
         return done
+
+
+def look(gateway: Gateway) -> int:
+    """Bring changed mappings into force once they are at rest and sound, and tell of them once either way; 1 if they were."""
+    found = gateway.reread()
+    if found is None:
+        return 0
+    place = ", ".join(found.changed)
+    if found.feeds is not None:
+        _LOG.warning("mappings read anew", count=len(found.changed), place=place)
+        return 1
+    _LOG.warning(f"mappings changed and not in force: {found.faults[0]}" if found.faults else
+                 "contracts or profiles changed: restart", code="mappings-changed", count=len(found.changed), place=place)
+    return 0
+
+
+def watching(gateway: Gateway) -> Background:
+    """A thread that only looks at the mappings, for a process without a worker."""
+    step = _Step("mappings", lambda: look(gateway))
+    return Background("mappings", lambda: step.run() > 0, _MAPPINGS)
 
 
 class _Step:

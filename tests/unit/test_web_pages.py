@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -15,12 +13,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from adapter.gateway import Gateway
-from adapter.home import HOME
 from adapter.settings import Settings
 from adapter.store.engine import writing
 from adapter.web import people
 from adapter.web.app import create_app
-from adapter.web.worker import Worker
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
@@ -203,51 +199,6 @@ def test_findings_made_on_composing_are_on_a_page(client: FlaskClient, gateway: 
     assert client.get(link).status_code == 200
     assert "Secretname" not in page
     assert re.search(r'href="/messages/\d+"', page.partition("About messages and rows")[2])
-
-
-def test_mappings_changed_on_disk_are_told_and_wait_for_a_restart(tmp_path: Path) -> None:
-    shutil.copytree(HOME / "mappings", tmp_path / "m")
-    gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32, mappings=tmp_path / "m"), lambda: NOW)
-    client = create_app(gateway).test_client()
-    (tmp_path / "m" / "common" / "cases" / "note.txt").write_text("cases decide nothing")
-    assert client.get("/readyz").json["notes"] == []
-    with (tmp_path / "m" / "st-anne" / "feed.yaml").open("a") as file:
-        file.write("precedence: 10\n")
-    before = (tmp_path / "m" / "common" / "pid.map.yaml").read_bytes()
-    (tmp_path / "m" / "common" / "pid.map.yaml").unlink()
-    ready = client.get("/readyz")
-    assert ready.status_code == 200
-    [note] = ready.json["notes"]
-    assert (note["code"], note["place"]) == ("mappings-changed", "common/pid.map.yaml, st-anne/feed.yaml")
-    page = client.get("/").text
-    _accessible(page)
-    assert "common/pid.map.yaml, st-anne/feed.yaml" in page
-    assert "restart careloop serve" in page
-    assert "careloop_mappings_changed 2.0" in client.get("/metrics").text
-    (tmp_path / "m" / "common" / "pid.map.yaml").write_bytes(before)  # put back as it was: no difference any more
-    assert client.get("/readyz").json["notes"][0]["place"] == "st-anne/feed.yaml"
-    gateway.close()
-    again = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32, mappings=tmp_path / "m"), lambda: NOW)
-    assert create_app(again).test_client().get("/readyz").json["notes"] == []
-    again.close()
-
-
-def test_the_worker_logs_changed_mappings_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("contacts", "network"):
-        shutil.copytree(HOME / "mappings" / name, tmp_path / "m" / name)
-    gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32, mappings=tmp_path / "m"), lambda: NOW)
-    (tmp_path / "m" / "contacts" / "feed.yaml").write_text("extends: nobody\n")
-    worker, told = Worker(gateway), ""
-    worker.start()
-    ends = time.monotonic() + 30
-    while "mappings-changed" not in told and time.monotonic() < ends:
-        told += capsys.readouterr().err
-        worker.wake()
-    worker.stop()
-    assert gateway.files.news() == ()  # nothing that was not told
-    gateway.close()
-    [line] = [line for line in (told + capsys.readouterr().err).splitlines() if "mappings-changed" in line]
-    assert "contacts/feed.yaml" in line
 
 
 def test_a_database_that_is_away_is_not_ready(gateway: Gateway, client: FlaskClient, tmp_path: Path) -> None:

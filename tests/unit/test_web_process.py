@@ -77,7 +77,7 @@ class _Scripted:
         self.done = threading.Event()
         self.delivery = SimpleNamespace(push=self._step("deliver"), read_back=self._step("read-back"))
         self.gaps = SimpleNamespace(keep=self._step("gaps"), sweep=self._step("sweep"))
-        self.files = SimpleNamespace(news=lambda: ())
+        self.reread = lambda: None
         self.silence = SimpleNamespace(news=lambda: ((), ()))
 
     def work(self) -> int:
