@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 from adapter.compose.references import without
 from adapter.errors import kind_of
 from adapter.model import Composed, Issue, Json, is_array
+from adapter.validate.periods import PER_1
 
 Exists = Callable[[set[str]], Collection[str]]
 Claim = Callable[[Json], list[Issue]]
 _NONE = frozenset[str]()
+_STEP = re.compile(r"\.([A-Za-z]+)(?:\.ofType\(([A-Za-z]+)\))?(?:\[([0-9]+)\])?")
 
 
 def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Claim) -> list[Composed]:
@@ -61,11 +65,38 @@ def stand_alone(c: Composed, missing: frozenset[str], claim: Claim, check: Claim
                             sources=c.sources, references=c.references, checked=True,
                             issues=(*c.issues, *issues, *dropped, *claimed))
         dropped.extend(errors)
-        lessened = _lessened(body, {_element(i.place, c.resource_type) for i in errors})
+        ends = [i.place for i in errors if i.detail.startswith(PER_1)]
+        others = {_element(i.place, c.resource_type) for i in errors if i.place not in ends}
+        lessened = _lessened(_without_ends(body, [_steps(place, c.resource_type) for place in ends]), others)
         if lessened == body:
             break
         body = lessened
     return replace(c, body={}, issues=(*c.issues, *issues, *dropped), deleted=True)
+
+
+def _without_ends(body: Json, periods: Sequence[Sequence[str | int]]) -> Json:
+    """The body without the ends of these periods: an end that cannot be right takes no start away."""
+    for steps in periods:
+        body = _without_end(body, steps)
+    return body
+
+
+def _without_end(node: Any, steps: Sequence[str | int]) -> Any:
+    if not steps:
+        return {name: value for name, value in node.items() if name not in ("end", "_end")}
+    if is_array(node):
+        return [_without_end(item, steps[1:]) if n == steps[0] else item for n, item in enumerate(node)]
+    return {name: _without_end(value, steps[1:]) if name == steps[0] else value for name, value in node.items()}
+
+
+def _steps(place: str, resource_type: str) -> list[str | int]:
+    """The way through the JSON to a FHIRPath: `Patient.name[0].period`, `Procedure.performed.ofType(Period)`."""
+    steps: list[str | int] = []
+    for name, kind, index in _STEP.findall(place.removeprefix(resource_type)):
+        steps.append(name + kind[:1].upper() + kind[1:])
+        if index:
+            steps.append(int(index))
+    return steps
 
 
 def _lessened(body: Json, places: set[tuple[str, int | None]]) -> Json:

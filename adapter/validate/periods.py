@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+PER_1 = "per-1"
+"""The invariant of R4 Period: start and end are in order. Begins the words of a finding about it."""
+
 
 def in_order(first: str, second: str) -> bool:
     """Whether first <= second. Both are FHIR date, dateTime or instant, any precision.

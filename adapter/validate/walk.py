@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from adapter.model import Json
 from adapter.validate import facts
-from adapter.validate.periods import in_order
+from adapter.validate.periods import PER_1, in_order
 
 Path = tuple[str | int, ...]
 Steps = dict[str, tuple[str, bool, str, Any]]
@@ -123,7 +123,7 @@ def _coding(node: Json, _root: Json) -> str:
 
 def _period(node: Json, _root: Json) -> str:
     if "start" in node and "end" in node and not in_order(node["start"], node["end"]):
-        return "per-1: start is not before end, or their precisions do not let one say"
+        return f"{PER_1}: start is not before end, or their precisions do not let one say"
     return ""
 
 

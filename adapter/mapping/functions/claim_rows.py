@@ -6,9 +6,10 @@ from typing import Any
 
 from adapter.mapping.context import symbol
 from adapter.mapping.functions.organization_rows import number
+from adapter.mapping.functions.primitives import ended
 from adapter.mapping.functions.registry import Rep, function
 from adapter.mapping.functions.row_parties import practitioner
-from adapter.mapping.functions.rows import ended, identifier_type, moment
+from adapter.mapping.functions.rows import identifier_type, moment
 from adapter.mapping.functions.whole_rows import doubt
 from adapter.model import Json
 from adapter.validate.needs import absent

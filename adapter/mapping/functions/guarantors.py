@@ -14,7 +14,7 @@ from adapter.mapping.functions.identifiers import cx_identifier
 from adapter.mapping.functions.insurance import made, organization_body
 from adapter.mapping.functions.names import xpn_human_name
 from adapter.mapping.functions.organizations import xon_organization
-from adapter.mapping.functions.primitives import yes_no_boolean
+from adapter.mapping.functions.primitives import period, yes_no_boolean
 from adapter.mapping.functions.registry import FUNCTIONS, below, function
 from adapter.mapping.functions.related import described, is_patient, parts_of, related_person
 from adapter.model import Json
@@ -89,9 +89,8 @@ def gt1_person(segment: Any, ctx: Any, account: bool = True) -> Json | None:
 def _guarantor(party: Json, segment: Any, ctx: Any) -> Json:
     """An entry of Account.guarantor: who, since and until when (GT1-13, GT1-14), and whether the bill waits (GT1-22)."""
     hold = yes_no_boolean(segment.first(22), ctx) if segment.raw(22) else None
-    period = {name: ctx.moment(segment.first(n).get(1)) for name, n in (("start", 13), ("end", 14)) if segment.raw(n)}
-    kept = {name: moment for name, moment in period.items() if moment}
-    return {"party": party, **({"onHold": hold} if hold is not None else {}), **({"period": kept} if kept else {})}
+    liable = period(segment.first(13).get(1), segment.first(14).get(1), ctx)
+    return {"party": party, **({"onHold": hold} if hold is not None else {}), **({"period": liable} if liable else {})}
 
 
 def _contact_of(segment: Any, ctx: Any) -> Json:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from adapter.mapping.functions.codes import cwe_codeable_concept
+from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.reading import components
 from adapter.mapping.functions.registry import Context, Rep, function
 from adapter.mapping.functions.systems import V2
@@ -112,7 +113,7 @@ def sound_system(system: str, value: str, ctx: Context, column: str = "") -> str
 
 
 def identifier(value: str, system: str, kind: str = "", *, extension: list[Json] | None = None,
-               start: str | None = None, end: str | None = None, by: Json | None = None) -> Json:
+               valid: Json | None = None, by: Json | None = None) -> Json:
     """An Identifier of parts already read."""
     found: Json = {}
     if extension:
@@ -122,8 +123,8 @@ def identifier(value: str, system: str, kind: str = "", *, extension: list[Json]
     if system:
         found["system"] = system
     found["value"] = value
-    if start or end:
-        found["period"] = {k: v for k, v in (("start", start), ("end", end)) if v}
+    if valid:
+        found["period"] = valid
     if by:
         found["assigner"] = by
     return found
@@ -146,7 +147,7 @@ def cx_identifier(rep: Rep, ctx: Context, kind: str = "", use: str = "") -> Json
     authority, facility, code = hd_parts(rep, 4), hd_parts(rep, 6), part[5] or kind
     system = ctx.system(*authority, code)
     found = identifier(part[1], system, code, extension=check_digit(part[2], part[3]),
-                       start=ctx.moment(part[7]) if part[7] else None, end=ctx.moment(part[8]) if part[8] else None,
+                       valid=period(part[7], part[8], ctx) if part[7] or part[8] else None,
                        by=assigner(authority, facility, told(rep, 9), told(rep, 10)))
     return {"use": use, **found} if use else found
 
@@ -189,7 +190,7 @@ def dln_identifier(rep: Rep, ctx: Context) -> Json | None:
     value, issuer, end = rep.get(1), rep.get(2), rep.get(3)
     if not value:
         return None
-    return identifier(value, ctx.system(issuer, "", "", "DL"), "DL", end=ctx.moment(end) if end else None,
+    return identifier(value, ctx.system(issuer, "", "", "DL"), "DL", valid=period("", end, ctx),
                       by=assigner((issuer, "", ""), NOBODY, told(rep, 2)))
 
 
@@ -200,7 +201,7 @@ def pln_identifier(rep: Rep, ctx: Context) -> Json | None:
     if not value:
         return None
     kind = rep.component(2)
-    found = identifier(value, number_system(value, (issuer, "", ""), rep.get(2), ctx), "", end=ctx.moment(end) if end else None,
+    found = identifier(value, number_system(value, (issuer, "", ""), rep.get(2), ctx), "", valid=period("", end, ctx),
                        by={"display": issuer} if issuer else None)
     concept = cwe_codeable_concept(kind, ctx, source="HL70338") if kind.text else None
     return {"type": concept, **found} if concept else found

@@ -9,6 +9,7 @@ from typing import Any
 
 from adapter.mapping.functions.codes import CWE_PARTS, cwe_codeable_concept, named
 from adapter.mapping.functions.organizations import xon_organization
+from adapter.mapping.functions.primitives import period
 from adapter.mapping.functions.registry import FUNCTIONS, Rep, below, function
 from adapter.model import Json
 
@@ -144,11 +145,11 @@ def nk1_contact(segment: Any, ctx: Any) -> Json | None:
                     for n, t in ((3, "relationship"), (7, "contact-role")) if segment.raw(n)]
     telecom = [call["xtn_contact_point"].call(rep, ctx, use=use)
                for n, use in ((5, "home"), (6, "work")) for rep in segment.reps(n)]
-    period = {part: ctx.moment(segment.first(n).get(1)) for n, part in ((8, "start"), (9, "end")) if segment.first(n).get(1)}
+    valid = period(segment.first(8).get(1), segment.first(9).get(1), ctx)
     for name, values in (("relationship", relationship), ("telecom", telecom)):
         kept = [v for v in values if v]
         if kept:
             found[name] = kept
-    if any(period.values()):
-        found["period"] = {k: v for k, v in period.items() if v}
+    if valid:
+        found["period"] = valid
     return found if {"name", "telecom", "address", "organization"} & found.keys() else None

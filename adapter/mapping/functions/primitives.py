@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adapter.mapping.functions.registry import Context, Rep, function
+from adapter.mapping.times import fhir_datetime
 from adapter.model import Json
+from adapter.validate.periods import in_order
 
 _TRUE_FALSE = {"Y": True, "N": False, "YES": True, "NO": False}
 
@@ -84,6 +88,13 @@ def dtm_datetime(rep: Rep, ctx: Context) -> str | None:
     return ctx.moment(text) if text else None
 
 
+@function("dtm_end", {"1": "", "2": "drop: degree of precision of a 2.1 TS; the value's own length says it"})
+def dtm_end(rep: Rep, ctx: Any, start: int) -> str | None:
+    """A DTM as the end of a period that begins in field `start` of the segment; left out, and told, where it is before."""
+    began = fhir_datetime(ctx.segment.first(start).get(1), ctx.feed.zone)  # what is no date is told at its own place
+    return ended(began or "", dtm_datetime(rep, ctx) or "", ctx) or None
+
+
 @function("dtm_date", {"1": "", "2": "drop: degree of precision of a 2.1 TS; the value's own length says it"}, kept=True)
 def dtm_date(rep: Rep, ctx: Context) -> str | None:
     """A DT, or the day of a DTM, as date."""
@@ -104,17 +115,29 @@ def dtm_instant(rep: Rep, ctx: Context) -> str | None:
 
 
 def period(start: str, end: str, ctx: Context) -> Json | None:
-    """Two DTM texts as Period; one that is empty or no time is left out."""
+    """Two DTM texts as Period; one that is empty or no time is left out, and an end before the start."""
     value: Json = {}
     if start:
         moment = ctx.moment(start)
         if moment:
             value["start"] = moment
     if end:
-        moment = ctx.moment(end)
+        moment = ended(value.get("start", ""), ctx.moment(end) or "", ctx)
         if moment:
             value["end"] = moment
     return value or None
+
+
+def ended(start: str, end: str, ctx: Any, column: str = "") -> str:
+    """The end of a period as FHIR date or dateTime; '' and a finding (bad-value) where it does not come after the start.
+
+    R4 per-1 takes a day and a time of the same day for out of order too: which was first nobody can tell.
+    column: of the end, where a whole CSV row is mapped.
+    """
+    if not start or not end or in_order(start, end):
+        return end
+    ctx.issue("bad-value", "before the start of its period, or not precise enough to tell; it is left out", column)
+    return ""
 
 
 @function("dr_period", {"1": "start", "2": "end"})

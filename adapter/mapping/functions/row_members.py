@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from adapter.mapping.context import symbol
+from adapter.mapping.functions.primitives import ended
 from adapter.mapping.functions.registry import Rep, function
-from adapter.mapping.functions.rows import ended
 from adapter.model import Json
 
 ACTIVITY = "urn:x-careloop:plan-activity"

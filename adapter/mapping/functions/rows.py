@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from adapter.mapping.functions.identifiers import sound_system
+from adapter.mapping.functions.primitives import ended
 from adapter.mapping.functions.registry import Rep, function
 from adapter.mapping.functions.row_parties import organization
 from adapter.mapping.functions.row_references import language_code
 from adapter.model import Json
-from adapter.validate.periods import in_order
 
 PRESENT = "urn:x-careloop:organization-present"
 """URL of the extension that names another organization present at a contact."""
@@ -34,18 +34,6 @@ def end_of_period(rep: Rep, ctx: Any, start: str) -> str | None:
     """An ISO 8601 date or time as the end of a period that begins in column `start`; left out, and told, where it is before."""
     began = ctx.segment.first(start).plain()
     return ended(moment(began, ctx) if began else "", moment(rep.plain(), ctx), ctx) or None
-
-
-def ended(start: str, end: str, ctx: Any, column: str = "") -> str:
-    """The end of a period as FHIR date or dateTime; '' and a finding (bad-value) where it does not come after the start.
-
-    R4 per-1 takes a day and a time of the same day for out of order too: which was first nobody can tell.
-    column: of the end, where a whole row is mapped.
-    """
-    if not start or not end or in_order(start, end):
-        return end
-    ctx.issue("bad-value", "before the start of its period, or not precise enough to tell; it is left out", column)
-    return ""
 
 
 @function("code_of")

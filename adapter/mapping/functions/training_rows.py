@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.mapping.functions.primitives import ended
 from adapter.mapping.functions.registry import Rep, function
 from adapter.mapping.functions.row_parties import numbered, organization, practitioner
-from adapter.mapping.functions.rows import ended
 from adapter.mapping.functions.whole_rows import doubt
 from adapter.model import Json
 
