@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from adapter.intake.load import LoadReport
 
 AT_ONCE = 500
-"""Rows that are composed in one transaction: more than while serving, for nobody else waits."""
+"""Rows that are composed in one transaction, at most: more than while serving, for nobody else waits."""
+FIRST = 50
+"""Rows of the first transaction."""
 
 PATIENCE = 120.0
 """Seconds in which nothing moves, after which rows that others have claimed are left to them."""
@@ -103,10 +105,11 @@ def load(feed: str, file: Path, errors: Path | None, as_of: datetime | None) -> 
             click.echo(told(file, 0, error.issue), err=True)
             _told_place(lazy, place)
             raise SystemExit(1) from None
+        _tell_rows(file, report)
         _work(gateway, report.file, progress)
         failed = gateway.write_failed(feed, report, rows)
         warned = gateway.warnings_of_file(feed, report.file)
-    _tell(file, report, failed)
+    _tell(report, failed)
     for one in warned:
         click.echo(f"{one.words} [{one.code}]: {one.count}, at {', '.join(one.places)}", err=True)
     _told_place(lazy, place)
@@ -123,11 +126,20 @@ def _load(gateway: Gateway, feed: str, file: Path, as_of: datetime | None, rows:
     return report
 
 
+def sizes() -> Iterator[int]:
+    """Rows of each transaction: few at first, so that progress shows at once, then twice as many as before, AT_ONCE at most."""
+    count = FIRST
+    while True:
+        yield count
+        count = min(AT_ONCE, count * 2)
+
+
 def _work(gateway: Gateway, file: str, progress: Progress) -> None:
     """Compose what waits; rows that a gateway which runs beside has claimed are waited for."""
     bar = progress.add_task("compose", total=gateway.waiting())
     patience = time.monotonic() + PATIENCE
-    while (done := gateway.work(AT_ONCE)) or (gateway.rows_left(file) and time.monotonic() < patience):
+    at_once = sizes()
+    while (done := gateway.work(next(at_once))) or (gateway.rows_left(file) and time.monotonic() < patience):
         if done:
             progress.advance(bar, done)
             patience = time.monotonic() + PATIENCE
@@ -147,12 +159,16 @@ def _progress() -> Generator[Progress]:
         yield progress
 
 
-def _tell(file: Path, report: LoadReport, failed: int) -> None:
+def _tell_rows(file: Path, report: LoadReport) -> None:
+    """What reading found, before composing begins: refused rows need not wait for it."""
     for issue in report.issues:
         click.echo(told(file, 1, issue), err=True)
     for row in report.refused:
         for issue in row.issues:
             click.echo(told(file, row.number, issue), err=True)
+
+
+def _tell(report: LoadReport, failed: int) -> None:
     again = " (this file was loaded before)" if report.repeated else ""
     also = f", {failed} not processed" if failed else ""
     click.echo(f"{report.rows} rows, {report.accepted} accepted, {report.refused_count} refused{also}{again}")

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from adapter.commands.loading import sizes
 from adapter.errors import Rejected
 from adapter.gateway import Gateway
 from adapter.intake.decisions import Withdrawal
@@ -260,6 +262,10 @@ def test_what_comes_after_a_withdrawal_counts(opened: Opener, lines: str) -> Non
         assert contacts(gateway) == {"C1", "C2"}
         assert load(gateway, *rows, name="visits_20260301.csv").repeated
     assert gateway.operators.remap("visits", dry_run=False, everything=True).changes == ()
+
+
+def test_progress_shows_at_once() -> None:
+    assert [*islice(sizes(), 6)] == [50, 100, 200, 400, 500, 500]
 
 
 def test_rows_of_a_feed_that_a_running_gateway_has_not_read_wait(opened: Opener, tmp_path: Path) -> None:
