@@ -110,7 +110,8 @@ def contract_and_options(feed: Feed) -> tuple[Contract, CsvOptions]:
     if feed.format != "csv":
         raise Rejected("unknown-feed", feed.name, "it takes HL7 v2, not CSV")
     return load_contract(feed.options.get("contract", feed.name)), csv_options(
-        feed.options.get("csv", {}), charset=feed.charset, zone=feed.zone, codes=feed.codes)
+        feed.options.get("csv", {}), charset=feed.charset, zone=feed.zone, codes=feed.codes,
+        defaults=feed.options.get("defaults", {}))
 
 
 def repeats_of(feed: Feed) -> Repeats:

@@ -126,8 +126,8 @@ ISSUES: dict[str, IssueKind] = {
     "mapping-failed": _kind("a mapping, or a rule of it, cannot be used", "correct it; careloop check tells each mistake",
                             err3="207", fhir="exception", http=500),
     "mappings-changed": _kind("files of the mappings differ from those in force",
-                              "correct what careloop check tells; contracts and profiles wait for a restart", "warning",
-                              err3="207", fhir="informational"),
+                              "wait some seconds, or correct what careloop check tells; contracts and profiles wait for a "
+                              "restart", "warning", err3="207", fhir="informational"),
     # --- order and identity
     "order-tied": _kind("two statements have equal order keys and differ; arrival decided",
                         "give times: EVN-6, EVN-2 or MSH-13 in a message, the stated column (updated_at) in a CSV",

@@ -62,7 +62,7 @@ class RowError:
 class Binding:
     """A header bound to its contract: reads single rows; pure, and safe to share between threads."""
 
-    __slots__ = ("_codes", "_dates", "_shaped", "contract", "header", "options")
+    __slots__ = ("_codes", "_dates", "_defaults", "_shaped", "contract", "header", "options")
 
     def __init__(self, header: Header, contract: Contract, options: CsvOptions) -> None:
         self.header = header
@@ -70,6 +70,7 @@ class Binding:
         self.options = options
         self._codes = _present(code_readers(contract, options), header)
         self._dates = _present(date_readers(contract, options), header)
+        self._defaults = {column: text for column, text in options.defaults.items() if column in contract.required}
         self._shaped = bool(options.shape.headers or options.shape.ignore or options.shape.constants or options.each
                             or header.corrected)
 
@@ -97,10 +98,15 @@ class Binding:
         return Row(number=number, cells=rows[0], raw=raw, more=tuple(rows[1:]))
 
     def _checked(self, number: int, cells: dict[str, str], raw: bytes) -> tuple[Issue, ...]:
-        """Put cells in the contract's form; what is wrong with them. raw: the record; none of its cells is longer."""
+        """Put cells in the contract's form; what is wrong with them. Required ones that are empty get the feed's defaults.
+
+        raw: the record; none of its cells is longer.
+        """
         fits = self.contract.validator.is_valid
         issues = self._oversized(number, cells) if self._shaped or len(raw) > self.options.longest_cell or b"\0" in raw else ()
         unread = _rewrite(cells, self._codes) if self._codes else []
+        for column, text in self._defaults.items():
+            cells.setdefault(column, text)
         if not (fit := fits(cells)):
             unread += _rewrite(cells, self._dates)
         if unread or not (fit or fits(cells)):

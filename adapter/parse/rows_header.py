@@ -130,7 +130,7 @@ def _require_each(options: CsvOptions, each: Each, written: tuple[str, ...]) -> 
 
 
 def _require(found: set[str], written: tuple[str, ...], contract: Contract, options: CsvOptions) -> None:
-    missing = [column for column in contract.required if column not in found]
+    missing = [column for column in contract.required if column not in found and column not in options.defaults]
     if missing:
         wanted = ", ".join(" or ".join(_sources(column, options)) for column in missing)
         seen = ", ".join(cell[:60] for cell in written[:60])

@@ -36,6 +36,7 @@ class CsvOptions:
     what it is multiplied by. shape: split and joined columns, constants, rows left out. each: rows of the contract that one
     record holds, none where it is one row itself. lists: column of several values -> what divides them in the file (`;`
     otherwise).
+    defaults: required column -> what an empty cell of it means, in the contract's form.
     excel_text: cells are written as `="00123"` or `'00123` so that a spreadsheet program leaves them alone.
     """
 
@@ -55,6 +56,7 @@ class CsvOptions:
     each: tuple[Part, ...] = ()
     lists: Mapping[str, str] = field(default_factory=dict[str, str])
     excel_text: bool = False
+    defaults: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         marks = (self.delimiter, self.quote)
@@ -73,7 +75,7 @@ class CsvOptions:
 
 
 def csv_options(written: Mapping[str, Any], *, charset: str = "utf-8", zone: ZoneInfo | None = None,
-                codes: Mapping[str, Mapping[str, str]] | None = None) -> CsvOptions:
+                codes: Mapping[str, Mapping[str, str]] | None = None, defaults: Mapping[str, Any] | None = None) -> CsvOptions:
     """Options as feed.yaml writes them under `csv`; docs/mappings.md names every key.
 
     One text may stand where a list can; `dates` may be one form, or a list, for all columns; `delimiter: tab` is a tab.
@@ -94,7 +96,8 @@ def csv_options(written: Mapping[str, Any], *, charset: str = "utf-8", zone: Zon
         units={c: _factor(c, f) for c, f in _keys("units", written.get("units", {})).items()},
         shape=_shape(written), each=_each(written.get("each", ())),
         lists={c: _text(c, by) for c, by in _keys("lists", written.get("lists", {})).items()},
-        excel_text=_flag("excel_text", written.get("excel_text", False)), **marks,
+        excel_text=_flag("excel_text", written.get("excel_text", False)),
+        defaults={column: str(text) for column, text in dict(defaults or {}).items()}, **marks,
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adapter.errors import Defect, Rejected
 from adapter.mapping.lint import lint
 from adapter.parse.rows import Row, RowError, open_csv
-from adapter.parse.rows_contract import contract_of
+from adapter.parse.rows_contract import contract_of, load_contract
 from adapter.parse.rows_options import csv_options
 
 PEOPLE = contract_of({
@@ -36,6 +36,18 @@ def cells(text: str, written: dict[str, Any], **more: Any) -> list[dict[str, str
 def told(row: Row | RowError) -> list[tuple[str, str]]:
     assert isinstance(row, RowError)
     return [(issue.code, issue.place) for issue in row.issues]
+
+
+def test_an_empty_required_cell_may_have_a_default() -> None:
+    good, options = load_contract("contacts"), csv_options({}, defaults={"outcome": "reached"})
+    head, row = "contact_id,member_id,organization_id,contact_type,started_at", "C1,M1,ORG-1,telephone,2026-03-01"
+    for text in (f"{head},outcome\n{row},\n", f"{head}\n{row}\n"):
+        [read] = open_csv(text.encode(), good, options).rows()
+        assert isinstance(read, Row)
+        assert read.cells["outcome"] == "reached"
+    [refused] = open_csv(f"{head},outcome\n{row},\n".encode(), good, csv_options({})).rows()
+    assert isinstance(refused, RowError)
+    assert [issue.code for issue in refused.issues] == ["csv-value-missing"]
 
 
 def test_a_name_is_split_by_a_separator() -> None:
