@@ -111,11 +111,13 @@ class Gateway:
         """Bring changed mappings into force, as a whole, where they are at rest and sound; what the look came to, if any.
 
         What was journalled before is mapped by them too if it still waits; the rest stays as it is until it is remapped.
+        Raises Unavailable.
         """
         found = self.mappings.look()
         if found is not None and found.feeds is not None:
-            with self._here.composing() as connection:
-                self._know(connection, found.feeds)
+            with self._here.turn:
+                with writing(self.engine) as connection:
+                    self._know(connection, found.feeds)
                 self.mappings.take(found.feeds)
                 self._entries.forget()
         return found

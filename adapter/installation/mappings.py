@@ -34,9 +34,10 @@ class Mappings:
         self._folder = folder
         self._seen: Seen = {}
         self._judged: Seen = {}
+        self._sound: Seen = {}
 
     def look(self) -> Look | None:
-        """Judge files that are not as they were read; None where there are none, or where they were judged before.
+        """Judge files that are not as they were read; None where there are none, or where they were judged unfit before.
 
         Files that changed since the last look are left alone until the next: somebody may be writing them.
         """
@@ -50,7 +51,9 @@ class Mappings:
         found = self._judge(changed)
         if self.files.now() != now:
             return None
-        self._judged, self.faults = now, found.faults
+        self._sound, self.faults = now, found.faults
+        if found.feeds is None:
+            self._judged = now
         return found
 
     def _judge(self, changed: tuple[str, ...]) -> Look:
@@ -68,6 +71,6 @@ class Mappings:
         return Look(changed=changed, feeds=feeds)
 
     def take(self, feeds: Feeds) -> None:
-        """Bring into force what the last look found."""
-        self.files.take(self._judged)
+        """Bring into force what the last look found; until then each look finds it."""
+        self.files.take(self._sound)
         self.feeds = feeds
