@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapter.mapping.functions.primitives import period
 from adapter.model import Json
 from adapter.parse.er7 import NULL, Rep
 
@@ -32,7 +33,5 @@ def words(*values: str) -> list[str]:
 
 def segment_period(segment: Any, ctx: Any, start: int, end: int) -> Json:
     """`{period: ...}` of two DTM fields of a segment, empty where neither has a time."""
-    period = {name: ctx.moment(segment.first(n).get(1))
-              for name, n in (("start", start), ("end", end)) if segment.first(n).get(1)}
-    kept = {k: v for k, v in period.items() if v}
-    return {"period": kept} if kept else {}
+    found = period(segment.first(start).get(1), segment.first(end).get(1), ctx)
+    return {"period": found} if found else {}
