@@ -139,6 +139,8 @@ def _values(feed: Feed, options: CsvOptions, contract: Contract) -> Iterator[Fau
         if contract.columns.get(column) not in (None, "text", "code"):
             yield column, f"codes: `{column}` of {contract.feed} has no codes"
             continue
+        if "" in table:
+            yield column, f"codes: `{column}`: an empty cell is no code; write what it means under defaults"
         for text in dict.fromkeys(table.values()):
             yield from _value("codes", column, text, contract)
     for column, text in options.shape.constants.items():

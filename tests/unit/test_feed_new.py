@@ -215,3 +215,13 @@ def test_marks_of_numbers_are_seen(mappings: Path, tmp_path: Path, amount: str, 
     assert any("commas stand" in line for line in left) == told
     out = run("convert", str(tmp_path / "sample.csv"), "--feed", "partner").output
     assert f'"value":{value}' in out
+
+
+def test_a_code_for_an_empty_cell_is_told(mappings: Path) -> None:
+    (mappings / "partner").mkdir()
+    (mappings / "partner" / "feed.yaml").write_text('extends: contacts\ncodes:\n  outcome: {"": reached}\n')
+    done = run("check")
+    assert done.exit_code == 1
+    assert "partner/feed.yaml:3: codes: `outcome`: an empty cell is no code; write what it means under defaults" in done.output
+    (mappings / "partner" / "feed.yaml").write_text("extends: contacts\ndefaults: {outcome: reached}\n")
+    assert run("check").exit_code == 0

@@ -1,7 +1,9 @@
 """Functions for ROL and PRT: people, organizations and places with a role, in the care team, a visit or a procedure.
 
 A participation with an instance id (ROL-1, PRT-1) is told by itself: what an action code deletes or unlinks is taken back, the
-others stay. Those without one are the sender's whole list. Source: v2-to-FHIR segment maps ROL, PRT; tables 0206, 0287.
+others stay. Those without one are the sender's whole list; one that is to change or end another without saying which is told.
+The PractitionerRole itself, a person's part in an organization, is shared by all who name it: no one patient's update ends it.
+Source: v2-to-FHIR segment maps ROL, PRT; tables 0206, 0287.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from adapter.model import Json
 
 ENDED = frozenset(("D", "DE", "UN"))
 """Action codes that take a participation back."""
+_CHANGING = ENDED | {"CO", "U", "UP"}
 _AT_ORGANIZATION = frozenset(("B", "BI", "L"))
 """Address types (table 0190) that are the organization's rather than the person's."""
 
@@ -73,6 +76,7 @@ def _participant(segment: Any, ctx: Any, resource_type: str, places: tuple[int, 
                  who: str) -> Json | None:
     """One participant with its role and period. places: field and table of the role, fields of begin and end."""
     coded, table, start, end = places
+    _which(segment, ctx)
     if segment.first(2).get(1) in ENDED:
         _take_back(segment, ctx, resource_type)
         return None
@@ -83,6 +87,12 @@ def _participant(segment: Any, ctx: Any, resource_type: str, places: tuple[int, 
     said: Any = concept if role == "function" else [concept]
     return {**({role: said} if concept else {}), who: {"reference": member},
             **(segment_period(segment, ctx, start, end) if start else {})}
+
+
+def _which(segment: Any, ctx: Any) -> None:
+    """Tell of an action code that changes or ends a participation which no instance id names."""
+    if segment.first(2).get(1) in _CHANGING and not segment.first(1).get(1):
+        ctx.issue("required-missing", f"{segment.name}-1: which one is meant cannot be told; it counts as one of a whole list")
 
 
 def _take_back(segment: Any, ctx: Any, resource_type: str) -> None:
