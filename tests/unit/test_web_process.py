@@ -78,7 +78,7 @@ class _Scripted:
         self.delivery = SimpleNamespace(push=self._step("deliver"), read_back=self._step("read-back"),
                                         look_again=self._step("conflicts"))
         self.gaps = SimpleNamespace(keep=self._step("gaps"), sweep=self._step("sweep"))
-        self.disclosing = SimpleNamespace(sweep=self._step("permissions"))
+        self.disclosing = SimpleNamespace(push=self._step("disclose"), sweep=self._step("permissions"))
         self.retention = SimpleNamespace(keep=self._step("retention"))
         self.reread = lambda: None
         self.silence = SimpleNamespace(news=lambda: ((), ()))
