@@ -10,7 +10,6 @@ Json = dict[str, Any]
 """A FHIR resource, or a part of one, as plain JSON (the hot path holds no model classes)."""
 
 
-
 def is_object(value: Any) -> TypeGuard[Json]:
     """Whether a piece of JSON is an object."""
     return isinstance(value, dict)

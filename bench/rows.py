@@ -111,7 +111,7 @@ def stored(path: Path, folder: Path, every: int = 0) -> int:
         rows = gateway.load(path.stem, stream, path.name).rows
     _tell("journalled", rows, every)
     done = 0
-    while count := gateway.work(500):
+    while count := gateway.work(1000):
         done += count
         _tell("composed", done, every)
     gateway.lists.compose()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adapter.gateway import Gateway
     from adapter.intake.load import LoadReport
 
-AT_ONCE = 500
+AT_ONCE = 1000
 """Rows that are composed in one transaction, at most: more than while serving, for nobody else waits."""
 FIRST = 50
 """Rows of the first transaction."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import orjson
 
@@ -238,8 +237,14 @@ def _record(survivor: str, person: Person) -> str:
 
 def hashed(composed: Composed) -> Composed:
     """The composed resource with the SHA-256 of its body, by which a change is known."""
-    content: Any = None if composed.deleted else composed.body
-    return replace(composed, hash=hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest())
+    c = composed
+    text = _NOTHING if c.deleted else hashlib.sha256(orjson.dumps(c.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return Composed(resource_type=c.resource_type, id=c.id, key=c.key, person=c.person, body=c.body, hash=text, sources=c.sources,
+                    references=c.references, issues=c.issues, deleted=c.deleted, checked=c.checked)
+
+
+_NOTHING = hashlib.sha256(b"null").hexdigest()
+"""The hash of what is deleted."""
 
 
 __all__ = ["Composed", "Network", "Sources", "Target", "compose", "hashed", "target_id", "target_of"]

@@ -51,7 +51,7 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
 def stand_alone(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Composed:
     """One resource as it may stand where `missing` is all of what it refers to that does not."""
     if c.deleted:
-        return replace(c, body={})
+        return replace(c, body={}) if c.body else c
     issues = [Issue(code="fhir-reference", place=c.resource_type, detail=m) for m in sorted(missing)]
     body: Json = without(c.body, missing) if missing else c.body
     dropped: list[Issue] = []

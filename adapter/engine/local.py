@@ -21,7 +21,7 @@ from adapter.store import gap_lives, journal, lists
 from adapter.store.contributions import Added
 from adapter.store.keys import keys_of_resources, naming, persons_of, pointing, standing_names
 from adapter.store.outbox import enqueue
-from adapter.store.resources import write_resources
+from adapter.store.resources import write_changed
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
 
@@ -78,11 +78,11 @@ def bring(connection: Connection, work: Affected, now_us: int, target: str) -> l
     composed += [Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True)
                  for t, i, k in work.vanished]
     standing = [hashed(c) for c in stand(composed, lambda names: standing_names(connection, names), claim, check)]
-    changed = write_resources(connection, standing, now_us)
+    changed, new = write_changed(connection, standing, now_us)
     journal.replace_findings(
         connection, [f"{c.resource_type}/{c.id}" for c in standing],
         [(0, f"{c.resource_type}/{c.id}", issue) for c in standing for issue in c.issues])
-    refresh(connection, changed)
+    refresh(connection, changed, new=new)
     gap_lives.note(connection, touched(changed))
     tell_stays(connection, changed, now_us)
     if target:

@@ -205,7 +205,7 @@ def reference_key(items: Items, of_type: str) -> Items:
     return keys
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _target(reference: str) -> tuple[str, str] | None:
     match = _REFERENCE.fullmatch(reference)
     return None if match is None else (match[1], match[2])

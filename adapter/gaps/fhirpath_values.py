@@ -1,7 +1,8 @@
 """Quick ways to the one value of a path, for the shapes that most columns have: nothing is put into lists on the way.
 
-Three shapes: elements one below the other; the same and getReferenceKey(); the first code of a CodeableConcept, of one
-system or of any. Whatever is not so simple at a node (a list, a choice element by another name) is MANY: the path decides.
+Four shapes: the resource's own key; elements one below the other; the same and getReferenceKey(); the first code of a
+CodeableConcept, of one system or of any. What is of another shape goes by fhirpath_quick.py. Whatever is not so simple at a node
+(a list, a choice element by another name) is MANY: the path decides.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final, cast
 
 from adapter.gaps.fhirpath_elements import CHOICES
 from adapter.gaps.fhirpath_functions import reference_key
+from adapter.gaps.fhirpath_quick import is_condition, quick_items, quick_truth
 from adapter.gaps.fhirpath_syntax import Node, parse
 
 MANY: Final = object()
@@ -25,9 +27,25 @@ def quick_value(text: object, constants: Mapping[str, Any]) -> Quick | None:
     names = _names(node)
     if names is not None:
         return _walk(names)
+    if node.kind == "function" and node.value == "getResourceKey" and node.base is None:
+        return _one("id")
     if node.kind == "function" and node.value == "getReferenceKey" and node.base is not None:
         return _key(node)
-    return _first_code(node, constants) if node.kind == "function" and node.value == "first" else None
+    code = _first_code(node, constants) if node.kind == "function" and node.value == "first" else None
+    return code or (quick_truth(text, constants) if is_condition(text) else _single(text, constants))
+
+
+def _single(text: object, constants: Mapping[str, Any]) -> Quick | None:
+    """The one item of a collection."""
+    items = quick_items(text, constants)
+    if items is None:
+        return None
+
+    def one(node: Any) -> Any:
+        found = items(node)
+        return MANY if len(found) > 1 else found[0] if found else None
+
+    return one
 
 
 def _names(node: Node | None) -> tuple[str, ...] | None:

@@ -30,25 +30,25 @@ def reader(reading: Reading, zone: str) -> Callable[[object], int | None]:
     return lambda value: read(value, local) if isinstance(value, str) else None
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _first(text: str, zone: ZoneInfo) -> int | None:
     bounds = _bounds(text, zone)
     return None if bounds is None else int(bounds[0].timestamp())
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _last(text: str, zone: ZoneInfo) -> int | None:
     bounds = _bounds(text, zone)
     return None if bounds is None else int(bounds[1].timestamp())
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _day(text: str, zone: ZoneInfo) -> int | None:
     bounds = _bounds(text, zone)
     return None if bounds is None else bounds[0].astimezone(zone).toordinal() - EPOCH_DAY
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _ymd(text: str, zone: ZoneInfo) -> int | None:
     bounds = _bounds(text, zone)
     if bounds is None:

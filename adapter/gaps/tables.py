@@ -7,7 +7,7 @@ Times are BIGINT seconds since 1970 UTC or days; Booleans 0 and 1.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -21,7 +21,6 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    bindparam,
     delete,
     insert,
     inspect,
@@ -32,9 +31,10 @@ from sqlalchemy import (
 
 from adapter.gaps.calendar import calendar_rows, local_day_rows
 from adapter.gaps.catalog import Catalog, Columns, open_catalog
+from adapter.gaps.views import Asked, Row, View
 from adapter.gaps.views import Column as ViewColumn
-from adapter.gaps.views import Row, View
 from adapter.model import Composed, Json
+from adapter.store.engine import among
 from adapter.store.schema import RESOURCE
 
 PREFIX = "view_"
@@ -65,7 +65,6 @@ _KEYS = {"calendar": (("zone", "day"), ("zone", "business_number"), ("zone", "mo
 _KEYS_OF_MEMBER = ("resource_id", "member_id")
 _KEYS_OF_OTHERS = ("resource_id", "organization", "practitioner", "partner", "target")  # columns by which rules join them
 _COPY_FROM = 100
-_AT_ONCE = 500
 _REBUILD_AT_ONCE = 2000
 _REBUILD_LOCK = 0x6361_7276  # key of PostgreSQL's advisory lock around making the tables
 _MARKS = MetaData()
@@ -109,17 +108,19 @@ def name_senders(connection: Connection, senders: Sequence[Sender]) -> None:
         connection.execute(insert(_SENDER), [dict(zip(_SENDER.c.keys(), one, strict=True)) for one in senders])
 
 
-def refresh(connection: Connection, changed: Sequence[Composed], catalog: Catalog | None = None) -> None:
+def refresh(connection: Connection, changed: Sequence[Composed], catalog: Catalog | None = None, *,
+            new: Collection[tuple[str, str]] = ()) -> None:
     """Replace the rows of the changed resources, in the transaction that writes them; deleted ones lose their rows.
 
-    Of several with one type and id the last counts. Raises Defect (view-failed).
+    Of several with one type and id the last counts. new: (type, id) of those that have no rows yet. Raises Defect (view-failed).
     """
     catalog = catalog or open_catalog()
     last = {(c.resource_type, c.id): c for c in changed if c.resource_type in catalog.by_type}
     gone: defaultdict[str, list[str]] = defaultdict(list)
     living: list[tuple[str, str, Json]] = []
     for (resource_type, resource_id), composed in last.items():
-        gone[resource_type].append(resource_id)
+        if (resource_type, resource_id) not in new:
+            gone[resource_type].append(resource_id)
         if not composed.deleted:
             living.append((resource_type, resource_id, composed.body))
     for resource_type, ids in gone.items():
@@ -152,7 +153,8 @@ def _resources(connection: Connection, types: Sequence[str]) -> Iterator[list[tu
 
 
 def _write(connection: Connection, catalog: Catalog, resources: Sequence[tuple[str, str, Json]]) -> None:
-    nodes = ({**body, "resourceType": resource_type, "id": resource_id} for resource_type, resource_id, body in resources)
+    nodes = (body if body.get("id") == resource_id and body.get("resourceType") == resource_type
+             else {**body, "resourceType": resource_type, "id": resource_id} for resource_type, resource_id, body in resources)
     for name, rows in flatten(catalog, nodes).items():
         _insert(connection, name, catalog.tables[name], rows)
 
@@ -161,8 +163,9 @@ def flatten(catalog: Catalog, nodes: Iterable[Json]) -> dict[str, list[Row]]:
     """The rows of each view that has any, of whole resources (with resourceType and id); Booleans as 0 and 1."""
     rows: defaultdict[str, list[Row]] = defaultdict(list)
     for node in nodes:
+        asked: Asked = {}
         for view in catalog.by_type.get(node["resourceType"], ()):
-            found = view.rows(node)
+            found = view.rows(node, asked)
             if found:
                 rows[view.name] += _as_numbers(found, view.truths) if view.truths else found
     return rows
@@ -194,9 +197,7 @@ def _insert(connection: Connection, name: str, columns: Columns, rows: Sequence[
 
 
 def _forget(connection: Connection, table: Table, ids: Sequence[str]) -> None:
-    statement = delete(table).where(table.c.resource_id.in_(bindparam("ids", expanding=True)))
-    for at in range(0, len(ids), _AT_ONCE):
-        connection.execute(statement, {"ids": list(ids[at:at + _AT_ONCE])})
+    connection.execute(delete(table).where(among(connection, table.c.resource_id, ids)))
 
 
 def _drop(connection: Connection) -> None:

@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, cast, get_args
+from typing import Any, Protocol, cast, get_args
 
 from adapter.errors import Defect
 from adapter.gaps.fhirpath import Path, Scope, compile_path
 from adapter.gaps.fhirpath_functions import single, truth
-from adapter.gaps.fhirpath_values import MANY, quick_value
+from adapter.gaps.fhirpath_quick import quick_items, quick_truth
+from adapter.gaps.fhirpath_values import MANY, Quick, quick_value
 from adapter.gaps.instants import Reading, reader
 from adapter.model import Json
 
@@ -25,6 +26,8 @@ ZONE = "America/New_York"
 TIME_TAG = "careloop/time"
 
 Row = tuple[Any, ...]
+Asked = dict[str, bool | None]
+"""Conditions with their constants, and what they say of one resource."""
 _Rows = Callable[[list[Any], Scope], list[Row]]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -38,10 +41,15 @@ class Column:
     number: bool
 
 
+class _RowsOf(Protocol):
+    def __call__(self, node: Json, asked: Asked | None = None) -> list[Row]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A compiled ViewDefinition. rows: the rows of one resource of type `resource`, in the order of `columns`.
 
+    Conditions that views share are asked once of a resource where its views are given one and the same `Asked`.
     truths: which columns are Boolean. rows raises Defect (view-failed) where a column that is no collection finds more
     than one value.
     """
@@ -49,7 +57,7 @@ class View:
     name: str
     resource: str
     columns: tuple[Column, ...]
-    rows: Callable[[Json], list[Row]]
+    rows: _RowsOf
     truths: tuple[int, ...]
 
 
@@ -63,15 +71,20 @@ def compile_view(definition: Json, zone: str = ZONE) -> View:
     names = [column.name for column in columns]
     if not names or len(set(names)) != len(names):
         raise Defect("view-invalid", name, "two columns have one name" if names else "there is no column")
-    conditions = [(str(w.get("path")), compiler.path(w.get("path"))) for w in _list(definition, "where", name)]
+    constants = repr(sorted(compiler.constants.items(), key=repr))
+    conditions = [(f"{w.get('path')} {constants}" if "%" in str(w.get("path")) else str(w.get("path")),
+                   compiler.condition(w.get("path"))) for w in _list(definition, "where", name)]
 
-    def rows_of(node: Json) -> list[Row]:
+    def rows_of(node: Json, asked: Asked | None = None) -> list[Row]:
         if node.get("resourceType") != resource:
             return []
-        focus, scope = [node], Scope(node)
-        if not all(truth(condition(focus, scope), place) for place, condition in conditions):
-            return []
-        return rows(focus, scope)
+        verdicts: Asked = {} if asked is None else asked
+        for condition, holds in conditions:
+            if condition not in verdicts:
+                verdicts[condition] = holds(node)
+            if not verdicts[condition]:
+                return []
+        return rows([node], Scope(node))
 
     truths = tuple(at for at, column in enumerate(columns) if column.type == "boolean")
     return View(name, resource, tuple(columns), rows_of, truths)
@@ -105,6 +118,16 @@ class _Compiler:
     def path(self, text: object, of_type: str = "") -> Path:
         return compile_path(text, self.constants, of_type)
 
+    def condition(self, text: object) -> Callable[[Json], bool | None]:
+        """Whether the view has rows of a resource."""
+        path, place = self.path(text), str(text)
+        return quick_truth(text, self.constants) or (lambda node: truth(path([node], Scope(node)), place))
+
+    def nodes(self, text: object) -> Path:
+        """The nodes that a select goes through, from its one focus."""
+        path, quick = self.path(text), quick_items(text, self.constants)
+        return path if quick is None else lambda focus, _: quick(focus[0])
+
     def selects(self, selects: Sequence[Json]) -> tuple[list[Column], _Rows]:
         """Sibling selects: every combination of their rows."""
         return _crossed([self.select(select) for select in selects])
@@ -132,7 +155,7 @@ class _Compiler:
         if ways == ["repeat"]:
             nodes = _descend([self.path(path) for path in cast("list[object]", select["repeat"])])
         else:
-            nodes = self.path(select[ways[0]])
+            nodes = self.nodes(select[ways[0]])
         if ways == ["forEachOrNull"]:
             indexed = {c["name"] for c in select.get("column", []) if c.get("path") == "%rowIndex"}
             nothing = tuple(0 if column.name in indexed else None for column in columns)
@@ -148,29 +171,40 @@ class _Compiler:
 
     def columns(self, columns: Sequence[Json]) -> tuple[list[Column], _Rows]:
         parts = [self.column(column) for column in columns]
-        readers = [read for _, read in parts]
-        return [c for c, _ in parts], lambda focus, scope: [tuple([read(focus, scope) for read in readers])]
+        readers = [read for _, read, _ in parts]
+        quick = [way for _, _, way in parts if way is not None]
 
-    def column(self, column: Json) -> tuple[Column, Callable[[list[Any], Scope], Any]]:
+        def row(focus: list[Any], scope: Scope) -> list[Row]:
+            if len(quick) < len(readers):
+                return [tuple([read(focus, scope) for read in readers])]
+            node = focus[0]
+            cells = [way(node) for way in quick]
+            if MANY in cells:
+                cells = [read(focus, scope) if cell is MANY else cell for cell, read in zip(cells, readers, strict=True)]
+            return [tuple(cells)]
+
+        return [c for c, _, _ in parts], row
+
+    def column(self, column: Json) -> tuple[Column, Callable[[list[Any], Scope], Any], Quick | None]:
         name, of_type = column.get("name"), str(column.get("type", ""))
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise Defect("view-invalid", self.name, f"`{name}` is no column name")
         place, path = f"{self.name}.{name}", self.path(column.get("path"), of_type)
         number = self.reading(column, place)
         if column.get("collection"):
-            return Column(name, of_type, False), path
+            return Column(name, of_type, False), path, None
 
         quick = quick_value(column.get("path"), self.constants)
 
         def value(focus: list[Any], scope: Scope) -> Any:
-            if quick is not None and len(focus) == 1 and (found := quick(focus[0])) is not MANY:
+            if quick is not None and (found := quick(focus[0])) is not MANY:
                 return found
             items = path(focus, scope)
             return (items[0] if len(items) == 1 else single(items, place)) if items else None
 
         if number is None:
-            return Column(name, of_type, False), value
-        return Column(name, of_type, True), lambda focus, scope: number(value(focus, scope))
+            return Column(name, of_type, False), value, quick
+        return Column(name, of_type, True), lambda focus, scope: number(value(focus, scope)), quick and _numbered(quick, number)
 
     def reading(self, column: Json, place: str) -> Callable[[object], int | None] | None:
         for tag in _list(column, "tag", place):
@@ -186,8 +220,20 @@ def _crossed(parts: list[tuple[list[Column], _Rows]]) -> tuple[list[Column], _Ro
     if len(parts) == 1:
         return columns, parts[0][1]
     every = [rows for _, rows in parts]
+    if len(every) == 2:
+        left, right = every
+        return columns, lambda focus, scope: [
+            one + other for one, other in product(left(focus, scope), right(focus, scope))]
     return columns, lambda focus, scope: [
         sum(combination, ()) for combination in product(*[rows(focus, scope) for rows in every])]
+
+
+def _numbered(quick: Quick, number: Callable[[object], int | None]) -> Quick:
+    def numbered(node: Any) -> Any:
+        found = quick(node)
+        return found if found is MANY else number(found)
+
+    return numbered
 
 
 def _each(nodes: list[Any], scope: Scope, rows: _Rows) -> list[Row]:

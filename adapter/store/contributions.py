@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, or_, select, tu
 
 from adapter.identity.links import CROSSWALK, INFERRED
 from adapter.model import Contribution, Json, Order
-from adapter.store.engine import insert_rows
+from adapter.store.engine import among, insert_rows
 from adapter.store.schema import CONTRIBUTION as T
 from adapter.store.schema import SNAPSHOT
 
@@ -55,9 +55,8 @@ def append(connection: Connection, contributions: Iterable[Contribution]) -> Add
         fresh[identity] = (last, known[1] + 1 if known else 1)
         seen[identity] = max(seen.get(identity, 0), c.order.arrival)
     standing: dict[str, Row[Any]] = {}
-    for chunk in chunks(fresh, _CHUNK):
-        for row in connection.execute(select(T).where(T.c.identity.in_(chunk))):
-            standing[row.identity] = row
+    for row in connection.execute(select(T).where(among(connection, T.c.identity, fresh))):
+        standing[row.identity] = row
     last = connection.scalar(select(func.max(T.c.id))) or 0
     new = {i: said for i, said in fresh.items() if i not in standing}
     insert_rows(connection, T, _COLUMNS, [_row(i, c, times, seen[i]) for i, (c, times) in new.items()])
@@ -83,9 +82,8 @@ def _back(connection: Connection, again: Sequence[tuple[Contribution, Row[Any]]]
 def ends_of(connection: Connection, sources: Collection[str]) -> dict[str, int]:
     """Of these sources, those that send snapshot files, with the arrival of the latest complete one (microseconds, UTC)."""
     found: dict[str, int] = {}
-    for chunk in chunks(sources, _CHUNK):
-        query = select(SNAPSHOT.c.source, SNAPSHOT.c.arrival).where(SNAPSHOT.c.source.in_(chunk))
-        found.update((row.source, row.arrival) for row in connection.execute(query))
+    query = select(SNAPSHOT.c.source, SNAPSHOT.c.arrival).where(among(connection, SNAPSHOT.c.source, sources))
+    found.update((row.source, row.arrival) for row in connection.execute(query))
     return found
 
 
@@ -167,7 +165,7 @@ def by_patients(connection: Connection, patients: Collection[str], resource_type
     """Every statement (no links) that holds and names one of these patients; of one type alone where it is given."""
     of_type = T.c.resource_type == resource_type if resource_type else T.c.resource_type != "Link"
     for chunk in chunks(patients, _CHUNK):
-        query = select(T).where(T.c.patient.in_(chunk), of_type)
+        query = select(T).where(among(connection, T.c.patient, chunk), of_type)
         for row in _holding(connection, connection.execute(query).all()):
             yield contribution_of(row)
 
@@ -199,7 +197,7 @@ def by_keys(connection: Connection, keys: Collection[tuple[str, str]], besides: 
     for resource_type, key in keys:
         by_type.setdefault(resource_type, []).append(key)
     for resource_type, chunk in ((t, chunk) for t, of_type in by_type.items() for chunk in chunks(of_type, _CHUNK)):
-        query = select(T).where(T.c.resource_type == resource_type, T.c.key.in_(chunk))
+        query = select(T).where(T.c.resource_type == resource_type, among(connection, T.c.key, chunk))
         query = query.where(T.c.patient.not_in(besides)) if 0 < len(besides) <= _CHUNK else query
         query = query.where(T.c.id <= added.last) if added else query
         for row in _holding(connection, connection.execute(query).all()):
@@ -220,7 +218,7 @@ def pages_of_key(connection: Connection, one: tuple[str, str], at_once: int) -> 
 def of_rows(connection: Connection, rows: Collection[str]) -> Iterator[Contribution]:
     """Every statement that rows of files made, by what the rows are known by."""
     for chunk in chunks(rows, _CHUNK):
-        for row in connection.execute(select(T).where(T.c.other.in_(chunk), T.c.resource_type != "Link")):
+        for row in connection.execute(select(T).where(among(connection, T.c.other, chunk), T.c.resource_type != "Link")):
             yield contribution_of(row)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, tuple_
 
 from adapter.store.contributions import chunks
+from adapter.store.engine import among, insert_rows
 from adapter.store.schema import RESOURCE
 from adapter.store.schema_gaps import GAP, GAP_EVENT, GAP_STALE
 
@@ -55,11 +56,8 @@ class Event:
 def note(connection: Connection, persons: Iterable[str]) -> None:
     """Remember that the gaps of these persons (keys of main Patients; '' for organizations) are to be looked at."""
     wanted = set(persons)
-    for chunk in chunks(sorted(wanted), _CHUNK):
-        there = set(connection.scalars(select(GAP_STALE.c.person).where(GAP_STALE.c.person.in_(chunk))))
-        rows = [{"person": person} for person in chunk if person not in there]
-        if rows:
-            connection.execute(insert(GAP_STALE), rows)
+    there = set(connection.scalars(select(GAP_STALE.c.person).where(among(connection, GAP_STALE.c.person, wanted))))
+    insert_rows(connection, GAP_STALE, ("person",), [(person,) for person in sorted(wanted - there)])
 
 
 def stale(connection: Connection, limit: int) -> list[str]:

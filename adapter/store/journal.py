@@ -12,7 +12,7 @@ from adapter.errors import kind_of
 from adapter.model import Issue
 from adapter.store import lanes
 from adapter.store.contributions import chunks
-from adapter.store.engine import insert_rows
+from adapter.store.engine import among, insert_rows
 from adapter.store.schema import CSV_FILE, CURSOR, FINDING, JOURNAL
 from adapter.store.vault import raw_of, vault_of
 
@@ -59,10 +59,9 @@ def known(connection: Connection, identities: Collection[str]) -> dict[str, byte
     its feed was withdrawn: what is sent afterwards counts.
     """
     found: dict[str, bytes | None] = {}
-    for chunk in chunks(identities, _CHUNK):
-        query = select(JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(JOURNAL.c.identity.in_(chunk))
-        for row in connection.execute(query):
-            found[row.identity] = None if row.state in _AGAIN else row.ack or b""
+    query = select(JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(among(connection, JOURNAL.c.identity, identities))
+    for row in connection.execute(query):
+        found[row.identity] = None if row.state in _AGAIN else row.ack or b""
     return found
 
 
@@ -110,8 +109,8 @@ def append(connection: Connection, entries: Sequence[Entry]) -> None:
     _open_lanes(connection, entries)
     told = [e for e in entries if e.issues]
     ids: dict[str, int] = {}
-    for chunk in chunks([e.identity for e in told], _CHUNK):
-        query = select(JOURNAL.c.identity, JOURNAL.c.id).where(JOURNAL.c.identity.in_(chunk))
+    if told:
+        query = select(JOURNAL.c.identity, JOURNAL.c.id).where(among(connection, JOURNAL.c.identity, [e.identity for e in told]))
         ids.update({row.identity: row.id for row in connection.execute(query)})
     add_findings(connection, [(ids[e.identity], "", i) for e in told for i in e.issues])
 
@@ -128,26 +127,20 @@ def _open_lanes(connection: Connection, entries: Iterable[Entry]) -> None:
 
 def add_findings(connection: Connection, findings: Sequence[tuple[int, str, Issue]]) -> None:
     """Store findings: (journal id or 0, `Type/id` or '', issue)."""
-    if findings:
-        connection.execute(insert(FINDING), [
-            {"journal": journal, "subject": subject, "code": i.code, "severity": kind_of(i).severity, "place": i.place,
-             "detail": i.detail} for journal, subject, i in findings])
+    insert_rows(connection, FINDING, ("journal", "subject", "code", "severity", "place", "detail"), [
+        (journal, subject, i.code, kind_of(i).severity, i.place, i.detail) for journal, subject, i in findings])
 
 
 def replace_findings(connection: Connection, subjects: Sequence[str], findings: Sequence[tuple[int, str, Issue]]) -> None:
     """The findings about some resources, in place of those of before."""
-    for chunk in chunks(subjects, _CHUNK):
-        connection.execute(delete(FINDING).where(FINDING.c.subject.in_(chunk)))
+    connection.execute(delete(FINDING).where(among(connection, FINDING.c.subject, subjects)))
     add_findings(connection, findings)
 
 
 def wanting(connection: Connection, names: Collection[str]) -> set[str]:
     """Resources (`Type/id`) from which a reference to one of these was taken out because it did not stand yet."""
-    found: set[str] = set()
-    for chunk in chunks(names, _CHUNK):
-        query = select(FINDING.c.subject).where(FINDING.c.code == "fhir-reference", FINDING.c.detail.in_(chunk))
-        found.update(connection.scalars(query))
-    return found
+    query = select(FINDING.c.subject).where(FINDING.c.code == "fhir-reference", among(connection, FINDING.c.detail, names))
+    return set(connection.scalars(query)) if names else set()
 
 
 def failed_rows(connection: Connection, sha256: str) -> int:
@@ -213,19 +206,21 @@ def csv_since(connection: Connection, feed: str, sha256: str, arrival: int) -> i
 
 
 def of_lanes(connection: Connection, names: Collection[str], feeds: Collection[str], limit: int) -> list[Entry]:
-    """What waits in these lanes, the oldest first; of other feeds than these it waits for a program that has them."""
-    query = select(JOURNAL).where(JOURNAL.c.state == text("'waiting'"), JOURNAL.c.lane.in_(names),
+    """What waits in these lanes, the oldest first; of other feeds than these it waits for a program that has them.
+
+    Left to itself SQLite goes through all that waits, in order.
+    """
+    query = select(JOURNAL).where(JOURNAL.c.state == text("'waiting'"), among(connection, JOURNAL.c.lane, names),
                                   or_(JOURNAL.c.kind.in_(("operator", "fhir")), JOURNAL.c.feed.in_(feeds)))
+    query = query.with_hint(JOURNAL, "INDEXED BY journal_by_lane", "sqlite")
     return [_entry(connection, row) for row in connection.execute(query.order_by(JOURNAL.c.id).limit(limit))]
 
 
 def still_waiting(connection: Connection, ids: Sequence[int]) -> set[int]:
     """Of these entries, those that wait yet: another process may have processed them since they were read, or somebody held
     or withdrawn them."""
-    found: set[int] = set()
-    for chunk in chunks(ids, _CHUNK):
-        found.update(connection.scalars(select(JOURNAL.c.id).where(JOURNAL.c.id.in_(chunk), JOURNAL.c.state == "waiting")))
-    return found
+    query = select(JOURNAL.c.id).where(among(connection, JOURNAL.c.id, ids), JOURNAL.c.state == "waiting")
+    return set(connection.scalars(query))
 
 
 def waiting_count(connection: Connection) -> int:
@@ -256,8 +251,9 @@ def numbered(connection: Connection, number: int) -> Entry | None:
 
 def settle(connection: Connection, ids: Sequence[int], state: str) -> None:
     """Move entries to a state."""
-    for chunk in chunks(ids, _CHUNK):
-        connection.execute(update(JOURNAL).where(JOURNAL.c.id.in_(chunk)).values(state=state, attempts=JOURNAL.c.attempts + 1))
+    if ids:
+        connection.execute(update(JOURNAL).where(among(connection, JOURNAL.c.id, ids)).values(
+            state=state, attempts=JOURNAL.c.attempts + 1))
 
 
 def withdraw(connection: Connection, feed: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy import Connection, and_, or_, select
 
+from adapter.store.engine import among
 from adapter.store.schema import RESOURCE, SEARCH_INDEX
 from adapter.store.search_params import PARAMS
 
@@ -99,8 +100,8 @@ def standing_names(connection: Connection, names: Iterable[str]) -> set[str]:
     """Of these `Type/id`, those that stand."""
     found: set[str] = set()
     for resource_type, ids in by_type(_split(names)):
-        query = select(RESOURCE.c.id).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids),
-                                            RESOURCE.c.deleted == 0)
+        query = select(RESOURCE.c.id).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.deleted == 0,
+                                            among(connection, RESOURCE.c.id, ids))
         found.update(f"{resource_type}/{i}" for i in connection.scalars(query))
     return found
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, true
 
 from adapter.identity.links import PROPOSED, ROW, Link, link_of
 from adapter.store.contributions import chunks, contribution_of, ends_of
+from adapter.store.engine import among
 from adapter.store.schema import CONTRIBUTION as T
 
 _CHUNK = 400
@@ -24,14 +26,22 @@ def links_around(connection: Connection, numbers: Collection[str], rows_of: str 
         seen |= frontier
         reached: set[str] = set()
         for chunk in chunks(sorted(frontier), _CHUNK):
-            query = select(T).where(T.c.resource_type == "Link", wanted, or_(
-                T.c.patient.in_(chunk), T.c.other.in_(chunk), T.c.key.in_(chunk)))
-            rows = connection.execute(query).all()
+            rows = _links(connection, chunk, wanted)
             ends = ends_of(connection, {row.source for row in rows})
             for row in rows:
                 found[row.id] = link_of(contribution_of(row), over=row.seen < ends.get(row.source, 0))
                 reached |= {row.patient, row.other, row.key}
         frontier = reached - seen - {""}
+    return list(found.values())
+
+
+def _links(connection: Connection, numbers: Collection[str], wanted: ColumnElement[bool]) -> list[Row[Any]]:
+    """The links that name one of these numbers: a query for each index, for asked at once SQLite goes through all links."""
+    found: dict[int, Row[Any]] = {}
+    for column in (T.c.patient, T.c.key, T.c.other):
+        of_type = true() if column is T.c.other else T.c.resource_type == "Link"
+        rows = connection.execute(select(T).where(among(connection, column, numbers), of_type, wanted))
+        found.update((row.id, row) for row in rows if row.resource_type == "Link")
     return list(found.values())
 
 
@@ -56,7 +66,7 @@ def records(connection: Connection, patients: Collection[str]) -> set[str]:
     for chunk in chunks(patients, _CHUNK):
         latest = (func.max(T.c.seen).label("seen"), func.max(T.c.stated).label("stated"))
         query = select(T.c.key, T.c.source, T.c.kind, *latest).where(
-            T.c.resource_type == "Patient", T.c.key.in_(chunk)).group_by(T.c.key, T.c.source, T.c.kind)
+            T.c.resource_type == "Patient", among(connection, T.c.key, chunk)).group_by(T.c.key, T.c.source, T.c.kind)
         rows = connection.execute(query).all()
         ends = ends_of(connection, {row.source for row in rows})
         rows = [row for row in rows if row.seen >= ends.get(row.source, 0)]

@@ -6,7 +6,7 @@ falls from one write to the next, so a history read since the last one seen miss
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,11 +15,13 @@ import orjson
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, or_, select, text, update
 
 from adapter.model import Composed, Json
-from adapter.store.engine import insert_rows
+from adapter.store.engine import among, insert_rows
 from adapter.store.keys import Key, by_type
 from adapter.store.schema import RESOURCE, RESOURCE_VERSION, SEARCH_INDEX
 from adapter.store.search_index import index_rows
 
+EVERY = "*"
+"""Stands for all elements in the column `sources`."""
 _VERSIONS_AT_ONCE = 500
 _WRITE_LOCK = 0x6361_7772  # key of PostgreSQL's advisory lock: writers go one after the other, as on SQLite
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,13 +48,18 @@ class _Standing:
 
 
 def write_resources(connection: Connection, composed: Sequence[Composed], now_us: int) -> list[Composed]:
-    """Write those that changed as new versions, with their search index; they are the result, in the order given.
+    """Write those that changed as new versions, with their search index; they are the result, in the order given."""
+    return write_changed(connection, composed, now_us)[0]
+
+
+def write_changed(connection: Connection, composed: Sequence[Composed], now_us: int) -> tuple[list[Composed], set[Key]]:
+    """The same; and (type, id) of those among them that are new, of which nothing can stand anywhere yet.
 
     An equal hash writes nothing but a moved key or person; what is deleted and never stood is passed over. Of several
     with one type and id the last counts. now_us: microseconds since 1970 UTC. Holds the write lock until the commit.
     """
     if not composed:
-        return []
+        return [], set()
     lock_writes(connection)
     wanted = {(one.resource_type, one.id): one for one in composed}
     standing = _standing(connection, wanted)
@@ -64,7 +71,7 @@ def write_resources(connection: Connection, composed: Sequence[Composed], now_us
         _write_search_index(connection, changed, standing)
     _execute_each(connection, _MOVE, [{"t": one.resource_type, "i": one.id, "key": one.key, "person": one.person}
                                       for one in moved])
-    return changed
+    return changed, {key for one in changed if (key := (one.resource_type, one.id)) not in standing}
 
 
 def lock_writes(connection: Connection) -> None:
@@ -165,7 +172,7 @@ def _standing(connection: Connection, keys: Iterable[Key]) -> dict[Key, _Standin
     found: dict[Key, _Standing] = {}
     for resource_type, ids in by_type(keys):
         query = select(r.id, r.version, r.hash, r.deleted, r.key, r.person).where(
-            r.resource_type == resource_type, r.id.in_(ids))
+            r.resource_type == resource_type, among(connection, r.id, ids))
         for row in connection.execute(query):
             found[resource_type, row.id] = _Standing(version=row.version, hash=row.hash, deleted=bool(row.deleted),
                                                      key=row.key, person=row.person)
@@ -181,7 +188,7 @@ def _write_rows(connection: Connection, changed: Sequence[Composed], standing: d
         old = standing.get((one.resource_type, one.id))
         version = old.version + 1 if old else 1
         body = "" if one.deleted else orjson.dumps(without_meta(one.body), option=orjson.OPT_SORT_KEYS).decode()
-        row = (one.key, one.person, version, one.hash, int(one.deleted), updated, body, orjson.dumps(one.sources).decode())
+        row = (one.key, one.person, version, one.hash, int(one.deleted), updated, body, _sources_text(one.sources))
         if old:
             newer.append({"t": one.resource_type, "i": one.id, **dict(zip(_ROW, row, strict=True))})
         else:
@@ -192,6 +199,12 @@ def _write_rows(connection: Connection, changed: Sequence[Composed], standing: d
     insert_rows(connection, RESOURCE_VERSION, _VERSION, versions)
 
 
+def _sources_text(sources: Mapping[str, tuple[str, str]]) -> str:
+    """Who said which element; what one statement said as a whole names it once."""
+    said = set(sources.values())
+    return orjson.dumps({EVERY: said.pop()} if len(said) == 1 else sources).decode()
+
+
 _ROW = ("key", "person", "version", "hash", "deleted", "updated", "body", "sources")
 _VERSION = ("resource_type", "id", "version", "updated", "body")
 
@@ -199,7 +212,7 @@ _VERSION = ("resource_type", "id", "version", "updated", "body")
 def _write_search_index(connection: Connection, changed: Sequence[Composed], standing: dict[Key, _Standing]) -> None:
     s = SEARCH_INDEX.c
     for resource_type, ids in by_type(key for one in changed if (key := (one.resource_type, one.id)) in standing):
-        connection.execute(delete(SEARCH_INDEX).where(s.resource_type == resource_type, s.id.in_(ids)))
+        connection.execute(delete(SEARCH_INDEX).where(s.resource_type == resource_type, among(connection, s.id, ids)))
     rows = [(one.resource_type, one.id, *row) for one in changed if not one.deleted for row in index_rows(one.body)]
     if not rows:
         return

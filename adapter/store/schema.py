@@ -142,7 +142,7 @@ RESOURCE = Table(
     Column("deleted", SmallInteger, nullable=False, default=0),
     Column("updated", BigInteger, nullable=False),
     Column("body", Text, nullable=False),  # without meta.versionId and meta.lastUpdated: see store/resources.py
-    Column("sources", Text, nullable=False, default="{}"),  # element -> [source, message identity]
+    Column("sources", Text, nullable=False, default="{}"),  # element, or * for all -> [source, message identity]
 )
 Index("resource_by_person", RESOURCE.c.person, RESOURCE.c.resource_type)
 Index("resource_by_updated", RESOURCE.c.resource_type, RESOURCE.c.updated)

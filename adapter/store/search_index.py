@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeGuard
@@ -40,7 +40,8 @@ def index_rows(resource: Json) -> list[IndexRow]:
         value = resource.get(element)
         if value is not None:
             for taker in takers:
-                for leaf in _leaves(value, taker.path):
+                leaves = _leaves(value, taker.path) if taker.path else value if value.__class__ is list else (value,)
+                for leaf in leaves:
                     for row in taker.extract(taker.param, leaf):
                         rows[row] = None
     return list(rows)
@@ -112,7 +113,7 @@ def _escaped(code: str) -> str:
 class _Taker:
     param: SearchParam
     path: tuple[str, ...]
-    extract: Callable[[SearchParam, Any], Iterator[IndexRow]]
+    extract: Callable[[SearchParam, Any], Iterable[IndexRow]]
 
 
 def _is_json(value: object) -> TypeGuard[Json]:
@@ -129,29 +130,23 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
         yield from _leaves(below, path[1:])
 
 
-def _tokens(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
+def _tokens(param: SearchParam, leaf: Any) -> Sequence[IndexRow]:
     if isinstance(leaf, bool):
-        yield param.name, token_value("true" if leaf else "false"), None, None
-    elif isinstance(leaf, str):
-        yield param.name, token_value(leaf, param.system), None, None
-    elif _is_json(leaf):
-        for coding in leaf.get("coding", (leaf,)):
-            code = coding.get("code") or coding.get("value")
-            if code:
-                yield param.name, token_value(code, coding.get("system", "")), None, None
+        return ((param.name, token_value("true" if leaf else "false"), None, None),)
+    if isinstance(leaf, str):
+        return ((param.name, token_value(leaf, param.system), None, None),)
+    if not _is_json(leaf):
+        return ()
+    return [(param.name, token_value(code, coding.get("system", "")), None, None)
+            for coding in leaf.get("coding", (leaf,)) if (code := coding.get("code") or coding.get("value"))]
 
 
-def _contact_points(system: str) -> Callable[[SearchParam, Any], Iterator[IndexRow]]:
-    def extract(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
-        if leaf.get("system") == system:
-            yield from _tokens(param, leaf)
-
-    return extract
+def _contact_points(system: str) -> Callable[[SearchParam, Any], Sequence[IndexRow]]:
+    return lambda param, leaf: _tokens(param, leaf) if leaf.get("system") == system else ()
 
 
-def _presence(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
-    if leaf:
-        yield param.name, token_value("true"), None, None
+def _presence(param: SearchParam, leaf: Any) -> Sequence[IndexRow]:
+    return ((param.name, token_value("true"), None, None),) if leaf else ()
 
 
 def _strings(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
@@ -164,29 +159,29 @@ def _strings(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
                     yield param.name, string_value(text), None, None
 
 
-def _references(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
+def _references(param: SearchParam, leaf: Any) -> Sequence[IndexRow]:
     target: str = leaf.get("reference", "").partition("/_history/")[0]
     if target and target[0] != "#" and ("*" in param.targets or _type_of(target) in param.targets):
-        yield param.name, target[:LONGEST], None, None
+        return ((param.name, target[:LONGEST], None, None),)
+    return ()
 
 
 def _type_of(target: str) -> str:
     return target.rpartition("/")[0].rpartition("/")[2]
 
 
-def _uris(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
-    yield param.name, leaf[:LONGEST], None, None
+def _uris(param: SearchParam, leaf: Any) -> Sequence[IndexRow]:
+    return ((param.name, leaf[:LONGEST], None, None),)
 
 
-def _dates(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
+def _dates(param: SearchParam, leaf: Any) -> Sequence[IndexRow]:
     if isinstance(leaf, str):
         span = date_range(leaf)
     elif "event" in leaf or "repeat" in leaf:
         span = _timing(leaf)
     else:
         span = _period(leaf)
-    if span:
-        yield param.name, "", *span
+    return ((param.name, "", *span),) if span else ()
 
 
 def _period(period: Json) -> tuple[int, int] | None:

@@ -87,6 +87,7 @@ def _empty(engine: Engine) -> None:
     with writing(engine) as connection:
         for table in reversed(METADATA.sorted_tables):
             connection.execute(table.delete())
+        connection.exec_driver_sql("DELETE FROM view_group_member")
 
 
 def _state(engine: Engine) -> list[Any]:

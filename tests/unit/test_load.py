@@ -265,7 +265,7 @@ def test_what_comes_after_a_withdrawal_counts(opened: Opener, lines: str) -> Non
 
 
 def test_progress_shows_at_once() -> None:
-    assert [*islice(sizes(), 6)] == [50, 100, 200, 400, 500, 500]
+    assert [*islice(sizes(), 6)] == [50, 100, 200, 400, 800, 1000]
 
 
 def test_rows_of_a_feed_that_a_running_gateway_has_not_read_wait(opened: Opener, tmp_path: Path) -> None:

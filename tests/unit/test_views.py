@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from adapter.errors import Defect
 from adapter.gaps.catalog import VIEWS, open_catalog
 from adapter.gaps.fhirpath import Scope, compile_path
+from adapter.gaps.fhirpath_functions import truth
+from adapter.gaps.fhirpath_quick import is_condition, quick_items, quick_truth
 from adapter.gaps.fhirpath_values import MANY, quick_value
 from adapter.gaps.instants import Reading, reader
 from adapter.gaps.views import compile_view
@@ -180,4 +182,59 @@ def test_quick_ways_agree_with_the_paths_of_our_views_on_every_golden_resource()
                 items = path([resource], Scope(resource))
                 assert found is MANY or items == ([] if found is None else [found]), column
                 tried += 1
-    assert tried > 5_000
+        for condition in definition.get("where", []):
+            holds, path = quick_truth(condition["path"], constants), compile_path(condition["path"], constants)
+            assert holds is not None, f"{definition['name']}: {condition['path']} is not of a quick shape"
+            for resource in mine:
+                assert holds(resource) == truth(path([resource], Scope(resource)), "")
+                tried += 1
+    assert tried > 10_000
+
+
+def _some(**elements: Any) -> Any:
+    """Nodes with any of these elements."""
+    return st.fixed_dictionaries({}, optional=elements)
+
+
+def _url(extension: dict[str, Any]) -> str:
+    return extension["url"]
+
+
+_CODING = _some(system=st.sampled_from("st"), code=st.sampled_from("xyz"))
+_CONCEPTS = _some(coding=st.lists(_CODING, max_size=3), text=st.just("x"))
+_EXTENSIONS: Any = st.sampled_from([{"url": "u", "valueBoolean": True}, {"url": "w", "valueBoolean": False}, {"url": "u"},
+                                    {"url": "u", "valueCode": "v"}, {"url": "u", "valueReference": {"reference": "Task/t"}}])
+_NODES = _some(
+    id=st.just("e"), status=st.sampled_from("abc"), type=_CONCEPTS | st.lists(_CONCEPTS, max_size=3), active=st.booleans(),
+    rank=st.integers(0, 2) | st.booleans(), valueCode=st.just("v"), valueBoolean=st.booleans(), deceasedBoolean=st.booleans(),
+    deceasedDateTime=st.just("2026-03-01"), extension=st.lists(_EXTENSIONS, max_size=2, unique_by=_url),
+    basedOn=st.lists(st.sampled_from([{"reference": "Task/t"}, {"reference": "Group/g"}, {}]), max_size=3),
+    given=st.lists(st.none() | st.just("x"), max_size=3))
+_TRUTHS = ["type.coding.where(system = %t).exists()", "type.coding.where(system = %t).empty()", "status != 'a'", "rank = 1",
+           "(status = 'a' or status = 'b').not()", "status = 'a' and active = true", "given.empty().not()", "given = 'x'",
+           "type.coding.where(system = %t and code != 'x').exists() or extension('u').value.ofType(boolean)",
+           "deceased.ofType(boolean) = true or deceased.ofType(dateTime).exists()", "type.where(coding.exists()).exists()"]
+_PATHS = ["type.coding.where(system = %t and code != 'x').code", "basedOn.getReferenceKey(Task).first()", "getResourceKey()",
+          "extension('u').value.ofType(code)", "type.where(coding.where(code = 'x').exists()).text", "value", "given.first()",
+          "type.where(text = 'x' or coding.empty()).coding.code.first()", "extension('u').value.ofType(Reference)", "deceased"]
+
+
+@given(_NODES)
+def test_quick_shapes_say_of_any_node_what_the_paths_say(node: dict[str, Any]):
+    for text in (*_TRUTHS, *_PATHS):
+        expected, quick = compile_path(text, {"t": "t"})([node], Scope(node)), quick_items(text, {"t": "t"})
+        holds = quick_truth(text, {"t": "t"}) if is_condition(text) else None
+        if holds is not None:
+            found = holds(node)
+            assert expected == ([] if found is None else [found]), text
+        else:
+            assert quick is not None, text
+            assert quick(node) == expected, text
+
+
+@pytest.mark.parametrize("text", ["status = '2026'", "at = @2026-03-01", "rank > 1", "names[0]", "status in given",
+                                  "status.not()", "(rank + 1).exists()", "Encounter.status", "%rowIndex = 0",
+                                  "status.join('-')", "{}"])
+def test_other_shapes_have_no_quick_way(text: str):
+    assert quick_items(text, {}) is None
+    assert quick_truth(text, {}) is None
