@@ -87,7 +87,7 @@ class Gateway:
         self._entries = Entries(here)
         self._messages = Messages(here, self._entries)
         self.gaps = GapLives(here)
-        self.delivery = Delivery(here, self.gaps, upstream)
+        self.delivery = Delivery(here, self.gaps, upstream, settings.push_rest)
         self.embedded = self.delivery.embedded
         self.disclosing = Disclosing(here, read_targets(Path(settings.targets)) if settings.targets else ())
         self.lists = Lists(here)

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     notice_hosts: str = Field("", description="hosts that notices may be sent to and whose each is, host=organization, by commas")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
     fhir_url: str = Field("", description="base URL of the FHIR server to push to; empty: the embedded one")
+    push_rest: int = Field(0, ge=0, le=3600, description="seconds that a change waits for further ones before it is pushed")
     targets: str = Field("", description="file that declares the servers of others to which data is disclosed; empty: none")
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")
     key: str = Field("", description="installation key for resource ids (hex); empty: kept in the data folder")

@@ -43,19 +43,21 @@ class _Run:
     left: bool = False
 
 
-def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: random.Random, owner: str = "") -> int:
+def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: random.Random, owner: str = "", *,
+         rest_us: int = 0) -> int:
     """Push what is due; the number of resources that the server took. What they refer to and waits goes along.
 
     owner: this process; of several one pushes to a server at a time. A server that is away is left alone for a while.
+    rest_us: how long a change waits for further ones.
     """
     with reading(engine) as connection:
-        if not outbox.due(connection, server.name, clock_us(), 1):
+        if not outbox.due(connection, server.name, clock_us(), 1, rest_us):
             return 0
     with writing(engine) as connection:
         if not targets_of.take(connection, server.name, owner, clock_us()):
             return 0
     with reading(engine) as connection:
-        batch = outbox.due(connection, server.name, clock_us(), PACK)
+        batch = outbox.due(connection, server.name, clock_us(), PACK, rest_us)
         if not batch:
             return 0
         if batch[0].shared:

@@ -29,10 +29,14 @@ OVERLAP = timedelta(minutes=1)
 
 
 class Delivery:
-    """The servers of an installation. upstream: where changes are pushed, None where the embedded one is all there is."""
+    """The servers of an installation. upstream: where changes are pushed, None where the embedded one is all there is.
 
-    def __init__(self, here: Installation, gaps: GapLives, upstream: FhirServer | None) -> None:
+    rest: seconds that a change waits for further ones, so that they go as one.
+    """
+
+    def __init__(self, here: Installation, gaps: GapLives, upstream: FhirServer | None, rest: int = 0) -> None:
         self._here = here
+        self._rest_us = rest * 1_000_000
         self._gaps = gaps
         self._rng = random.Random()
         self.upstream = upstream
@@ -46,7 +50,9 @@ class Delivery:
     def push(self) -> int:
         """Push what waits to the upstream server; how many resources it took (0 for the embedded one)."""
         here = self._here
-        return push(here.engine, self.upstream, here.now_us, self._rng, here.owner) if self.upstream else 0
+        if self.upstream is None:
+            return 0
+        return push(here.engine, self.upstream, here.now_us, self._rng, here.owner, rest_us=self._rest_us)
 
     def read_back(self) -> int:
         """Bring in what other clients wrote on the upstream server since the last time; how many writes. None while another

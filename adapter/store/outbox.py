@@ -34,24 +34,28 @@ def enqueue(connection: Connection, target: str, changed: Sequence[Composed], no
     What the target has already, and what only other clients of a server have said, is not queued, and waits no more. But
     where an older version was begun to be sent nobody knows what the target has: whatever is newer is sent.
     """
-    held = queued_of(connection, target, [(c.resource_type, c.id) for c in changed], "held")
-    begun: set[tuple[str, str]] = set()
+    before: dict[tuple[str, str], Row[Any]] = {}
     for chunk in chunks(changed, _CHUNK):
         among = (OUTBOX.c.target == target, KEY.in_([(c.resource_type, c.id) for c in chunk]))
-        query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(*among, OUTBOX.c.attempts > 0)
-        begun.update((row.resource_type, row.id) for row in connection.execute(query))
+        before.update({(row.resource_type, row.id): row for row in connection.execute(select(OUTBOX).where(*among))})
         connection.execute(delete(OUTBOX).where(*among))
+    begun = {key for key, row in before.items() if row.attempts}
     ours = [c for c in changed if is_ours(c.sources)]
     for chunk in chunks(ours, _CHUNK):
         keys = [(c.resource_type, c.id) for c in chunk]
         have = {key: p.hash for key, p in pushed(connection, target, keys).items()}
         rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
-                 "hash": c.hash, "queued": now_us, "due": now_us, "attempts": int(key in begun),
-                 "state": "held" if key in held else "waiting", "error": ""}
+                 "hash": c.hash, "due": now_us, "attempts": int(key in begun), "error": "", **_as_before(before.get(key), now_us)}
                 for c, key in zip(chunk, keys, strict=True)
                 if key in begun or (have.get(key) != c.hash and not (c.deleted and key not in have))]
         if rows:
             connection.execute(insert(OUTBOX), rows)
+
+
+def _as_before(row: Row[Any] | None, now_us: int) -> dict[str, Any]:
+    """What a newer version has of the one in whose place it waits: since when it does, and that it is held."""
+    return {"queued": row.queued if row is not None and row.state != "dead" else now_us,
+            "state": "held" if row is not None and row.state == "held" else "waiting"}
 
 
 def standing_there(connection: Connection, target: str, names: Collection[str]) -> set[str]:
@@ -70,9 +74,13 @@ def queued_of(connection: Connection, target: str, keys: Collection[tuple[str, s
     return found
 
 
-def due(connection: Connection, target: str, now_us: int, limit: int) -> list[Delivery]:
-    """What may be pushed now, shared data first, then by age. A time further ahead than may be is of a wrong clock."""
-    query = (_waiting(target).where(or_(OUTBOX.c.due <= now_us, OUTBOX.c.due > now_us + LONGEST_US))
+def due(connection: Connection, target: str, now_us: int, limit: int, rest_us: int = 0) -> list[Delivery]:
+    """What may be pushed now, shared data first, then by age. A time further ahead than may be is of a wrong clock.
+
+    rest_us: how long each has to have waited since it changed first, so that what changes again meanwhile goes as one.
+    """
+    rested = or_(OUTBOX.c.queued <= now_us - rest_us, OUTBOX.c.queued > now_us)
+    query = (_waiting(target).where(rested).where(or_(OUTBOX.c.due <= now_us, OUTBOX.c.due > now_us + LONGEST_US))
              .order_by(RESOURCE.c.person != "", OUTBOX.c.queued, OUTBOX.c.lane, OUTBOX.c.resource_type, OUTBOX.c.id)
              .limit(limit))
     return [_delivery(row) for row in connection.execute(query)]

@@ -91,8 +91,8 @@ class Bench:
             changed = write_resources(connection, [one], self.now)
             outbox.enqueue(connection, self.server.name, changed, self.now)
 
-    def push(self, owner: str = "") -> int:
-        return push(self.engine, self.server, lambda: self.now, random.Random(7), owner)
+    def push(self, owner: str = "", rest: int = 0) -> int:
+        return push(self.engine, self.server, lambda: self.now, random.Random(7), owner, rest_us=rest * SECOND)
 
     def drain(self) -> None:
         """Push until nothing is due."""
@@ -173,6 +173,18 @@ def test_of_two_versions_that_wait_the_newer_goes(bench: Bench) -> None:
     bench.put("Organization/o", name="P")
     bench.drain()
     assert [w.body["name"] for call in bench.server.calls for w in call if w.body] == ["P"]
+
+
+def test_a_change_rests_so_that_what_follows_goes_with_it_and_is_not_put_off_by_it(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    for name in ("P", "Q", "R"):
+        bench.now += 20 * SECOND
+        assert bench.push(rest=60) == (1 if name == "R" else 0)
+        bench.put("Organization/o", name=name)
+    assert [w.body["name"] for call in bench.server.calls for w in call if w.body] == ["Q"]
+    assert bench.push(rest=60) == 0
+    bench.now += 60 * SECOND
+    assert bench.push(rest=60) == 1
 
 
 def test_what_only_another_client_said_is_not_pushed(bench: Bench) -> None:
