@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices bench-accept coverage fuzz simulate fields hapi lock wheel clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices bench-accept kill coverage fuzz simulate fields hapi lock wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ bench-rows-kill: $(DEVSTAMP) ## measure: the same load killed again and again en
 bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same messages, one core (Java 17, Maven)
 	@bench/linuxforhealth/peer --build-only
 	@$(BIN)/python -m bench.peer
+
+kill: $(DEVSTAMP) ## kill a gateway that accepts under load, again and again (KILLS: how many random instants, 200 without)
+	@CARELOOP_KILLS=$${KILLS:-200} $(BIN)/python -m pytest --timeout=0 tests/acceptance/test_accept_kill.py
 
 bench-accept: $(DEVSTAMP) ## measure: accept rate over MLLP beside a bare listener with the same group commit, and over TLS
 	@$(BIN)/python -m bench.accept

@@ -109,7 +109,7 @@ def test_each_setting_is_documented_with_its_default() -> None:
         assert row[1] == ("`mappings` of the program" if name == "mappings" else default), name
     for page in PAGES:
         written = set(re.findall(r"CARELOOP_([A-Z_]+[A-Z])", page.read_text(encoding="utf-8")))
-        tests_own = {"SHARED", "REQUIRE_ALL", "TEST_HAPI", "TEST_HAPI_NAMING", "FUZZ"}
+        tests_own = {"SHARED", "REQUIRE_ALL", "TEST_HAPI", "TEST_HAPI_NAMING", "FUZZ", "KILLS"}
         assert written <= {n.upper() for n in Settings.model_fields} | tests_own, page.name
 
 

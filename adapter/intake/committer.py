@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from adapter.errors import Defect, Rejected, Unavailable
 from adapter.intake.arrived import Arrived
-from adapter.intake.connection import Slot
+from adapter.intake.connection import Connection, Slot
 from adapter.intake.limits import Limits
 from adapter.logs import log
 from adapter.model import Issue
@@ -32,13 +32,13 @@ class Committer:
         self._refuse = refuse
         self._limits = limits
         self._release = release
-        self._queue: deque[Slot] = deque()
+        self._waiting: dict[Connection, deque[Slot]] = {}
         self._work = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mllp-accept")
 
     def add(self, slot: Slot) -> None:
         """A message that waits to be accepted."""
-        self._queue.append(slot)
+        self._waiting.setdefault(slot.connection, deque()).append(slot)
         self._work.set()
 
     async def run(self) -> None:
@@ -60,11 +60,16 @@ class Committer:
         await asyncio.to_thread(self._thread.shutdown)
 
     def _batch(self) -> list[Slot]:
-        """What is accepted together: first come, first served, up to `batch` messages and about two large frames."""
+        """What is accepted together, up to `batch` messages and about two large frames: one of each connection in turn, so that
+        whoever sends thousands at once waits himself."""
         batch: list[Slot] = []
         size = 0
-        while self._queue and len(batch) < self._limits.batch and size <= self._limits.frame:
-            batch.append(self._queue.popleft())
+        while self._waiting and len(batch) < self._limits.batch and size <= self._limits.frame:
+            connection = next(iter(self._waiting))
+            waiting = self._waiting.pop(connection)
+            batch.append(waiting.popleft())
+            if waiting:
+                self._waiting[connection] = waiting
             size += len(batch[-1].raw)
         return batch
 

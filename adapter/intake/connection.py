@@ -24,13 +24,17 @@ class Slot:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Connection:
-    """An open connection. feeds: those that its certificate lets it send, None for any. held: bytes of its unfinished frame."""
+    """An open connection. feeds: those that its certificate lets it send, None for any. held: bytes of its unfinished frame.
+
+    faults: what came and was no whole frame.
+    """
 
     writer: asyncio.StreamWriter
     origin: str
     decoder: FrameDecoder
     feeds: frozenset[str] | None = None
     held: int = 0
+    faults: int = 0
     slots: deque[Slot] = field(default_factory=deque[Slot])
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 

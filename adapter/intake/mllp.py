@@ -236,7 +236,9 @@ class MllpListener:
 
     def _faulty(self, fault: Fault, connection: Connection) -> Slot:
         """AR for what was meant as a message; nothing for mere noise."""
-        _LOG.warning("no whole frame", code=fault.code, origin=connection.origin)
+        connection.faults += 1
+        if connection.faults.bit_count() == 1:  # the first, the second, the fourth ...: garbage fills no log
+            _LOG.warning("no whole frame", code=fault.code, origin=connection.origin, count=connection.faults)
         if fault.code == "frame-start" and b"MSH" not in fault.head[:16]:
             return Slot(connection=connection, ack=b"")
         ack = self._refuse(Arrived(fault.head, connection.origin, connection.feeds), Issue(code=fault.code, place=""))

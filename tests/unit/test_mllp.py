@@ -152,6 +152,22 @@ def test_what_gathers_meanwhile_is_committed_together(journal: Journal):
     assert sum(journal.batches) == 27
 
 
+def test_who_sends_a_thousand_at_once_holds_up_nobody(journal: Journal):
+    journal.gate.clear()
+    with listening(journal.accept, batch=10) as handle:
+        first = Sender(handle.port).write(encode(message("first")))
+        assert journal.entered.wait(WAIT)
+        many = Sender(handle.port).write(encode(message("m")) * 1000)
+        let_the_listener_work(other := Sender(handle.port))
+        other.write(encode(message("other")) + b"\x0bMSH|^~\\&|")
+        let_the_listener_work(Sender(handle.port))
+        journal.gate.set()
+        assert first.answers(1) == [("AA", "first")]
+        assert many.answers(1000) == [("AA", "m")] * 1000
+    assert control_id_of(journal.kept[0]) == "first"
+    assert message("other") in journal.kept[:12]
+
+
 def test_a_slow_sender_holds_up_nobody(journal: Journal):
     with listening(journal.accept) as handle:
         slow = Sender(handle.port).write(encode(message("slow"))[:20])
