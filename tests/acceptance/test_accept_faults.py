@@ -86,7 +86,7 @@ def small_disk(folder: Path, size: str = "40m") -> Generator[Path]:
 def test_a_full_disk_refuses_and_recovers_by_itself_without_loss(tmp_path: Path) -> None:
     mappings = with_feed(tmp_path, river="sender: {MSH-3: RIVER}\nwhen_unavailable: close")
     with small_disk(tmp_path / "disk") as disk, ExitStack() as stack:
-        gateway = Gateway(Settings(data_dir=disk / "data", key=KEY, mappings=mappings))
+        gateway = Gateway(Settings(data_dir=disk / "data", key=KEY, mappings=mappings, disk_free_mb=1))
         stack.callback(gateway.close)
         client = create_app(gateway, lambda: None).test_client()
         handle = run_in_thread(MllpListener(HOST, 0, gateway.accept, refuse=gateway.refuse))
@@ -111,7 +111,8 @@ def test_a_full_disk_refuses_and_recovers_by_itself_without_loss(tmp_path: Path)
         (disk / "other").unlink()
         [answer] = send(HOST, handle.port, [large(number)], 60)
         assert b"\rMSA|AA|" in answer
-        assert client.get("/readyz").status_code == 200
+        ready = client.get("/readyz")
+        assert ready.status_code == 200, ready.text
         assert dict(journalled(disk / "data")) == {f"0-{n}": 1 for n in [*taken, number]}
 
 

@@ -30,7 +30,7 @@ from tests.acceptance.conftest import compose
 
 HOST = "127.0.0.1"
 SENDERS = 4
-KILLS = int(os.environ.get("CARELOOP_KILLS", "3"))
+KILLS = int(os.environ.get("CARELOOP_KILLS", "2"))
 POINTS: tuple[Point, ...] = ("before commit", "between commit and acknowledgement")
 
 
