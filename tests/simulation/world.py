@@ -100,7 +100,8 @@ class World:
 
     def _start(self) -> Gateway:
         drawn = random.Random(self.rng.random())
-        with (patch("adapter.gateway.open_feeds", _feeds), patch("adapter.gateway.new_session", self.server.session),
+        with (patch("adapter.installation.mappings.open_feeds", _feeds),
+              patch("adapter.gateway.new_session", self.server.session),
               patch("adapter.installation.delivery.random.Random", lambda: drawn)):
             gateway = self._open_gateway(_settings(self._folder, BASE), self.clock)
         event.listen(gateway.engine, "begin", self._boundary)
@@ -255,7 +256,7 @@ def _content(body: dict[str, Any] | None) -> dict[str, Any] | None:
 def undisturbed(world: World, folder: Path) -> Bodies:
     """What the same messages and files end in where nothing ever goes wrong."""
     seconds = iter(range(10**9))
-    with patch("adapter.gateway.open_feeds", _feeds):
+    with patch("adapter.installation.mappings.open_feeds", _feeds):
         gateway = Gateway(_settings(folder), lambda: BEGIN + timedelta(seconds=next(seconds)))
     gateway.accept([(raw, "test") for engine in world.engines for raw in engine.messages])
     for feed, content in world.partner.files:
@@ -297,7 +298,7 @@ def _empty(folder: Path, template: Path) -> None:
 
 def template(folder: Path) -> Path:
     """An empty database file at the newest schema."""
-    with patch("adapter.gateway.open_feeds", _feeds):
+    with patch("adapter.installation.mappings.open_feeds", _feeds):
         gateway = Gateway(_settings(folder))
     gateway.close()
     return Path(gateway.engine.url.database or "")
