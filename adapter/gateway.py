@@ -96,7 +96,7 @@ class Gateway:
         self.sources = Sources(here)
         self.retention = Retention(here, settings.raw_days)
         self.silence = Silence(here)
-        self.subscriptions = Subscriptions(here, settings.notice_hosts)
+        self.subscriptions = Subscriptions(here, settings.notice_hosts, settings.notice_days)
         with writing(self.engine) as connection:
             prepare(connection)
             self.subscriptions.bind(connection)

@@ -259,6 +259,8 @@ ISSUES: dict[str, IssueKind] = {
                                   "docs/fhir-clients.md says what can be subscribed to", fhir="not-supported", http=422),
     "endpoint-refused": _kind("notices may not be sent to this address",
                               "let the operator name its host in CARELOOP_NOTICE_HOSTS", fhir="forbidden", http=422),
+    "events-pruned": _kind("events of so long ago are not kept any more", "ask from the number that is named",
+                           fhir="not-found", http=410),
     "too-many-listeners": _kind("as many listen to the events as may", "come again later", fhir="throttled", http=503),
     # --- likely duplicates
     "linkage-missing": _kind("the library for likely duplicates is not installed", "pip install 'careloop[linkage]'",

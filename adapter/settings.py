@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     mllp_idle_seconds: float = Field(600.0, gt=0, description="a connection without a byte is closed after this, in seconds")
     events: str = Field("127.0.0.1:8001", description="host:port of the stream of server-sent events")
     notice_hosts: str = Field("", description="hosts that notices may be sent to and whose each is, host=organization, by commas")
+    notice_days: int = Field(90, ge=0, description="days that notices are kept; 0: for good")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
     fhir_url: str = Field("", description="base URL of the FHIR server to push to; empty: the embedded one")
     push_rest: int = Field(0, ge=0, le=3600, description="seconds that a change waits for further ones before it is pushed")

@@ -20,6 +20,7 @@ from adapter.model import Json
 from adapter.notices import bundle
 from adapter.notices.subscription import Asked, Content, asked_of, read_subscription
 from adapter.notices.topics import ENCOUNTER
+from adapter.store import pruning
 from adapter.store import subscriptions as kept
 from adapter.store.engine import reading, writing
 from adapter.store.notices import Notice
@@ -41,11 +42,12 @@ Listed = Sequence[Subscribed]
 class Subscriptions:
     """Everything about subscriptions of one installation. Each method is a transaction, or none while it sends."""
 
-    def __init__(self, here: Installation, hosts: str) -> None:
-        """hosts: where notices may be sent to, as the setting says it."""
+    def __init__(self, here: Installation, hosts: str, days: int) -> None:
+        """hosts: where notices may be sent to, as the setting says it. days: how long they are kept, 0 for good."""
         self._engine = here.engine
         self._now_us = here.now_us
         self._hosts = allowed_hosts(hosts)
+        self._days = days
         self._rng = random.Random()
 
     def bind(self, connection: Connection) -> None:
@@ -103,10 +105,17 @@ class Subscriptions:
         with reading(self._engine) as connection:
             return kept.with_status(connection, ("requested", "active", "error", "off"))
 
-    def events(self, subscription_id: str, first: int, last: int | None, content: Content | None, base: str) -> Json:
-        """The answer to $events: events from number `first` to `last`, a thousand at most. Raises Rejected."""
+    def events(self, subscription_id: str, first: int | None, last: int | None, content: Content | None, base: str) -> Json:
+        """The answer to $events: events from number `first` (None: the first that is kept) to `last`, a thousand at most.
+
+        Raises Rejected (not-found, gone; events-pruned).
+        """
         with reading(self._engine) as connection:
             one = self._read(connection, subscription_id)
+            kept_from = pruning.first_event(connection, subscription_id, one.events)
+            if first is not None and max(1, first) < kept_from:
+                raise Rejected("events-pruned", "eventsSinceNumber", f"they are kept from number {kept_from} on")
+            first = kept_from if first is None else first
             told = kept.events(connection, subscription_id, first, last, _PAGE)
             asked = asked_of(one.body)
             allowed = self._allowed(connection, one, told)
@@ -115,6 +124,17 @@ class Subscriptions:
                                count=one.events, error=one.error, content=content or asked.content, events=told,
                                named={number for number, _ in allowed})
         return bundle.notification(status, self._now_us(), resources)
+
+    def prune(self) -> int:
+        """Forget notices that are older than the setting says; how many. Each transaction is short."""
+        count = 0
+        while self._days:
+            with writing(self._engine) as connection:
+                some = pruning.prune(connection, self._now_us() - self._days * 86_400_000_000, _PAGE)
+            count += some
+            if some < _PAGE:
+                break
+        return count
 
     # --- what they are told
 

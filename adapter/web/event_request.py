@@ -93,3 +93,8 @@ def event(notice: Notice) -> bytes:
     said = {"what": notice.what, "focus": notice.focus, "subject": notice.subject, "at": instant(notice.at),
             **{name: [*values] for name, values in notice.keys.items() if name not in ("event", "subject", "patient") and values}}
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (notice.seq, notice.topic.encode(), orjson.dumps(said))
+
+
+def pruned_event(last: int) -> bytes:
+    """What a listener is told whose last notice lies before some that are kept no longer. last: number of the last of these."""
+    return b'event: pruned\ndata: {"last":%d}\n\n' % last

@@ -21,11 +21,11 @@ from adapter.consent.decision import NETWORK
 from adapter.engine.disclosure import Disclosures
 from adapter.errors import Rejected, Unavailable, kind_of
 from adapter.logs import log
-from adapter.store import notices
+from adapter.store import notices, pruning
 from adapter.store.engine import reading
 from adapter.store.notices import Notice
 from adapter.web.errors import told
-from adapter.web.event_request import Wanted, event, read_request
+from adapter.web.event_request import Wanted, event, pruned_event, read_request
 
 _LOG = log("events")
 _OPENING = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nConnection: close\r\n"
@@ -113,6 +113,10 @@ class EventStream:
         with reading(self._engine) as connection:
             return notices.last(connection)
 
+    def _pruned(self) -> int:
+        with reading(self._engine) as connection:
+            return pruning.pruned(connection)
+
     def _after(self, seq: int) -> list[Notice]:
         with reading(self._engine) as connection:
             return notices.after(connection, seq, self._limits.batch)
@@ -157,6 +161,8 @@ class EventStream:
             return
         writer.transport.set_write_buffer_limits(high=self._limits.buffer)
         writer.write(_OPENING)
+        if wanted.after and wanted.after < (forgotten := await asyncio.to_thread(self._pruned)):
+            writer.write(pruned_event(forgotten))
         await self._tell(writer, wanted)
 
     async def _tell(self, writer: asyncio.StreamWriter, wanted: Wanted) -> None:

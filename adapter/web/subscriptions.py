@@ -143,9 +143,9 @@ def events(subscription_id: str) -> Response:
     content: Content | None = next((one for one in CONTENTS if one == asked.one("content")), None)
     if asked.one("content") and content is None:
         raise Rejected("bad-parameter", "content", f"one of {', '.join(CONTENTS)}")
-    until = asked.one("eventsUntilNumber")
+    since, until = asked.one("eventsSinceNumber"), asked.one("eventsUntilNumber")
     return answer(services().gateway.subscriptions.events(
-        subscription_id, _number("eventsSinceNumber", asked.one("eventsSinceNumber") or "1"),
+        subscription_id, _number("eventsSinceNumber", since) if since else None,
         _number("eventsUntilNumber", until) if until else None, content, server_base()))
 
 

@@ -20,6 +20,7 @@ _LOOK = 10.0
 _MAPPINGS = 2.0
 """Seconds between two looks at the files of the mappings."""
 _SWEEP = 3600.0
+_PRUNE = 3600.0
 _LONGEST_PAUSE = 30.0
 
 
@@ -35,7 +36,8 @@ class Worker(Background):
         self._gateway = gateway
         self._told = told
         self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
-                       _Step("sweep", self._sweep, every=_SWEEP), _Step("deliver", gateway.delivery.push),
+                       _Step("sweep", self._sweep, every=_SWEEP), _Step("prune", self._prune, every=_PRUNE),
+                       _Step("deliver", gateway.delivery.push),
                        _Step("disclose", gateway.disclosing.push),
                        _Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                        _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
@@ -65,6 +67,11 @@ class Worker(Background):
     def _keep(self) -> int:
         """Purge raw bytes by age; nobody is told."""
         self._gateway.retention.keep()
+        return 0
+
+    def _prune(self) -> int:
+        """Forget notices that nobody will ask for any more; nobody is told of it."""
+        self._gateway.subscriptions.prune()
         return 0
 
     def _done(self, step: _Step) -> int:

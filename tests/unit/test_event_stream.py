@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adapter.intake.loop_thread import run_in_thread
-from adapter.store import notices
+from adapter.store import notices, pruning
 from adapter.store.engine import migrate, open_engine, writing
 from adapter.store.notices import Notice
 from adapter.web.event_stream import EventStream, Limits
@@ -67,6 +67,27 @@ def test_who_is_far_behind_gets_everything_in_order(tmp_path: Path) -> None:
         with stream.ask(b"", b"Last-Event-ID: 3\r\n") as far, stream.ask(b"?lastEventId=97") as near:
             assert ids(far, 97) == [*range(4, 101)]
             assert ids(near, 3) == [98, 99, 100]
+
+
+def test_who_comes_back_too_late_is_told_so(tmp_path: Path) -> None:
+    stream = Stream(tmp_path, Limits(kept=10))
+    with stream.listening():
+        stream.tell(30)
+        with writing(stream.engine) as connection:
+            assert [pruning.prune(connection, 2, 20) for _ in range(3)] == [20, 9, 0]
+        stream.tell(3)
+        with stream.ask(b"?lastEventId=5") as late, stream.ask(b"?lastEventId=29") as near:
+            assert first_event(late) == b'event: pruned\ndata: {"last":29}\n'
+            assert ids(late, 4) == [30, 31, 32, 33]
+            assert first_event(near).startswith(b"id: 30\n")
+
+
+def first_event(connection: socket.socket) -> bytes:
+    """The first event of a stream, read byte by byte, so that nothing of the next is taken."""
+    got = b""
+    while got.count(b"\n\n") < 2:  # behind the head of the answer and `retry`
+        got += connection.recv(1)
+    return got.split(b"\n\n")[1] + b"\n"
 
 
 def test_only_what_was_asked_for(tmp_path: Path) -> None:

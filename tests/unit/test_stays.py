@@ -132,6 +132,21 @@ def test_the_end_of_a_stay_that_was_told_is_told_however_late(gateway: Gateway, 
     assert told(gateway) == ["admitted", "discharged"]
 
 
+def test_a_stay_that_goes_on_is_known_however_long_ago_it_was_told(gateway: Gateway, clock: list[datetime]) -> None:
+    receive(gateway, [adt("A01")])
+    clock[0] += timedelta(days=100)
+    load(gateway, "members", MEMBER.replace(b"M1,", b"M2,"))
+    gateway.subscriptions.prune()
+    receive(gateway, [adt("A03")])
+    assert told(gateway) == ["admitted", "discharged"]
+    clock[0] += timedelta(days=100)
+    load(gateway, "members", MEMBER.replace(b"M1,", b"M3,"))
+    gateway.subscriptions.prune()
+    assert told(gateway) == []
+    receive(gateway, [adt("A03", number=2)])
+    assert told(gateway) == []
+
+
 def test_nobody_is_told_without_a_care_team(tmp_path: Path, clock: list[datetime]) -> None:
     gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32), lambda: clock[0])
     load(gateway, "members", MEMBER)

@@ -261,6 +261,39 @@ def test_what_was_missed_can_be_fetched(gateway: Gateway, client: FlaskClient, r
     assert len(parameters(of_all)) == 5
 
 
+def test_notices_are_kept_for_so_many_days(gateway: Gateway, client: FlaskClient, receiver: Receiver,
+                                           clock: list[datetime]) -> None:
+    one = subscribe(client, subscription(receiver.url, "Task?code=G01"))
+    path = f"/fhir/Subscription/{one['id']}/$events"
+    send(gateway)
+    load(gateway, "members", MEMBER)
+    send(gateway)
+    receiver.answers = [(500, {})]
+    load(gateway, "care_team", CLOSED)
+    send(gateway)
+    clock[0] += timedelta(days=60)
+    load(gateway, "care_team", REOPENED)
+    assert gateway.subscriptions.prune() == 0
+    clock[0] += timedelta(days=31)
+    assert gateway.subscriptions.prune() > 1
+    assert gateway.subscriptions.prune() == 0
+    answer: Any = client.get(path).json
+    assert [int(part(event, "event-number")) for event in events_of(answer)] == [3]
+    assert value(answer, "events-since-subscription-start") == "3"
+    refused: Any = client.get(f"{path}?eventsSinceNumber=2")
+    assert (refused.status_code, refused.json["issue"][0]["details"]["text"]) == (410, "events-pruned")
+    assert "from number 3 on" in refused.json["issue"][0]["diagnostics"]
+    assert client.get(f"{path}?eventsSinceNumber=3").status_code == 200
+    send(gateway)
+    assert [number for number, _ in receiver.events()] == [1, 2, 3]  # 2 was tried once, while it was kept
+    clock[0] += timedelta(days=400)
+    gateway.subscriptions.prune()
+    assert client.get(path).status_code == 200
+    load(gateway, "care_team", SEAT % (b"", b"2026-07-01T07:00:00-05:00"))
+    send(gateway)
+    assert receiver.events()[-1][0] == 4
+
+
 def test_the_life_of_a_subscription(gateway: Gateway, client: FlaskClient, receiver: Receiver) -> None:
     put = client.put("/fhir/Subscription/mine", json={**subscription(receiver.url, "Task?code=G01"), "id": "mine"})
     assert (put.status_code, put.headers["ETag"]) == (201, 'W/"1"')
