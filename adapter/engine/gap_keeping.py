@@ -24,6 +24,8 @@ from adapter.store import gap_lives as kept
 
 MANY = 500
 """So many persons to look at, and a sweep over all is cheaper."""
+PART = 500
+"""How many gaps a sweep follows in one transaction: who writes meanwhile waits for no more."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 A_LOAD_US = 3600 * 1_000_000
 """What began so short a time before a sweep in place of many looks is part of a bulk load: it is kept, but not told."""
@@ -73,24 +75,31 @@ def turn(connection: Connection, apply: Apply, now_us: int, limit: int = 50) -> 
     return len(subjects)
 
 
-def sweep(connection: Connection, apply: Apply, now_us: int, *, bulk: bool = False) -> int:
-    """Look at everybody's gaps, rule by rule; how many gaps something happened to.
+def moving(connection: Connection, rule: str, now_us: int) -> list[tuple[Life | None, Gap | None]]:
+    """Whatever something happens to by now of a rule's gaps, everybody's: each life beside its gap. Nothing is written."""
+    now, lives = _moment(now_us), lives_of(kept.of_rule(connection, rule))
+    found = evaluate(connection, now=now, rule=rule, states=tuple(LIVING))
+    alive = {(subject_of(gap), gap.rule, gap.item) for gap in found}
+    if any(life.at not in alive for life in lives):
+        known = {life.at for life in lives} - alive
+        found += [gap for gap in evaluate(connection, now=now, rule=rule, states=("closed", "missed", "not-applicable"))
+                  if (subject_of(gap), gap.rule, gap.item) in known]
+    return [(life, gap) for life, gap in pair(lives, found) if follow(life, gap, now_us) not in ((life, []), (None, []))]
+
+
+def follow_some(connection: Connection, moved: Sequence[tuple[Life | None, Gap | None]], apply: Apply, now_us: int, *,
+                bulk: bool = False) -> int:
+    """Follow some of what `moving` found, from their lives as they stand now; how many gaps something happened to.
 
     bulk: it takes the place of many looks, so much was written at once. Then notices tell of gaps alone that stood before:
     who loads a year of files has not opened ten thousand gaps today.
     """
-    now, count = _moment(now_us), 0
-    for rule in open_rules().rules:
-        lives = lives_of(kept.of_rule(connection, rule))
-        found = evaluate(connection, now=now, rule=rule, states=tuple(LIVING))
-        alive = {(subject_of(gap), gap.rule, gap.item) for gap in found}
-        if any(life.at not in alive for life in lives):
-            known = {life.at for life in lives} - alive
-            found += [gap for gap in evaluate(connection, now=now, rule=rule, states=("closed", "missed", "not-applicable"))
-                      if (subject_of(gap), gap.rule, gap.item) in known]
-        count += _follow(connection, lives, found, apply, now_us, bulk=bulk)
-    kept.looked_at(connection, None)
-    return count
+    gaps = [gap for _, gap in moved if gap is not None]
+    subjects = {life.subject for life, _ in moved if life is not None} | {subject_of(gap) for gap in gaps}
+    at = {life.at for life, _ in moved if life is not None} | {(subject_of(gap), gap.rule, gap.item) for gap in gaps}
+    rule = next(iter(at))[1]
+    lives = [life for life in lives_of(kept.of_subjects(connection, subjects, rule)) if life.at in at]
+    return _follow(connection, lives, gaps, apply, now_us, bulk=bulk)
 
 
 def _look_at_organizations(connection: Connection, apply: Apply, now_us: int) -> None:

@@ -10,8 +10,11 @@ from sqlalchemy import Connection
 from adapter.deliver.read_back import Written
 from adapter.engine import gap_keeping
 from adapter.gaps.life import Happening, Life
+from adapter.gaps.rules import open_rules
 from adapter.installation.installation import Installation
-from adapter.store.gap_lives import stale_count
+from adapter.store.contributions import chunks
+from adapter.store.engine import reading
+from adapter.store.gap_lives import all_looked_at, last_version, stale_count
 
 
 class GapLives:
@@ -22,16 +25,32 @@ class GapLives:
 
     def keep(self) -> int:
         """Follow the gaps of some of those about whom something was written, or whose gaps time turns; how many."""
+        with reading(self._here.engine) as connection:
+            many = stale_count(connection) > gap_keeping.MANY
+        if many:
+            return 1 + self.sweep(bulk=True)
         with self._here.composing() as connection:
             apply, now_us = partial(self._here.apply, connection), self._here.now_us
-            if stale_count(connection) > gap_keeping.MANY:
-                return 1 + gap_keeping.sweep(connection, apply, now_us(), bulk=True)
             return gap_keeping.look(connection, apply, now_us()) or gap_keeping.turn(connection, apply, now_us())
 
-    def sweep(self) -> int:
-        """Follow everybody's gaps to the present instant; how many something happened to."""
+    def sweep(self, *, bulk: bool = False) -> int:
+        """Follow everybody's gaps to the present instant, rule by rule; how many something happened to.
+
+        They are evaluated without holding the store, and followed some at a time, each time from how they stand then. A sweep
+        that is cut off has done what it did. Who was written about meanwhile stays noted.
+        """
+        with reading(self._here.engine) as connection:
+            began, count = last_version(connection), 0
+        for rule in open_rules().rules:
+            with reading(self._here.engine) as connection:
+                moved = gap_keeping.moving(connection, rule, self._here.now_us())
+            for part in chunks(moved, gap_keeping.PART):
+                with self._here.composing() as connection:
+                    count += gap_keeping.follow_some(connection, part, partial(self._here.apply, connection),
+                                                     self._here.now_us(), bulk=bulk)
         with self._here.composing() as connection:
-            return gap_keeping.sweep(connection, partial(self._here.apply, connection), self._here.now_us())
+            all_looked_at(connection, began)
+        return count
 
     def change(self, key: str, step: Callable[[Life, int], tuple[Life, list[Happening]]]) -> bool:
         """Take an operator's step in the life of the gap whose Task has this key; whether anything happened.

@@ -10,11 +10,13 @@ from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, sele
 
 from adapter.store.contributions import chunks
 from adapter.store.engine import among, insert_rows
-from adapter.store.schema import RESOURCE
+from adapter.store.schema import RESOURCE, RESOURCE_VERSION
 from adapter.store.schema_gaps import GAP, GAP_EVENT, GAP_STALE
 
 _CHUNK = 300
 _LIVING = ("prospective", "open")
+_GAP_TASK = "urn:x-careloop:gap|"
+"""How keys of gaps' own Tasks begin: they are no news about the person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +72,25 @@ def stale_count(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(GAP_STALE)) or 0
 
 
-def looked_at(connection: Connection, persons: Collection[str] | None) -> None:
-    """Their gaps were looked at; None: those of all."""
-    if persons is None:
-        connection.execute(delete(GAP_STALE))
-        return
+def last_version(connection: Connection) -> int:
+    """Number of the last version of any resource."""
+    return connection.scalar(select(func.max(RESOURCE_VERSION.c.seq))) or 0
+
+
+def all_looked_at(connection: Connection, since: int) -> None:
+    """Everybody's gaps were looked at, but for those about whom something was written after the version of that number."""
+    v, r = RESOURCE_VERSION.c, RESOURCE.c
+    query = select(r.person, r.resource_type, r.key).distinct().select_from(RESOURCE_VERSION).join(
+        RESOURCE, and_(r.resource_type == v.resource_type, r.id == v.id)).where(
+        v.seq > since, or_(v.resource_type != "Task", ~r.key.startswith(_GAP_TASK)))
+    written = [(row.person, row.key if row.resource_type == "Patient" else row.person) for row in connection.execute(query)]
+    stay = set(connection.scalars(select(GAP_STALE.c.person))) & {one for both in written for one in both}
+    connection.execute(delete(GAP_STALE))
+    note(connection, stay)
+
+
+def looked_at(connection: Connection, persons: Collection[str]) -> None:
+    """Their gaps were looked at."""
     for chunk in chunks(sorted(persons), _CHUNK):
         connection.execute(delete(GAP_STALE).where(GAP_STALE.c.person.in_(chunk)))
 

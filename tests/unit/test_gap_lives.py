@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from adapter.cli import main
+from adapter.engine import gap_keeping
 from adapter.fhirserver.port import Write
 from adapter.gaps.life import Life
 from adapter.gaps.rules import open_rules
@@ -164,6 +165,55 @@ def test_a_sweep_finds_what_nobody_wrote_about(gateway: Gateway) -> None:
         connection.exec_driver_sql("DELETE FROM gap")
     assert gateway.gaps.sweep() > 0
     assert happened(gateway) == [*before, *before]
+
+
+MANY_MEMBERS = MEMBER + b"".join(MEMBER.splitlines()[1].replace(b"M1,", b"M%d," % n) + b"\n" for n in range(2, 6))
+
+
+def test_a_sweep_that_is_cut_off_has_done_what_it_did(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.engine.gap_keeping.PART", 1)
+    load(gateway, "members", MANY_MEMBERS)
+    before = happened(gateway)
+    with writing(gateway.engine) as connection:
+        connection.exec_driver_sql("DELETE FROM gap")
+        connection.exec_driver_sql("DELETE FROM gap_event")
+    real, calls = gap_keeping.follow_some, list[int]()
+
+    def cut_off(*args: Any, **names: Any) -> int:
+        calls.append(1)
+        if len(calls) == 3:
+            raise ZeroDivisionError
+        return real(*args, **names)
+
+    monkeypatch.setattr("adapter.engine.gap_keeping.follow_some", cut_off)
+    with pytest.raises(ZeroDivisionError):
+        gateway.gaps.sweep()
+    assert happened(gateway) == before[:2]
+    gateway.gaps.sweep()
+    assert happened(gateway) == before
+
+
+def test_others_write_while_a_sweep_looks_and_stay_noted(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.engine.gap_keeping.MANY", 3)
+    gateway.load("members", MANY_MEMBERS)
+    gateway.work(500)
+    real, wrote = gap_keeping.moving, list[int]()
+
+    def look(*args: Any) -> Any:
+        if not wrote:
+            wrote.append(1)
+            gateway.load("members", MEMBER.replace(b"M1,", b"M9,"))
+            assert gateway.work(500) == 1
+        return real(*args)
+
+    monkeypatch.setattr("adapter.engine.gap_keeping.moving", look)
+    assert gateway.gaps.keep() > 1
+    with reading(gateway.engine) as connection:
+        noted = gap_lives.stale(connection, 10)
+    assert "urn:x-careloop:member|M9" in noted
+    assert "urn:x-careloop:member|M1" not in noted
+    settle(gateway)
+    assert len(happened(gateway)) == 6
 
 
 def test_a_gap_that_applies_no_more_ends(gateway: Gateway, clock: list[datetime]) -> None:
