@@ -23,6 +23,12 @@ def postgresql() -> Engine:
     return store(postgres_url())
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each of the two."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def empty(sqlite: Engine) -> Iterator[Connection]:
     """Empty view tables for one test."""

@@ -53,8 +53,8 @@ def _asked(connection: Connection) -> Answered:
                       plans=[astuple(plan) for plan in improvements.plans(connection)])
 
 
-def test_below_target_stands_with_its_plan_or_without(sqlite: Engine) -> None:
-    with holding(sqlite, _network()) as connection:
+def test_below_target_stands_with_its_plan_or_without(engine: Engine) -> None:
+    with holding(engine, _network()) as connection:
         found = [(f["organization"], f["below"], f["plan"], f["closed"]) for f in _asked(connection).facts]
         assert found == [("oA", "yes", "none", None), ("oB", "yes", "none", None)]
         assert improvements.start(connection, _opened("oA", TODAY)) == 1

@@ -29,11 +29,6 @@ URGENCY = {rule.id: rule.urgency for rule in open_rules().rules.values()}
 SEEDS = range(24)
 
 
-@pytest.fixture(name="engine", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def _engine(request: pytest.FixtureRequest) -> Engine:
-    return request.getfixturevalue(request.param)
-
-
 def _people(now: datetime) -> list[Resource]:
     return population(now, SEEDS, SUBJECTS)
 

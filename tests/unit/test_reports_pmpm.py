@@ -37,11 +37,6 @@ LATER = datetime(2026, 4, 10, 12, tzinfo=UTC)
 MARCH = date(2026, 3, 1)
 
 
-@pytest.fixture(name="engine", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def _engine(request: pytest.FixtureRequest) -> Engine:
-    return request.getfixturevalue(request.param)
-
-
 def _group(organization: str, members: list[str], **entry: object) -> Resource:
     return {"resourceType": "Group", "id": f"list-{organization}", "type": "person", "actual": True, "active": True,
             "code": coded(N + "program", "care-coordination"), "managingEntity": to("Organization", organization),
