@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-duplicates bench-gaps bench-notices bench-accept kill coverage fuzz simulate fields hapi lock wheel clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-cql bench-duplicates bench-gaps bench-notices bench-accept kill coverage fuzz simulate fields hapi lock wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,10 @@ kill: $(DEVSTAMP) ## kill a gateway that accepts under load, again and again (KI
 
 bench-accept: $(DEVSTAMP) ## measure: accept rate over MLLP beside a bare listener with the same group commit, and over TLS
 	@$(BIN)/python -m bench.accept
+
+bench-cql: $(DEVSTAMP) ## measure: three gap rules beside a CQL engine, same members, one core (Java 17, Maven, Node.js)
+	@bench/cqlengine/peer --build-only
+	@$(BIN)/python -m bench.cql
 
 bench-notices: $(DEVSTAMP) ## measure: from a message to the notice at a subscriber's, by rest-hook and by the stream
 	@$(BIN)/python -m bench.notices

@@ -27,7 +27,9 @@ import orjson
 from adapter.commands.demonstration import load_demonstration
 from adapter.demo import DEMO_AS_OF
 from adapter.gaps import population, snapshot
-from adapter.gaps.rules import open_rules
+from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.rules import Rules, open_rules
+from adapter.gaps.statement import everything_read
 from adapter.gateway import Gateway
 from adapter.model import Json
 from adapter.settings import Settings
@@ -127,12 +129,22 @@ def question() -> population.Question:
     """The three rules, of those that are open or missed."""
     rules = open_rules()
     three = replace(rules, rules={name: rules.rules[name] for name in RULES})
-    return population.question(now=DEMO_AS_OF, states=["open", "missed"], rules=three, threads=1)
+    return population.question(now=DEMO_AS_OF, states=["open", "missed"], rules=three, threads=1, catalog=views_read(three))
+
+
+def views_read(rules: Rules) -> Catalog:
+    """The views that rules read, and no others: the engine looks at no more either."""
+    everything = open_catalog()
+    needed, _ = everything_read(rules, everything, [*rules.rules.values()])
+    views = {name: view for name, view in everything.views.items() if name in needed}
+    by_type = {kind: tuple(view for view in found if view.name in needed) for kind, found in everything.by_type.items()}
+    tables = {name: columns for name, columns in everything.tables.items() if name in needed or name not in everything.views}
+    return replace(everything, views=views, by_type=by_type, tables=tables)
 
 
 def flattened(lines: list[bytes], folder: Path) -> snapshot.Snapshot:
     """FHIR JSON to view rows."""
-    return snapshot.of_resources(map(orjson.loads, lines), folder)
+    return snapshot.of_resources(map(orjson.loads, lines), folder, question().catalog)
 
 
 def compare(copies: int, passes: int, seconds: float) -> None:

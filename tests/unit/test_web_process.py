@@ -112,7 +112,8 @@ def test_the_worker_goes_on_after_failures(capsys: pytest.CaptureFixture[str]) -
     assert "server-unavailable" in told
     assert '"exception":"ValueError"' in told
     assert "Zzyzx" not in told
-    assert {"gaps", "sweep", "deliver", "read-back", "conflicts", "disclose", "permissions", "retention", "prune"} <= set(gateway.worked)
+    assert {"gaps", "sweep", "deliver", "read-back", "conflicts", "disclose", "permissions", "retention",
+            "prune"} <= set(gateway.worked)
 
 
 @pytest.mark.parametrize(("host", "expected"), [
