@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import random
 import resource
 import shutil
@@ -87,15 +88,30 @@ def of_population(asked: argparse.Namespace) -> None:
 
 
 def of_spark(asked: argparse.Namespace) -> None:
-    """The same by Spark on this machine, its start apart."""
+    """Spark beside DuckDB for the same members on this machine: its start, then what each takes, Java's CPU time included."""
     from adapter.gaps import spark
 
     flat, found = snapshot_of(asked), list[int]()
+    with tempfile.TemporaryDirectory(dir=asked.folder) as out, measured("DuckDB", lambda: f"({found[-1]:,} gaps)"):
+        found.append(population.write(flat, population.question(now=NOW, memory=asked.memory), Path(out)))
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=asked.folder) as out, spark.session(spark.MASTER):
-        print(f"Spark's start: {time.perf_counter() - began:.1f} s")
-        with measured("Spark", lambda: f"({found[0]:,} gaps)"):
+        print(f"Spark's start: {time.perf_counter() - began:.1f} s, cpu {children_cpu():.1f} s", flush=True)
+        cpu = children_cpu()
+        with measured("Spark", lambda: f"({found[-1]:,} gaps), cpu of Java {children_cpu() - cpu:.1f} s"):
             found.append(spark.write(flat, population.question(now=NOW), Path(out)))
+
+
+def children_cpu() -> float:
+    """CPU seconds of the processes that this one started and that still run (Linux)."""
+    used = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            told = path.read_text().rpartition(") ")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        used += int(told[11]) + int(told[12]) if int(told[1]) == os.getpid() else 0
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def of_member(asked: argparse.Namespace) -> None:
