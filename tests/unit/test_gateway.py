@@ -217,10 +217,10 @@ def test_an_entry_that_cannot_be_mapped_any_more_fails_alone(opened: Callable[[]
     send(opened(), adt(), adt("C2", number="800002"))
     gateway = opened()  # what was mapped on arrival is forgotten
     with writing(gateway.engine) as connection:
-        connection.execute(JOURNAL.update().where(JOURNAL.c.control_id == "C1").values(feed="gone"))
+        connection.execute(JOURNAL.update().where(JOURNAL.c.control_id == "C1").values(raw=b"gone"))
     assert gateway.work() == 2
     assert states(gateway) == ["failed", "done"]
-    assert findings(gateway) == ["unknown-feed"]
+    assert findings(gateway) == ["not-hl7"]
 
 
 def test_work_goes_in_portions_until_nothing_waits(gateway: Gateway) -> None:
