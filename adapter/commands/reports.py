@@ -31,7 +31,7 @@ from adapter.reports.present import Cell, as_csv, as_json, columns_of, fact_rows
 from adapter.reports.resources import as_bundle
 from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, find_area, find_organization, places
 from adapter.reports.tables import Row, Tables, of_snapshot, of_store
-from adapter.store import improvements
+from adapter.store import gap_lives, improvements
 from adapter.store.engine import reading, writing
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -119,8 +119,9 @@ def run(name: str, options: Options) -> None:
             return
         frozen = frozen_months(connection, one) if one.freezes else NOTHING_FROZEN
         plans = [astuple(plan) for plan in improvements.plans(connection)] if one.plans else []
+        lives = gap_lives.in_hand(connection) if one.lives else []
         with _of_store(connection, options) as tables:
-            _print(_ask(tables, one, options, now, frozen=frozen, plans=plans), options)
+            _print(_ask(tables, one, options, now, frozen=frozen, plans=plans, lives=lives), options)
 
 
 def _freeze(one: Report, options: Options, month: date) -> None:
@@ -153,10 +154,10 @@ def _of_views(one: Report, options: Options) -> Generator[Tables]:
 
 
 def _ask(tables: Tables, one: Report, options: Options, now: datetime, only: Asked | None = None,
-         frozen: Frozen = NOTHING_FROZEN, plans: Sequence[Row] = ()) -> Answered:
+         frozen: Frozen = NOTHING_FROZEN, plans: Sequence[Row] = (), lives: Sequence[Row] = ()) -> Answered:
     question = only or _question(tables, one, options, now)
     facts = one.form == "list" or options.members or options.adjustments
-    answered = _narrowed(answer(tables, one, question, facts=facts, frozen=frozen, plans=plans), options.measure)
+    answered = _narrowed(answer(tables, one, question, facts=facts, frozen=frozen, plans=plans, lives=lives), options.measure)
     return adjustments(answered) if options.adjustments else answered
 
 

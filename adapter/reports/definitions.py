@@ -85,6 +85,7 @@ class Report:
     simplified: str = ""
     freezes: bool = False
     plans: bool = False
+    lives: bool = False
     months: int = 0
     days: int = 0
     smallest: int = 0

@@ -25,7 +25,7 @@ from adapter.reports.definitions import (
     report_files,
     schema_issues,
 )
-from adapter.reports.tables import ANSWER, FROZEN, FROZEN_MONTH, PLAN, VERDICT
+from adapter.reports.tables import ANSWER, FROZEN, FROZEN_MONTH, LIFE, PLAN, VERDICT
 
 BINDS = ("from_day", "to_day", "from_at", "to_at")
 """Binds of a report's statement beside those of rules: the period asked for."""
@@ -56,6 +56,7 @@ def _of_report(reports: Reports, catalog: Catalog, known: set[str], report: Repo
     place, parameters = f"{report.name}.yaml, statement", {**reports.rules.parameters, **report.parameters}
     others = (_ANSWERED if report.answers else {}) | (_FROZEN if report.freezes else {})
     others |= {"improvement_plan": list(PLAN)} if report.plans else {}
+    others |= {"gap_life": list(LIFE)} if report.lives else {}
     yield from Linter(reports.rules, catalog, known | set(others), parameters, BINDS, others).issues(report.statement, place)
     try:
         tree = parse_statement(report.statement, place)

@@ -94,17 +94,19 @@ def _period(answered: Answered, month: int | None) -> Json:
 
 def _task(answered: Answered, fact: Mapping[str, Any]) -> Json:
     subject = f"Patient/{fact['member_id']}" if fact["member_id"] else f"Organization/{fact['subject']}"
-    owner = fact["party"] or (f"Organization/{fact['organization']}" if fact["organization"] else None)
+    owner = fact["assigned"] or fact["party"] or (f"Organization/{fact['organization']}" if fact["organization"] else None)
     item = fact["item"] or ""
     due = next((row["due"] for row in fact_rows(_only(answered, fact))), None)
+    status = "on-hold" if fact["snoozed"] else "accepted" if fact["assigned"] else "requested"  # as gaps.task has it
     task: Json = {
         "resourceType": "Task", "identifier": [{"system": KEY, "value": f"{fact['rule']}|{subject}|{item}"}],
-        "status": "requested", "businessStatus": {"coding": [{"system": "urn:x-careloop:gap-state", "code": fact["state"]}]},
+        "status": status, "businessStatus": {"coding": [{"system": "urn:x-careloop:gap-state", "code": fact["state"]}]},
         "intent": "order", "priority": _PRIORITY[fact["urgency"]],
         "code": {"coding": [{"system": RULES, "code": fact["rule"]}], "text": fact["title"]},
         "description": f"{fact['finding']}; closed by: {fact['closes']}", "for": {"reference": subject},
         "authoredOn": answered.question.now.isoformat()}
     task |= {"focus": {"reference": item}} if item.count("/") == 1 and ">" not in item and "#" not in item else {}
+    task |= {"statusReason": {"text": fact["snooze_reason"]}} if fact["snooze_reason"] else {}
     task |= {"owner": {"reference": owner}} if owner else {}
     task |= {"restriction": {"period": {"end": due}}} if due else {}
     seen = [{"type": {"text": "evidence"}, "valueReference": {"reference": one}} for one in (fact["evidence"] or "").split()]

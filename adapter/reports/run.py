@@ -45,9 +45,10 @@ class Answered:
 
 
 def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = True, reports: Reports | None = None,
-           catalog: Catalog | None = None, frozen: Frozen = NOTHING_FROZEN, plans: Sequence[Row] = ()) -> Answered:
+           catalog: Catalog | None = None, frozen: Frozen = NOTHING_FROZEN, plans: Sequence[Row] = (),
+           lives: Sequence[Row] = ()) -> Answered:
     """Ask a report. facts: without, of a report of rates only the figures are read. frozen: what is kept of its months.
-    plans: improvement plans (values in the order of tables.PLAN).
+    plans: improvement plans (values in the order of tables.PLAN); lives: gaps that somebody took on or that are put off (LIFE).
 
     Raises Rejected (outside-calendar), Defect (report-invalid).
     """
@@ -58,6 +59,8 @@ def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = Tru
         tables.frozen(sorted(frozen), [row for rows in frozen.values() for row in rows])
     if report.plans:
         tables.plans(plans)
+    if report.lives:
+        tables.lives(lives)
     for name in shared_read(reports.rules, report.statement):
         tables.keep(SHARED_PREFIX + name, compiled(reports, catalog, report, question, tables, name))
     tables.keep(FACT, compiled(reports, catalog, report, question, tables))

@@ -45,8 +45,11 @@ FROZEN_MONTH = {"month": "BIGINT"}
 PLAN = {"plan": "BIGINT", "organization": "TEXT", "measure": "TEXT", "status": "TEXT", "goal": "TEXT", "owner": "TEXT",
         "review": "BIGINT", "actions": "BIGINT", "result": "TEXT"}
 """Columns of `improvement_plan`: plans as they are now. review: day of the next one, since 1970."""
+LIFE = {"rule": "TEXT", "subject": "TEXT", "item": "TEXT", "assigned": "TEXT", "snoozed": "BIGINT", "snooze_reason": "TEXT"}
+"""Columns of `gap_life`: gaps that somebody took on or that are put off, as they are kept now. subject: `Patient/<id>` or
+`Organization/<id>`. snoozed: until when, seconds since 1970 UTC."""
 RENAMED = {"answer": "report_answer", "verdict": "report_verdict", "frozen": "report_frozen",
-           "frozen_month": "report_frozen_month", "improvement_plan": "report_plan"}
+           "frozen_month": "report_frozen_month", "improvement_plan": "report_plan", "gap_life": "report_life"}
 FACT = "report_fact"
 _PRESSING = {"urgent": 0, "soon": 1, "routine": 2}
 _AT_ONCE = 500
@@ -80,6 +83,10 @@ class Tables(Protocol):
 
     def plans(self, rows: Sequence[Row]) -> None:
         """Fill `improvement_plan`. rows: their values in the order of PLAN."""
+        ...
+
+    def lives(self, rows: Sequence[Row]) -> None:
+        """Fill `gap_life`. rows: their values in the order of LIFE."""
         ...
 
 
@@ -138,6 +145,10 @@ class _Store:
     def plans(self, rows: Sequence[Row]) -> None:
         self._make("improvement_plan", PLAN)
         self._put("improvement_plan", rows)
+
+    def lives(self, rows: Sequence[Row]) -> None:
+        self._make("gap_life", LIFE)
+        self._put("gap_life", rows)
 
     def _make(self, name: str, columns: Mapping[str, str]) -> None:
         listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
@@ -200,6 +211,9 @@ class _Duck:
 
     def plans(self, rows: Sequence[Row]) -> None:
         self._fill("improvement_plan", PLAN, rows)
+
+    def lives(self, rows: Sequence[Row]) -> None:
+        self._fill("gap_life", LIFE, rows)
 
     def _fill(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())

@@ -133,6 +133,14 @@ def one(connection: Connection, subject: str, rule: str, item: str) -> Kept | No
     return rows[0] if rows else None
 
 
+def in_hand(connection: Connection) -> list[tuple[str, str, str, str, int | None, str]]:
+    """Gaps that somebody took on or that are put off: rule, subject, item, who has it, until when (seconds since 1970), why."""
+    query = select(GAP.c.rule, GAP.c.subject, GAP.c.item, GAP.c.assigned, GAP.c.snoozed, GAP.c.snooze_reason).where(
+        GAP.c.state.in_(_LIVING), or_(GAP.c.assigned != "", GAP.c.snoozed.is_not(None)))
+    return [(rule, subject, item, assigned, None if until is None else until // 1_000_000, reason)
+            for rule, subject, item, assigned, until, reason in connection.execute(query)]
+
+
 def turning(connection: Connection, now: int, limit: int) -> list[str]:
     """Subjects of which something may turn by the passing of time alone: a date due has come, or what was put off wakes."""
     query = select(GAP.c.subject).distinct().where(or_(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
@@ -246,6 +247,40 @@ def test_an_operator_assigns_puts_off_and_sees_what_happened(gateway: Gateway, t
     assert run("wake", task, "--by", "ann") == "done\n"
     assert "unknown-gap" in run("show", "Task/none")
     assert lead(gateway)["status"] == "accepted"
+
+
+def test_the_worklist_says_who_took_a_gap_on_and_until_when_it_is_put_off(gateway: Gateway, tmp_path: Path,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    load(gateway, "members", MEMBER)
+    task = f"Task/{lead(gateway)['id']}"
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, list(words))
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def shown(form: str, at: str = "2026-03-20T12:00:00Z", *words: str) -> list[Json]:
+        told = orjson.loads(run("report", "worklist", "--as-of", at, "--format", form, *words))
+        return [one for one in told if one["rule"] == "G01"] if form == "json" else [
+            one["resource"] for one in told["entry"] if one["resource"]["code"]["coding"][0]["code"] == "G01"]
+
+    columns = ("assigned", "snoozed", "snooze_reason")
+    (before,) = shown("json")
+    assert [before[name] for name in columns] == [None] * 3
+    run("gap", "assign", task, "--to", "Practitioner/p1", "--by", "ann")
+    (taken,) = shown("fhir")
+    assert (taken["status"], taken["owner"], "statusReason" in taken) == ("accepted", {"reference": "Practitioner/p1"}, False)
+    update(gateway, status="on-hold", statusReason={"text": "moved house"}, executionPeriod={"start": "2026-03-25T12:00:00Z"})
+    for engine in ("store", "duckdb"):
+        (after,) = shown("json", "2026-03-20T12:00:00Z", "--engine", engine)
+        assert [after[name] for name in columns] == ["Practitioner/p1", "2026-03-25T12:00:00Z", "moved house"]
+        assert {**after, **dict.fromkeys(columns)} == before
+    (off,) = shown("fhir")
+    assert (off["status"], off["statusReason"]) == ("on-hold", {"text": "moved house"})
+    (awake,) = shown("json", "2026-03-25T12:00:00Z")
+    assert [awake[name] for name in columns] == ["Practitioner/p1", None, None]
 
 
 @pytest.mark.parametrize(("item", "focus"), [
