@@ -104,7 +104,7 @@ def run(name: str, options: Options) -> None:
     """Ask a report and print it. Raises Rejected, click.UsageError."""
     one = open_reports().reports[name]
     if options.smallest is not None:
-        one = replace(one, smallest=options.smallest)
+        one = replace(one, smallest=options.smallest, opens=one.opens and replace(one.opens, smallest=options.smallest))
     if options.freeze:
         _freeze(one, options, options.freeze)
         return
@@ -193,10 +193,13 @@ def _narrowed(answered: Answered, measure: str | None) -> Answered:
     if measure is None:
         return answered
     return replace(answered, facts=[fact for fact in answered.facts if fact.get("measure") == measure],
-                   figures=[figure for figure in answered.figures if dict(figure.stratum).get("measure") == measure])
+                   figures=[figure for figure in answered.figures if dict(figure.stratum).get("measure") == measure],
+                   opened=answered.opened and _narrowed(answered.opened, measure))
 
 
 def _print(answered: Answered, options: Options) -> None:
+    if options.members and options.form != "fhir":
+        answered = answered.opened or answered
     figures = answered.report.form == "rates" and not options.members and not options.adjustments
     rules = open_reports().rules
     if options.form == "table" and not options.out:
@@ -244,13 +247,13 @@ def _command(one: Report) -> click.Command:
         options += [click.Option(["--month"], type=Month(), help="The days of this month, as 2026-03."),
                     click.Option(["--from", "first"], type=day, help="From this day on."),
                     click.Option(["--to", "last"], type=day, help="Up to this day.")]
-    if "measure" in one.strata:
+    if "measure" in one.columns:
         options.append(click.Option(["--measure"], help="This measure alone: a rule's id, or a measure's code."))
     if one.freezes:
         options += [click.Option(["--freeze"], type=Month(), help="Freeze this month, which is over, by what is known now."),
                     click.Option(["--by"], default=getpass.getuser, show_default="your account", help="Who freezes it."),
                     click.Option(["--adjustments"], is_flag=True, help="What is other now than it was frozen, by member.")]
-    if one.form == "rates":
+    if one.smallest:
         options.append(click.Option(["--smallest"], type=click.IntRange(1), default=one.smallest, show_default=True,
                                     help="The smallest number of people that is told; 1 holds none back."))
     options += [

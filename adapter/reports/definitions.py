@@ -28,6 +28,8 @@ Shown = Literal["text", "number", "amount", "instant", "day", "month", "organiza
                 "references", "order", "figure", "target"]
 FIGURES = ("denominator", "numerator")
 """Columns of a report of rates that are counted; EXCLUDED too, where it has that column."""
+COUNTS = {"gaps": "denominator", "closed": "numerator"}
+"""Columns of a list that are figures of the rows that it opens down to, where it has such."""
 EXCLUDED = "excluded"
 
 
@@ -64,7 +66,8 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Report:
-    """One report as its file has it; fields as in profiles/reports.schema.json."""
+    """One report as its file has it; fields as in profiles/reports.schema.json. opens: what a list's counts open down to, as a
+    report of rates by measure, organization and area."""
 
     name: str
     title: str
@@ -92,6 +95,7 @@ class Report:
     levels: list[str] = field(default_factory=list[str])
     strata: list[str] = field(default_factory=list[str])
     order: list[str] = field(default_factory=list[str])
+    opens: Report | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,7 +153,13 @@ def _report(content: Mapping[str, Any]) -> Report:
     words["measures"] = {code: Measure(**one) for code, one in content.get("measures", {}).items()}
     words["parameters"] = _parameters(content)
     words["answers"] = Answers(**content["answers"]) if "answers" in content else None
+    words["opens"] = _opens(content) if "opens" in content else None
     return Report(**words)
+
+
+def _opens(content: Mapping[str, Any]) -> Report:
+    kept = {key: value for key, value in content.items() if key not in ("opens", "order", "plans", "lives", "parameters")}
+    return _report(kept | content["opens"] | {"form": "rates", "strata": ["measure"], "levels": ["organization", "area"]})
 
 
 def _parameters(content: Mapping[str, Any]) -> dict[str, Parameter]:

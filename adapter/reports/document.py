@@ -36,6 +36,13 @@ def _section(report: Report) -> Iterator[str]:
         yield from (_parameter(name, one) for name, one in report.parameters.items())
         yield ""
     yield from ("| column | what |", "|---|---|")
+    yield from _columns(report)
+    if report.opens:
+        yield from ("| column of `--members` | what |", "|---|---|")
+        yield from _columns(report.opens)
+
+
+def _columns(report: Report) -> Iterator[str]:
     yield from (f"| `{name}` | {column.text} |" for name, column in report.columns.items() if column.shown != "order")
     yield ""
 
@@ -48,8 +55,11 @@ def _over(report: Report) -> str:
 
 
 def _small(report: Report) -> str:
+    if report.smallest <= 1:
+        return ""
+    marked = " and marked `suppressed`" if report.form == "rates" else ""
     return (f"Numbers of 1 to {report.smallest - 1} people are held back, and others that would give them away; they are left "
-            "empty and marked `suppressed`.") if report.smallest > 1 else ""
+            f"empty{marked}.")
 
 
 def _parameter(name: str, one: Parameter) -> str:

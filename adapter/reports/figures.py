@@ -14,7 +14,7 @@ from typing import Any
 from adapter.reports.asked import Asked
 from adapter.reports.definitions import EXCLUDED, Report
 from adapter.reports.suppression import Cell, Count, Kind, Table, hidden
-from adapter.reports.tables import Tables, count_by
+from adapter.reports.tables import FACT, Tables, count_by
 
 NETWORK = "network"
 """The level above all others: everybody."""
@@ -75,23 +75,23 @@ def whole(number: float) -> float:
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def figures(tables: Tables, report: Report, question: Asked, area_of: Mapping[str, str]) -> list[Figure]:
-    """The figures of the facts that stand, those asked for, in the order of strata and places."""
+def figures(tables: Tables, report: Report, question: Asked, area_of: Mapping[str, str], table: str = FACT) -> list[Figure]:
+    """The figures of the facts that stand, those asked for, in the order of strata and places. table: FACT or OPENED."""
     strata: defaultdict[tuple[Any, ...], list[_Counted]] = defaultdict(list)
     for height in range(len(report.levels) + 1):
-        for stratum, counted in _level(tables, report, report.levels[height:]):
+        for stratum, counted in _level(tables, report, report.levels[height:], table):
             strata[stratum].append(counted)
     found = [figure for stratum in sorted(strata, key=str)
              for figure in _told(report, stratum, sorted(strata[stratum], key=lambda one: one.path))]
     return [figure for figure in found if _asked_for(figure, question, area_of)]
 
 
-def _level(tables: Tables, report: Report, levels: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], _Counted]]:
+def _level(tables: Tables, report: Report, levels: Sequence[str], table: str) -> Iterator[tuple[tuple[Any, ...], _Counted]]:
     """What is counted at the first of these levels, or of everybody where there is none."""
     target = next((name for name, column in report.columns.items() if column.shown == "target"), None)
     wanted = _COUNTED | ({"target": f"MAX({target})"} if target else {}) | (_LEFT_OUT if EXCLUDED in report.columns else {})
     columns = [*report.strata, *levels]
-    for row in tables.rows(count_by(columns, wanted)):
+    for row in tables.rows(count_by(table, columns, wanted)):
         named = dict(zip([*columns, *wanted], row, strict=True))
         place, *above = [named[level] or "" for level in levels] or [""]
         yield (tuple(named[name] for name in report.strata),

@@ -15,6 +15,7 @@ from adapter.gaps.rules import open_rules
 from adapter.gaps.statement import parse_statement
 from adapter.model import Issue
 from adapter.reports.definitions import (
+    COUNTS,
     EXCLUDED,
     FIGURES,
     REPORTS,
@@ -48,7 +49,7 @@ def check_reports(folder: Path = REPORTS, catalog: Catalog | None = None) -> lis
             issues += linter.issues(reports.rules.tables[name].statement, f"{SHARED}, tables.{name}.statement")
             known.add(name)
     for report in reports.reports.values():
-        issues += _of_report(reports, catalog, known, report)
+        issues += [*_of_report(reports, catalog, known, report), *_of_opened(reports, catalog, known, report)]
     return [replace(issue, code="report-invalid") for issue in issues]
 
 
@@ -68,6 +69,17 @@ def _of_report(reports: Reports, catalog: Catalog, known: set[str], report: Repo
     yield from (_issue(f"{report.name}.yaml, parameters.{name}", "it is not read") for name in report.parameters
                 if name not in binds)
     yield from (_issue(f"{report.name}.yaml", detail) for detail in _of_columns(reports, report))
+
+
+def _of_opened(reports: Reports, catalog: Catalog, known: set[str], report: Report) -> Iterator[Issue]:
+    """Of the rows that a list's counts open down to, and the columns that are those counts."""
+    if report.opens is None:
+        return
+    for issue in _of_report(reports, catalog, known, report.opens):
+        yield replace(issue, place=issue.place.replace(", statement", ", opens.statement"))
+    for name in ("organization", "measure", *COUNTS):
+        if name not in report.columns:
+            yield _issue(f"{report.name}.yaml, columns", f"the column {name} is missing, by which its counts open")
 
 
 def _of_columns(reports: Reports, report: Report) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,9 +13,9 @@ from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.statement import SHARED_PREFIX, compile_select, shared_read
 from adapter.gaps.tables import PREFIX
 from adapter.reports.asked import Asked, judged_at, literals, month_of
-from adapter.reports.definitions import SHARED, Report, Reports, Shown, open_reports
+from adapter.reports.definitions import COUNTS, SHARED, Report, Reports, Shown, open_reports
 from adapter.reports.figures import Figure, figures, whole
-from adapter.reports.tables import FACT, RENAMED, Row, Tables
+from adapter.reports.tables import FACT, OPENED, RENAMED, Row, Tables
 
 Fact = dict[str, Any]
 """A row of a report's statement: column to value."""
@@ -35,13 +35,15 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """An answer. facts: the rows asked for, in order, of a report of rates those that its figures count; figures: of rates."""
+    """An answer. facts: the rows asked for, in order, of a report of rates those that its figures count; figures: of rates.
+    opened: the rows that the counts of a list open down to, and their figures."""
 
     report: Report
     question: Asked
     facts: list[Fact]
     figures: list[Figure]
     places: Places
+    opened: Answered | None = None
 
 
 def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = True, reports: Reports | None = None,
@@ -67,7 +69,26 @@ def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = Tru
     where = places(tables)
     rows = _facts(tables, report, question, where) if facts or report.form == "list" else []
     counted = figures(tables, report, question, where.area_of) if report.form == "rates" else []
-    return Answered(report=report, question=question, facts=rows, figures=counted, places=where)
+    found = Answered(report=report, question=question, facts=rows, figures=counted, places=where)
+    return found if report.opens is None else _with_counts(found, _opened(tables, reports, catalog, report.opens, found))
+
+
+def _opened(tables: Tables, reports: Reports, catalog: Catalog, opens: Report, listed: Answered) -> Answered:
+    """The rows of what is listed, and their figures."""
+    question, where = listed.question, listed.places
+    tables.keep(OPENED, compiled(reports, catalog, opens, question, tables))
+    shown = {(fact["organization"], fact["measure"]) for fact in listed.facts}
+    rows = [row for row in _facts(tables, opens, question, where, OPENED) if (row["organization"], row["measure"]) in shown]
+    return Answered(report=opens, question=question, facts=rows,
+                    figures=figures(tables, opens, question, where.area_of, OPENED), places=where)
+
+
+def _with_counts(listed: Answered, opened: Answered) -> Answered:
+    """The list with its counts, small ones held back over the whole network."""
+    told = {(one.place, dict(one.stratum)["measure"]): one for one in opened.figures if one.level == "organization"}
+    rows = [fact | {name: getattr(told.get((fact["organization"], fact["measure"])), number, None)
+                    for name, number in COUNTS.items()} for fact in listed.facts]
+    return replace(listed, facts=rows, opened=opened)
 
 
 def _judged(catalog: Catalog, report: Report, question: Asked) -> dict[int, datetime]:
@@ -124,9 +145,9 @@ def concerns(report: Report, question: Asked, area_of: Mapping[str, str], row: M
     return not question.area or question.area in [area_of.get(organization) for organization in named]
 
 
-def _facts(tables: Tables, report: Report, question: Asked, where: Places) -> list[Fact]:
+def _facts(tables: Tables, report: Report, question: Asked, where: Places, table: str = FACT) -> list[Fact]:
     rows = [{name: _value(column.shown, value) for (name, column), value in zip(report.columns.items(), row, strict=True)}
-            for row in tables.rows(f"SELECT {', '.join(report.columns)} FROM {FACT}")]
+            for row in tables.rows(f"SELECT {', '.join(report.columns)} FROM {table}")]
     mine = [row for row in rows if concerns(report, question, where.area_of, row)]
     by = [*report.order, *report.strata, *report.levels, *report.columns]
     return sorted(mine, key=lambda row: [_key(row[name]) for name in by if name in row])

@@ -51,6 +51,8 @@ LIFE = {"rule": "TEXT", "subject": "TEXT", "item": "TEXT", "assigned": "TEXT", "
 RENAMED = {"answer": "report_answer", "verdict": "report_verdict", "frozen": "report_frozen",
            "frozen_month": "report_frozen_month", "improvement_plan": "report_plan", "gap_life": "report_life"}
 FACT = "report_fact"
+OPENED = "report_opened"
+"""The rows that the counts of a list open down to."""
 _PRESSING = {"urgent": 0, "soon": 1, "routine": 2}
 _AT_ONCE = 500
 
@@ -234,7 +236,7 @@ class _Duck:
         return f"SELECT {month} AS month, {', '.join(columns)} FROM read_parquet({quoted(folder / '*.parquet')})"
 
 
-def count_by(columns: Sequence[str], counted: Mapping[str, str]) -> str:
-    """A SELECT of FACT: columns by which it is counted, and what is counted, name to expression."""
+def count_by(table: str, columns: Sequence[str], counted: Mapping[str, str]) -> str:
+    """A SELECT of FACT or OPENED: columns by which it is counted, and what is counted, name to expression."""
     what = ", ".join([*columns, *(f"{expression} AS {name}" for name, expression in counted.items())])
-    return f"SELECT {what} FROM {FACT}" + (f" GROUP BY {', '.join(columns)}" if columns else "")
+    return f"SELECT {what} FROM {table}" + (f" GROUP BY {', '.join(columns)}" if columns else "")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Connection, Engine
 
 from adapter import cli
+from adapter.gaps import tables
 from adapter.gaps.catalog import open_catalog
 from adapter.gateway import Gateway
 from adapter.reports.asked import asked
@@ -20,8 +22,9 @@ from adapter.reports.tables import of_store
 from adapter.settings import Settings
 from adapter.store import improvements
 from adapter.store.improvements import Event, Plan
-from tests.unit.gap_checks import holding
+from tests.unit.gap_checks import composed, holding
 from tests.unit.gap_network import N, Resource, coded, to
+from tests.unit.report_checks import ask, duck, of
 
 NOW = datetime(2026, 6, 15, 12, 30, tzinfo=UTC)
 TODAY = 20619  # 2026-06-15, days since 1970
@@ -48,14 +51,14 @@ def _network() -> list[Resource]:
 
 def _asked(connection: Connection) -> Answered:
     report = open_reports().reports["improvement"]
-    with of_store(connection) as tables:
-        return answer(tables, report, asked(report, open_catalog(), NOW),
+    with of_store(connection) as store:
+        return answer(store, report, asked(report, open_catalog(), NOW),
                       plans=[astuple(plan) for plan in improvements.plans(connection)])
 
 
 def test_below_target_stands_with_its_plan_or_without(engine: Engine) -> None:
     with holding(engine, _network()) as connection:
-        found = [(f["organization"], f["below"], f["plan"], f["closed"]) for f in _asked(connection).facts]
+        found = [(f["organization"], f["below"], f["plan"], f["gaps"]) for f in _asked(connection).facts]
         assert found == [("oA", "yes", "none", None), ("oB", "yes", "none", None)]
         assert improvements.start(connection, _opened("oA", TODAY)) == 1
         assert improvements.start(connection, _opened("oB", TODAY - 1)) == 2
@@ -63,6 +66,67 @@ def test_below_target_stands_with_its_plan_or_without(engine: Engine) -> None:
         found = [(f["organization"], f["measure"], f["below"], f["plan"], f["number"]) for f in _asked(connection).facts]
         assert found == [("oA", "G01", "yes", "open", 1), ("oB", "G01", "yes", "review overdue", 2),
                          ("oB", "G02", "no", "open", 3)]
+
+
+def _with_leads(**numbers: tuple[int, int]) -> list[Resource]:
+    """Organizations that aim at all, each with members who have a lead (G01 closed) and who have none."""
+    found: list[Resource] = []
+    program = [coded(N + "program", "care-coordination")]
+    for one, (met, unmet) in numbers.items():
+        found += [{"resourceType": "Organization", "id": one, "name": one},
+                  {"resourceType": "Goal", "id": f"g-{one}", "lifecycleStatus": "active", "subject": to("Organization", one),
+                   "target": [{"measure": coded(N + "measure", "G01"), "detailQuantity": {"value": 100, "unit": "%"}}]}]
+        for n in range(met + unmet):
+            member = f"m-{one}-{n}"
+            found += [{"resourceType": "Patient", "id": member},
+                      {"resourceType": "EpisodeOfCare", "id": f"e-{member}", "status": "active", "type": program,
+                       "patient": to("Patient", member), "period": {"start": "2026-01-01"},
+                       "managingOrganization": to("Organization", one)}]
+            seat = {"role": [coded(N + "care-team-role", "lead-coordinator")], "member": to("Practitioner", "p"),
+                    "onBehalfOf": to("Organization", one)}
+            found += [{"resourceType": "CareTeam", "id": f"t-{member}", "status": "active", "category": program,
+                       "subject": to("Patient", member), "participant": [seat]}] if n < met else []
+    return [*found, {"resourceType": "Practitioner", "id": "p"}]
+
+
+def test_counts_hold_back_what_performance_holds_back_and_open_down(engine: Engine) -> None:
+    with holding(engine, _with_leads(oA=(27, 3), oB=(50, 40), oC=(30, 20))) as connection:
+        listed = _asked(connection)
+        figures = of(connection, "performance", NOW, date(2026, 6, 1)).figures
+        with duck(connection) as snapshot:
+            assert ask(snapshot, "improvement", NOW).opened == listed.opened
+    told = {fact["organization"]: (fact["closed"], fact["gaps"]) for fact in listed.facts if fact["measure"] == "G01"}
+    assert told == {"oA": (None, 30), "oB": (50, 90), "oC": (None, 50)}  # 3 have none; and 30 of oC would give 27 of oA away
+    assert told == {one.place: (one.numerator, one.denominator) for one in figures
+                    if one.level == "organization" and dict(one.stratum)["measure"] == "G01"}
+    opened = listed.opened
+    assert opened is not None
+    rows = [fact for fact in opened.facts if fact["measure"] == "G01"]
+    assert {one: sum(row["numerator"] for row in rows if row["organization"] == one) for one in told} == {
+        "oA": 27, "oB": 50, "oC": 30}
+    assert len({row["member_id"] for row in rows}) == len(rows) == 170
+    assert {row["evidence"].split()[-1].partition("/")[0] for row in rows} == {"EpisodeOfCare"}
+    assert {fact["measure"] for fact in opened.facts} == {fact["measure"] for fact in listed.facts}
+
+
+def test_the_command_opens_the_counts_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "store"))
+    monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
+    gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32))
+    with gateway.engine.begin() as connection:
+        tables.refresh(connection, [composed(one) for one in _network()])
+    gateway.close()
+
+    def rows(*words: str) -> list[dict[str, object]]:
+        done = CliRunner().invoke(cli.main, ["report", "improvement", "--as-of", NOW.isoformat(), "--format", "json", *words])
+        assert done.exit_code == 0, done.output
+        return orjson.loads(done.stdout)
+
+    assert [(row["organization"], row["gaps"]) for row in rows()] == [("oA", None), ("oB", None)]
+    assert [(row["organization"], row["gaps"]) for row in rows("--smallest", "1")] == [("oA", 1), ("oB", 1)]
+    members = rows("--members", "--measure", "G01", "--organization", "oB")
+    assert [(row["member_id"], row["state"], row["evidence"]) for row in members] == [("m-oB", "open", "EpisodeOfCare/e-oB")]
+    assert rows("--members", "--measure", "G02") == []
 
 
 def test_a_plan_goes_on_until_it_is_closed_and_keeps_what_was_done(empty: Connection) -> None:
