@@ -29,7 +29,7 @@ _ROLE = {"mental-health": "mental-health", "substance-use": "mental-health", "sp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """One contact or attempt. present: other organizations that took part."""
+    """One contact or attempt. present: other organizations that took part; peers: the team's peer specialists who did."""
 
     member: Member
     who: Practitioner
@@ -40,6 +40,7 @@ class Contact:
     present: tuple[str, ...] = ()
     referral: str = ""
     handoff: bool = False
+    peers: tuple[Practitioner, ...] = ()
 
 
 def contact_rows(seed: int, calendar: Calendar, *, members: list[Member], teams: list[Team], referrals: list[Referral],
@@ -82,6 +83,7 @@ def _how(rng: random.Random, contact: Contact, staff: Staff) -> dict[str, str]:
     """Who else was there, what it was about, and in which language: of those who need an interpreter one in six had none."""
     reached, member = contact.outcome == "reached", contact.member
     peers = [p.npi for o in contact.present for p in staff.of(o, "peer-specialist")] if rng.random() < 0.7 else []
+    peers += [p.npi for p in contact.peers if p.npi not in peers]
     purpose = "hand-off" if contact.handoff else "locate" if contact.outcome == "no-answer" else rng.choice(_PURPOSES)
     need = member.interpreter == "Y"
     way = rng.choices(["interpreter", "speaks", "english"], [50, 34, 16])[0]
@@ -129,7 +131,14 @@ def _handoffs(teams: list[Team], calendar: Calendar) -> Iterator[Contact]:
         if team.case in ("hand-off", "days-between") and len(leads) == 2 and leads[0].end and leads[0].who:
             last = (leads[0].end - calendar.start).days
             yield Contact(member=team.member, who=leads[0].who, kind="face-to-face", handoff=True, setting="home",
-                          begin=calendar.at(last, 14.25), present=(leads[1].organization,))
+                          begin=calendar.at(last, 14.25), present=(leads[1].organization,),
+                          peers=_peers(team))
+
+
+def _peers(team: Team) -> tuple[Practitioner, ...]:
+    """The peer specialists of a team; every other team takes them to its hand-offs."""
+    sitting = (p.who for p in team.parts if p.role == "peer-specialist" and p.who and p.end is None)
+    return tuple(sitting) if team.member.number % 2 else ()
 
 
 def _refusals(rng: random.Random, members: list[Member], staff: Staff, calendar: Calendar) -> Iterator[Contact]:
@@ -155,7 +164,8 @@ def _first(rng: random.Random, r: Referral, staff: Staff) -> Iterator[Contact]:
         inside = r.setting in ("hospital", "csu") and (r.leaves is None or begin < r.leaves)
         present = (r.source,) if inside and kind == "face-to-face" else ()
         return Contact(member=r.team.member, who=who, kind=kind, begin=begin, outcome=outcome, present=present,
-                       setting=r.setting if inside else place, referral=r.id, handoff=bool(present))
+                       setting=r.setting if inside else place, referral=r.id, handoff=bool(present),
+                       peers=_peers(r.team) if present else ())
 
     match r.case:
         case "before-discharge":

@@ -46,7 +46,7 @@ STATES = {
     "G23": {"open", "closed", "not-applicable"},
     "G24": {"prospective", "missed", "not-applicable"},
     "G25": {"open", "closed", "not-applicable"},
-    "G26": {"open", "not-applicable"},
+    "G26": {"open", "closed", "not-applicable"},
     "G27": {"open", "closed", "not-applicable"},
     "G28": {"closed", "prospective", "missed", "not-applicable"},
     "O01": {"open", "closed", "not-applicable"},
