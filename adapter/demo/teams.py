@@ -102,6 +102,8 @@ def _team(rng: random.Random, member: Member, case: str, staff: Staff, calendar:
     if case == "no-team":
         return Team(member=member, case=case, parts=(), lead="")
     change = max(calendar.day(rng.randint(20, 75)), begin + timedelta(days=10))
+    if case == "no-hand-off" and member.number % 3 == 0:  # of late: there is still time for one
+        change = calendar.day(87)
     parts = [*_leads(rng, member, case, staff, change), *_others(rng, member, case, staff, begin)]
     if member.ended:
         parts = [Part(role=p.role, organization=p.organization, who=p.who, begin=p.begin, end=p.end or member.ended,

@@ -21,7 +21,7 @@ from adapter.store.schema import FINDING, RESOURCE_VERSION
 from tests.acceptance.conftest import compose, make_network
 
 STATES = {
-    "G01": {"open", "closed", "not-applicable"},
+    "G01": {"open", "closed", "prospective", "not-applicable"},
     "G02": {"open", "closed", "not-applicable"},
     "G03": {"open", "closed", "not-applicable"},
     "G04": {"open", "closed", "not-applicable"},
