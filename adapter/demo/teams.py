@@ -19,7 +19,8 @@ and no day lies between; no-hand-off: no day between, but they never met; days-b
 between."""
 
 _RECENT = {"one-lead": 6, "no-lead": 3, "one-organization": 1}
-CHANGED = ("hand-off", "no-hand-off", "days-between")
+CHANGED = ("hand-off", "no-hand-off", "hand-off-due", "days-between")
+"""Cases in which the lead changes. hand-off-due: some of no-hand-off, who changed of late: there is still time for it."""
 _MENTAL_HEALTH = {"east": "ORG-HARBOR", "west": "ORG-WILLOW"}
 
 
@@ -102,8 +103,8 @@ def _team(rng: random.Random, member: Member, case: str, staff: Staff, calendar:
     if case == "no-team":
         return Team(member=member, case=case, parts=(), lead="")
     change = max(calendar.day(rng.randint(20, 75)), begin + timedelta(days=10))
-    if case == "no-hand-off" and member.number % 3 == 0:  # of late: there is still time for one
-        change = calendar.day(87)
+    if case == "no-hand-off" and member.number % 3 == 0:
+        case, change = "hand-off-due", calendar.day(87)
     parts = [*_leads(rng, member, case, staff, change), *_others(rng, member, case, staff, begin)]
     if member.ended:
         parts = [Part(role=p.role, organization=p.organization, who=p.who, begin=p.begin, end=p.end or member.ended,

@@ -39,6 +39,7 @@ PROFILED = {"CarePlan", "CareTeam", "Coverage", "Encounter", "Goal", "Location",
 """Types that US Core has a profile of, whatever they say; a goal or survey of an organization is outside it."""
 VERDICT = {"one-lead": "one-lead", "one-organization": "one-lead", "no-lead": "no-lead", "no-team": "no-lead",
            "lead-left": "no-lead", "two-leads": "several-leads", "hand-off": "handed-off", "no-hand-off": "no-handoff",
+           "hand-off-due": "handoff-due",
            "days-between": "days-without-lead"}
 """What rule G01 finds of each way a lead coordinator stands in the demonstration network."""
 
