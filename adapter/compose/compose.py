@@ -29,6 +29,10 @@ Target = tuple[str, str, str]
 """Resource type, business key, and the person's main key for resources that each person has one of ('' otherwise)."""
 
 
+_ABOUT = ("subject", "patient", "beneficiary", "for")
+"""Elements that name the patient a resource is about."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """What composition needs to know beside contributions: the ids' key, persons, precedence of sources.
@@ -108,7 +112,11 @@ def compose(target: Target, contributions: Sequence[Contribution], network: Netw
     if is_patient and person:
         _link(body, key, person, network, found)
         issues = (*issues, *(person.issues if key == person.main else ()))
-    return Composed(resource_type=resource_type, id=identifier, key=key, person=person.main if person else "", body=body,
+    main = person.main if person else ""
+    if not is_patient and len({c.patient for c in contributions if c.patient}) > 1:
+        main, told = _person_named(body, main, contributions, network)
+        issues = (*issues, *told)
+    return Composed(resource_type=resource_type, id=identifier, key=key, person=main, body=body,
                     hash="", sources=sources, references=frozenset(found), issues=issues)
 
 
@@ -150,6 +158,21 @@ def _latest_patient(contributions: Sequence[Contribution]) -> str:
         return contributions[0].patient
     last = max((c for c in contributions if c.patient), key=lambda c: (c.order.of_snapshot(), c.message), default=None)
     return last.patient if last else ""
+
+
+def _person_named(body: Json, main: str, contributions: Sequence[Contribution],
+                  network: Network) -> tuple[str, tuple[Issue, ...]]:
+    """The person whom a resource names that was stated of several, `main` where it names none; a finding where sources differ."""
+    element = next((name for name in _ABOUT if isinstance(body.get(name), dict)), "")
+    named = body[element].get("reference", "") if element else ""
+    by_source: dict[str, list[Contribution]] = {}
+    for c in contributions:
+        by_source.setdefault(c.source, []).append(c)
+    mains = {source: network.person(_latest_patient(said)).main for source, said in by_source.items() if _latest_patient(said)}
+    found = next((m for m in sorted(set(mains.values())) if network.literal(f"Patient?{m}") == named), main)
+    if len(set(mains.values())) == 1:
+        return found, ()
+    return found, (Issue(code="person-differs", place=f"{body['resourceType']}.{element}", detail=", ".join(sorted(mains))),)
 
 
 def _folded(contributions: Sequence[Contribution]) -> list[Statement]:
