@@ -28,7 +28,7 @@ def test_a_disk_that_fills_up_and_is_freed(tmp_path: Path) -> None:
     """No file may grow beyond a limit, which is what a full disk does to a write; then the limit is lifted."""
     with served(tmp_path, {"CARELOOP_KEY": KEY}) as gateway:
         assert requests.get(f"{gateway.http}/readyz", timeout=60).status_code == 200
-        room = max(file.stat().st_size for file in (tmp_path / "data").iterdir()) + 100_000
+        room = max(file.stat().st_size for file in (tmp_path / "data").iterdir()) + 600_000  # a message takes some 110,000
         resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
         taken: list[int] = []
         for n in range(200):

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from adapter import gateway as gateway_module
 from adapter.feeds import Feeds, open_feeds
 from adapter.fhirserver.http import new_session
 from adapter.fhirserver.port import Version
 from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gateway import Gateway
+from adapter.installation import mappings as in_force
 from adapter.model import Received
 from adapter.pipeline import convert
 from adapter.settings import Settings
@@ -30,11 +30,18 @@ FLAGGED = 'careloop_findings_total{code="same-id-other-bytes",severity="warning"
 
 
 def send_all(gateway: Served) -> None:
-    """Every sample in name order; each is acknowledged by its own control id."""
+    """Every sample in name order; each is acknowledged by its own control id, as its MSH-15 and MSH-16 ask for."""
     for path in SAMPLES:
         answer = gateway.send(path.read_bytes())
-        assert re.search(rf"\rMSA\|AA\|{re.escape(control_id(path))}(\r|\|)", answer), path.name
+        assert re.findall(r"\rMSA\|(..)\|([^\r|]*)", answer) == [(code, control_id(path)) for code in codes(path)], path.name
         assert "\rERR" not in answer
+
+
+def codes(path: Path) -> list[str]:
+    """Of the acknowledgements that a message asks for: the original mode's, or those of the enhanced one."""
+    header = path.read_text("utf-8-sig").splitlines()[0].split("|")
+    asked = [*header[14:16], "", ""][:2]
+    return [code for code, when in zip(("CA", "AA"), asked, strict=True) if when in ("AL", "SU")] if any(asked) else ["AA"]
 
 
 def control_id(path: Path) -> str:
@@ -56,7 +63,7 @@ def converted(path: Path, feeds: Feeds, key: str) -> set[Key]:
 
 def test_what_each_message_makes_stands_in_an_empty_store(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     feeds, key = open_feeds(ROOT / "mappings"), "1a" * 32
-    monkeypatch.setattr(gateway_module, "open_feeds", lambda _: feeds)
+    monkeypatch.setattr(in_force, "open_feeds", lambda _: feeds)
     for path in SAMPLES:
         standing = together(tmp_path / path.stem, key, [path])
         assert converted(path, feeds, key) == standing.keys(), path.name

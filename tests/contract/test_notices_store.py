@@ -52,7 +52,9 @@ def test_numbers_have_no_gaps_whoever_writes_at_once(engine: Engine) -> None:
 
     def follow() -> None:
         last = 0
-        while not done.is_set() or not seen or seen[-1]:
+        over = False
+        while not over or seen[-1]:
+            over = done.is_set()  # asked before it is read: what was written until then is read
             with reading(engine) as connection:
                 found = [n.seq for n in notices.after(connection, last, 1000)]
             seen.append(found)

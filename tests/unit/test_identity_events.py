@@ -18,11 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 
-from adapter import gateway as gateway_module
 from adapter.cli import main
 from adapter.compose.references import targets
 from adapter.feeds import open_feeds
 from adapter.gateway import Gateway
+from adapter.installation import mappings as in_force
 from adapter.memory import forget
 from adapter.settings import Settings
 from adapter.store.engine import reading
@@ -47,7 +47,7 @@ feeds = cache(open_feeds)
 @pytest.fixture(name="gateways")
 def _gateways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Opens a gateway on a new folder; the feeds, which every one of them reads alike, are compiled once."""
-    monkeypatch.setattr(gateway_module, "open_feeds", feeds)
+    monkeypatch.setattr(in_force, "open_feeds", feeds)
     opened: list[Gateway] = []
 
     def open_one() -> Gateway:

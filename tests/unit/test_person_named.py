@@ -18,7 +18,8 @@ STANNE = "urn:oid:2.16.840.1.113883.3.9999.1"
 MESSAGE = "\r".join([
     "MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|20260115034000-0500||ADT^A03|A03-1|P|2.5.1",
     "EVN|A03|20260115034000-0500", "PID|1||700002^^^STANNE^MR||Wrenmere^Viola||19580409|F",
-    "PV1|1|E|3W^312^A^MAIN||||||||||||||||V1900003^^^STANNE^VN" + "|" * 25 + "20260114221000-0500|20260115034000-0500", ""]).encode()
+    "PV1|1|E|3W^312^A^MAIN||||||||||||||||V1900003^^^STANNE^VN" + "|" * 25 + "20260114221000-0500|20260115034000-0500",
+    ""]).encode()
 BILLED = (b"visit_id,member_id,payer_id,payer_name,visit_type,started_at,ended_at,organization_id,claim_status,"
           b"processed_date,visit_number,visit_system,updated_at\n"
           b"EVG-V-900123,M90001,ORG-EVERGREEN,Evergreen Health Plan,emergency,2026-01-14T22:10:00-05:00,"
