@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,9 +133,26 @@ def add_findings(connection: Connection, findings: Sequence[tuple[int, str, Issu
 
 
 def replace_findings(connection: Connection, subjects: Sequence[str], findings: Sequence[tuple[int, str, Issue]]) -> None:
-    """The findings about some resources, in place of those of before."""
-    connection.execute(delete(FINDING).where(among(connection, FINDING.c.subject, subjects)))
-    add_findings(connection, findings)
+    """The findings about some resources, in place of those of before; what is found again stays the finding that it was."""
+    new = Counter((subject, issue.code, issue.place, issue.detail) for _, subject, issue in findings)
+    over: list[int] = []
+    query = select(FINDING.c.id, FINDING.c.subject, FINDING.c.code, FINDING.c.place, FINDING.c.detail)
+    for row in connection.execute(query.where(among(connection, FINDING.c.subject, subjects))).all():
+        told = tuple(row[1:])
+        if new[told]:
+            new[told] -= 1
+        else:
+            over.append(row.id)
+    for chunk in chunks(over, 500):
+        connection.execute(delete(FINDING).where(FINDING.c.id.in_(chunk)))
+    add_findings(connection, [(n, subject, issue) for n, subject, issue in findings
+                              if _taken(new, (subject, issue.code, issue.place, issue.detail))])
+
+
+def _taken(counts: Counter[tuple[str, ...]], one: tuple[str, ...]) -> bool:
+    """Whether one of these is left; it is less one then."""
+    counts[one] -= 1
+    return counts[one] >= 0
 
 
 def wanting(connection: Connection, names: Collection[str]) -> set[str]:
