@@ -48,6 +48,7 @@ from adapter.logs import log
 from adapter.memory import tidy
 from adapter.model import Contribution, Issue
 from adapter.settings import Settings
+from adapter.store import findings as noticed
 from adapter.store import journal, lanes
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.journal import Entry
@@ -221,7 +222,7 @@ class Gateway:
             mine -= early
             self._here.apply(connection, [c for entry, of_it in said.items() if entry in mine for c in of_it], later=True)
             self.delivery.settle(connection, [read_written(e.raw) for e in entries if e.kind == "fhir" and e.id in mine])
-            journal.add_findings(connection, [one for one in findings if one[0] in mine])
+            noticed.add(connection, [one for one in findings if one[0] in mine])
             journal.settle(connection, [n for n in said if n in mine], "done")
             journal.settle(connection, [n for n in failed if n in mine], "failed")
             for entry in entries:
@@ -234,7 +235,7 @@ class Gateway:
         """End what a snapshot file leaves out; nothing where rows of it could not be processed."""
         if failed := journal.failed_rows(connection, entry.sender):
             issue = Issue(code="csv-snapshot-open", place="", detail=f"{failed} rows could not be processed")
-            journal.add_findings(connection, [(entry.id, "", issue)])
+            noticed.add(connection, [(entry.id, "", issue)])
             journal.settle(connection, [entry.id], "failed")
             return
         end_left_out(connection, entry.feed, orjson.loads(entry.raw), entry.arrival, self.feeds, self.key,
@@ -257,7 +258,7 @@ class Gateway:
         ours = len(failed) == len(entries) and (len(entries) > 1 or entries[0].attempts + 1 < TRIES)
         with writing(self.engine) as connection:
             if not ours:
-                journal.add_findings(connection, [(e.id, "", Issue(code="defect", place=place)) for e, place in failed])
+                noticed.add(connection, [(e.id, "", Issue(code="defect", place=place)) for e, place in failed])
             journal.settle(connection, [e.id for e, _ in failed], "waiting" if ours else "failed")
             lanes.release(connection, self._here.owner, claimed, self._here.now_us())
         if ours:

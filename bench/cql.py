@@ -28,8 +28,8 @@ from adapter.commands.demonstration import load_demonstration
 from adapter.demo import DEMO_AS_OF
 from adapter.gaps import population, snapshot
 from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.reads import everything_read
 from adapter.gaps.rules import Rules, open_rules
-from adapter.gaps.statement import everything_read
 from adapter.gateway import Gateway
 from adapter.model import Json
 from adapter.settings import Settings

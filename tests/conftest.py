@@ -11,13 +11,13 @@ import pytest
 from hypothesis import settings
 
 from tests.fuzz import PROFILE
+from tests.needs import unmet
 from tests.servers import hapi_missing, postgres_missing
 
 settings.load_profile(PROFILE)
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("CARELOOP_SHARED", ROOT.parent / "shared"))
-REQUIRED = os.environ.get("CARELOOP_REQUIRE_ALL") == "1"
 
 
 def _missing(mark: str) -> str:
@@ -51,10 +51,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in ("shared", "hapi", "postgres"):
         if item.get_closest_marker(mark):
             absent = _missing(mark)
-            if absent and REQUIRED:
-                pytest.fail(f"required here, but {absent}")
             if absent:
-                pytest.skip(absent)
+                unmet(absent)
 
 
 @pytest.fixture(scope="session")

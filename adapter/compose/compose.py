@@ -168,7 +168,8 @@ def _person_named(body: Json, main: str, contributions: Sequence[Contribution],
     by_source: dict[str, list[Contribution]] = {}
     for c in contributions:
         by_source.setdefault(c.source, []).append(c)
-    mains = {source: network.person(_latest_patient(said)).main for source, said in by_source.items() if _latest_patient(said)}
+    latest = {source: _latest_patient(said) for source, said in by_source.items()}
+    mains = {source: network.person(patient).main for source, patient in latest.items() if patient}
     found = next((m for m in sorted(set(mains.values())) if network.literal(f"Patient?{m}") == named), main)
     if len(set(mains.values())) == 1:
         return found, ()

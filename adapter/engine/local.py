@@ -17,7 +17,8 @@ from adapter.feeds import Feeds
 from adapter.gaps.tables import refresh
 from adapter.model import Composed, Contribution
 from adapter.store import contributions as stored
-from adapter.store import gap_lives, journal, lists
+from adapter.store import findings as noticed
+from adapter.store import gap_lives, lists
 from adapter.store.contributions import Added
 from adapter.store.keys import keys_of_resources, naming, persons_of, pointing, standing_names
 from adapter.store.outbox import enqueue
@@ -55,7 +56,7 @@ def follow(connection: Connection, work: Affected, feeds: Feeds, key: bytes, now
     for _ in range(4):  # what was taken out for want of a target goes in once that stands; what refers to the gone lets go
         gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}
         created = {f"{c.resource_type}/{c.id}" for c in changed} - gone
-        wanting, mains = journal.wanting(connection, created), {p.main for p in work.network.persons.values()}
+        wanting, mains = noticed.wanting(connection, created), {p.main for p in work.network.persons.values()}
         more = keys_of_resources(connection, wanting) | naming(connection, mains, gone) | pointing(connection, gone)
         if later:
             noted |= {one for one in more if one[0] in LISTS}
@@ -79,7 +80,7 @@ def bring(connection: Connection, work: Affected, now_us: int, target: str) -> l
                  for t, i, k in work.vanished]
     standing = [hashed(c) for c in stand(composed, lambda names: standing_names(connection, names), claim, check)]
     changed, new = write_changed(connection, standing, now_us)
-    journal.replace_findings(
+    noticed.replace(
         connection, [f"{c.resource_type}/{c.id}" for c in standing],
         [(0, f"{c.resource_type}/{c.id}", issue) for c in standing for issue in c.issues])
     refresh(connection, changed, new=new)

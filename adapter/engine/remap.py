@@ -15,6 +15,7 @@ from adapter.engine.local import bring
 from adapter.feeds import Feeds
 from adapter.model import Composed, Contribution, Issue, Json, Mapped, is_array, is_object
 from adapter.store import contributions as stored
+from adapter.store import findings as noticed
 from adapter.store import journal, retention
 from adapter.store.journal import Entry
 from adapter.store.keys import standing_of_keys
@@ -64,7 +65,7 @@ def remap(connection: Connection, feed: str, map_entries: Callable[[Sequence[Ent
     after, refused, entries = _say(connection, feed, map_entries)
     changes = _compose(connection, before, [*after, *staying], feeds, key, now_us, target)
     journal.settle(connection, [entry for entry, _ in refused], "failed")
-    journal.add_findings(connection, [(entry, "", issue) for entry, issue in refused])
+    noticed.add(connection, [(entry, "", issue) for entry, issue in refused])
     return Remapped(entries=entries, outdated=outdated, refused=tuple(refused), changes=changes,
                     purged=len(staying))
 

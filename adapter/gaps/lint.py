@@ -17,16 +17,9 @@ from sqlglot.optimizer.qualify import qualify
 
 from adapter.errors import Defect
 from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.reads import MEMBER_PROGRAM, WRITTEN_IN, parse_statement, tables_read
 from adapter.gaps.rules import PROGRAMS, RULES, Parameter, Program, Rule, Rules, open_rules, schema_issues
-from adapter.gaps.statement import (
-    MEMBER_PROGRAM,
-    WRITTEN_IN,
-    columns_of,
-    parameters_of,
-    parse_statement,
-    tables_read,
-    with_shared,
-)
+from adapter.gaps.statement import columns_of, parameters_of, with_shared
 from adapter.model import Issue
 
 _ALLOWED: tuple[type[exp.Expr], ...] = (

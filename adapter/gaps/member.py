@@ -18,8 +18,9 @@ from sqlalchemy import Connection
 
 from adapter.errors import Unavailable
 from adapter.gaps.catalog import Catalog
+from adapter.gaps.reads import everything_read
 from adapter.gaps.rules import Rule, Rules
-from adapter.gaps.statement import MINE, SHARED_PREFIX, compile_shared, everything_read
+from adapter.gaps.statement import MINE, SHARED_PREFIX, compile_shared
 from adapter.gaps.tables import PREFIX
 
 _MARK = MINE + "mark_"

@@ -20,19 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.engine import Gap, gaps_of, in_order, instants, statements
+from adapter.gaps.reads import MEMBER_PROGRAM, columns_read, everything_read, times_read
 from adapter.gaps.rules import Reason, Rule, Rules, State, open_rules
 from adapter.gaps.snapshot import Snapshot, quoted, sql_type
-from adapter.gaps.statement import (
-    COLUMNS,
-    MEMBER_PROGRAM,
-    SHARED_PREFIX,
-    Target,
-    columns_of,
-    columns_read,
-    compile_shared,
-    everything_read,
-    times_read,
-)
+from adapter.gaps.statement import COLUMNS, SHARED_PREFIX, Target, columns_of, compile_shared
 from adapter.gaps.tables import PREFIX
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from typing import Any
 from adapter.errors import Rejected
 from adapter.gaps.engine import Gap, gaps_of, in_order, statements
 from adapter.gaps.population import Question, result, withheld
+from adapter.gaps.reads import everything_read
 from adapter.gaps.rules import Rule
 from adapter.gaps.snapshot import Snapshot, sql_type
-from adapter.gaps.statement import SHARED_PREFIX, Target, compile_shared, everything_read
+from adapter.gaps.statement import SHARED_PREFIX, Target, compile_shared
 from adapter.gaps.tables import PREFIX
 
 MASTER = "local[2]"

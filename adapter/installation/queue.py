@@ -14,6 +14,7 @@ from adapter.intake.accept import take
 from adapter.intake.decisions import Handling, entry_of_decision
 from adapter.intake.stored_rows import StoredRows
 from adapter.model import Received
+from adapter.store import findings as noticed
 from adapter.store import handling, journal
 from adapter.store.handling import FROM, FROM_OUT, Act
 from adapter.store.journal import Entry
@@ -104,7 +105,7 @@ class Queue:
             if new.state == "refused":
                 raise Rejected(new.issues[0].code, new.issues[0].place, new.issues[0].detail, new.issues)
             journal.retry_refused(connection, [replace(new, identity=one.identity)])
-            journal.add_findings(connection, [(one.id, "", issue) for issue in new.issues])
+            noticed.add(connection, [(one.id, "", issue) for issue in new.issues])
 
     def _journal(self, connection: Connection, done: Handling) -> None:
         journal.append(connection, [entry_of_decision(done, self._here.arrivals.take(1)[0])])

@@ -11,8 +11,8 @@ from sqlglot import exp
 from adapter.errors import Defect
 from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.lint import Linter
+from adapter.gaps.reads import parse_statement
 from adapter.gaps.rules import open_rules
-from adapter.gaps.statement import parse_statement
 from adapter.model import Issue
 from adapter.reports.definitions import (
     COUNTS,

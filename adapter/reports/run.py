@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from adapter.errors import Defect, Rejected
 from adapter.gaps.catalog import Catalog, open_catalog
-from adapter.gaps.statement import SHARED_PREFIX, compile_select, shared_read
+from adapter.gaps.reads import shared_read
+from adapter.gaps.statement import SHARED_PREFIX, compile_select
 from adapter.gaps.tables import PREFIX
 from adapter.reports.asked import Asked, judged_at, literals, month_of
 from adapter.reports.definitions import COUNTS, SHARED, Report, Reports, Shown, open_reports

@@ -25,6 +25,7 @@ from adapter.settings import Settings
 from adapter.web.app import create_app
 from tests.acceptance.accepting import KEY, Build, accepting
 from tests.acceptance.test_accept_kill import HOST, adt, journalled
+from tests.needs import unmet
 from tests.unit.feeds_of import with_feed
 
 STRACE = shutil.which("strace")
@@ -47,10 +48,10 @@ def unsynced(trace: str) -> int:
     return early
 
 
-@pytest.mark.skipif(STRACE is None, reason="strace is missing")
 @pytest.mark.parametrize(("build", "sound"), [("ours", True), ("does not sync", False)])
 def test_no_acknowledgement_leaves_before_its_commit_was_synced(tmp_path: Path, build: Build, sound: bool) -> None:
-    assert STRACE is not None
+    if STRACE is None:
+        unmet("strace is missing: install it (Debian: apt-get install strace)")
     trace = tmp_path / "trace.txt"
     with accepting(tmp_path / "data", build=build, work=False) as gateway:
         [*send(HOST, gateway.port, [adt(0, 0)], 60)]
@@ -76,7 +77,7 @@ def small_disk(folder: Path, size: str = "40m") -> Generator[Path]:
     folder.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False)
     if done.returncode:
-        pytest.skip("no disk can be mounted: run as root")
+        unmet("no disk can be mounted: run as root")
     try:
         yield folder
     finally:

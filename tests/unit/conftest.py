@@ -1,12 +1,16 @@
-"""What unit tests of gap rules share: stores whose view tables stand, in which nothing stays."""
+"""What unit tests share: stores whose view tables stand, in which nothing stays; a client and a subscriber of a gateway."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine
 
+from adapter.gateway import Gateway
+from adapter.web.app import create_app
+from tests.receiver import Receiver, receiving
 from tests.servers import postgres_url
 from tests.unit.gap_checks import rolled_back, store
 
@@ -34,3 +38,16 @@ def empty(sqlite: Engine) -> Iterator[Connection]:
     """Empty view tables for one test."""
     with rolled_back(sqlite) as connection:
         yield connection
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> FlaskClient:
+    """A client of the test's own gateway."""
+    return create_app(gateway).test_client()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A subscriber's server."""
+    with receiving() as server:
+        yield server

@@ -24,7 +24,7 @@ from adapter.store.search_index import microseconds
 from adapter.validate.check import check
 from adapter.web.app import create_app
 from adapter.web.event_stream import EventStream, Limits
-from tests.receiver import Json, Receiver, events_of, part, receiving, subscription
+from tests.receiver import Json, Receiver, events_of, part, subscription
 from tests.unit.test_event_stream import ASKED
 from tests.unit.test_gap_lives import MEMBER, SEAT, load
 from tests.unit.test_stays import TOPIC as STAYS
@@ -61,17 +61,6 @@ def _gateway(tmp_path: Path, clock: list[datetime]) -> Iterator[Gateway]:
     load(gateway, "members", MEMBER)
     yield gateway
     gateway.close()
-
-
-@pytest.fixture(name="client")
-def _client(gateway: Gateway) -> FlaskClient:
-    return create_app(gateway).test_client()
-
-
-@pytest.fixture(name="receiver")
-def _receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def withheld(gateway: Gateway) -> int:

@@ -16,7 +16,8 @@ from adapter.gateway import Gateway
 from adapter.intake.decisions import Withdrawal
 from adapter.pipeline import microseconds
 from adapter.settings import Settings
-from adapter.store import journal, lists
+from adapter.store import findings as noticed
+from adapter.store import lists
 from adapter.store.engine import reading, writing
 from adapter.store.schema import RESOURCE, RESOURCE_VERSION
 
@@ -130,7 +131,7 @@ def test_what_wants_a_new_resource_is_found_by_an_index(opened: Opener) -> None:
     engine, plans = opened().engine, list[str]()
     with reading(engine) as connection:
         event.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: plans.append(statement))
-        journal.wanting(connection, ["Patient/a", "Patient/b"])
+        noticed.wanting(connection, ["Patient/a", "Patient/b"])
         asked = re.sub(r"\?", "'x'", plans[-1])
         steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}").all()
     assert steps[0].detail == "SEARCH finding USING INDEX finding_by_detail (code=? AND detail=?)"

@@ -16,8 +16,7 @@ from adapter.settings import Settings
 from adapter.store import notices
 from adapter.store.engine import reading
 from adapter.validate.check import check
-from adapter.web.app import create_app
-from tests.receiver import Receiver, events_of, part, receiving, subscription
+from tests.receiver import Receiver, events_of, part, subscription
 from tests.unit.test_gap_lives import MEMBER, SEAT, load, settle
 from tests.unit.test_subscriptions import send, subscribe
 
@@ -59,17 +58,6 @@ def _gateway(tmp_path: Path, clock: list[datetime]) -> Iterator[Gateway]:
     load(gateway, "care_team", TEAM)
     yield gateway
     gateway.close()
-
-
-@pytest.fixture(name="client")
-def _client(gateway: Gateway) -> FlaskClient:
-    return create_app(gateway).test_client()
-
-
-@pytest.fixture(name="receiver")
-def _receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def receive(gateway: Gateway, messages: Sequence[bytes]) -> None:

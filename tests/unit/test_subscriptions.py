@@ -34,17 +34,6 @@ def _gateway(tmp_path: Path, clock: list[datetime]) -> Iterator[Gateway]:
     gateway.close()
 
 
-@pytest.fixture(name="client")
-def _client(gateway: Gateway) -> FlaskClient:
-    return create_app(gateway).test_client()
-
-
-@pytest.fixture(name="receiver")
-def _receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
-
-
 def send(gateway: Gateway) -> None:
     """Send everything that is due."""
     for one in gateway.subscriptions.due():
