@@ -16,9 +16,10 @@ import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,7 @@ from adapter.gateway import Gateway
 from adapter.home import HOME
 from adapter.intake.framing import END, START
 from adapter.intake.loop_thread import run_in_thread
+from adapter.memory import tune_memory
 from adapter.settings import Settings
 from adapter.web.mllp import listener_of
 from tests.certificates import authority
@@ -94,19 +96,26 @@ class Bare:
         self._store.execute("COMMIT")
 
 
-def sending(port: int, ca: str, connections: int, seconds: float, label: str, told: multiprocessing.Queue[int]) -> None:
-    """Senders in a process of their own: each waits for its answer before the next message."""
+def admissions(label: str) -> Iterator[bytes]:
+    """The same admission again and again, each with a control id of its own."""
     template = (HOME / "fixtures" / "hl7v2" / "A01" / "admission.hl7").read_bytes().replace(b"\r\n", b"\r").replace(b"\n", b"\r")
     head, rest = template.split(b"\r", 1)
     fields = head.split(b"|")
+    fields[2:4] = b"BENCH", b"EAST"
+    for number in count():
+        fields[9] = b"%s-%d" % (label.encode(), number)
+        yield b"|".join(fields) + b"\r" + rest
+
+
+def sending(port: int, ca: str, connections: int, seconds: float, label: str, told: multiprocessing.Queue[int]) -> None:
+    """Senders in a process of their own: each waits for its answer before the next message."""
     tls = ssl.create_default_context(cafile=ca) if ca else None
 
     async def one(number: int, until: float) -> int:
         reader, writer = await asyncio.open_connection(HOST, port, ssl=tls, server_hostname=HOST if tls else None)
-        done = 0
+        done, messages = 0, admissions(f"{label}-{number}")
         while time.monotonic() < until:
-            fields[2:4], fields[9] = (b"BENCH", b"EAST"), b"%s-%d-%d" % (label.encode(), number, done)
-            writer.write(START + b"|".join(fields) + b"\r" + rest + END)
+            writer.write(START + next(messages) + END)
             answer = await reader.readuntil(END)
             assert b"\rMSA|AA|" in answer, answer
             done += 1
@@ -147,6 +156,7 @@ def sides(folder: Path) -> Generator[dict[str, tuple[int, str]]]:
             stack.callback(handle.stop)
             return handle.port
 
+        tune_memory()  # as `careloop serve` does
         bare = run_in_thread(Bare(folder / "bare.db"))
         stack.callback(bare.stop)
         yield {

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from adapter.errors import Defect, Rejected
 from adapter.feeds import Feeds, feed_of
-from adapter.intake.ack import acknowledge, code_for, control_id_of, number_of, wanted
+from adapter.intake.ack import accepted, acknowledge, code_for, control_id_of, number_of, wanted
 from adapter.intake.ack_mode import wants_application
-from adapter.intake.plain_header import PlainHeader, plain_header
+from adapter.intake.plain_header import PlainHeader, Usual, plain_header
 from adapter.mapping.feed import Feed
 from adapter.mapping.header import read_header, read_sender
 from adapter.mapping.message import Compiled, read_message
@@ -60,53 +60,59 @@ def take(received: Received, feeds: Feeds, allowed: frozenset[str] | None = None
     feed: Feed | None = None
     number: int | None = None
     try:
-        compiled = _feed(received, feeds, allowed)
+        plain = plain_header(received.raw)
+        compiled = _feed(received, plain, feeds, allowed)
         feed = compiled.feed
-        named = replace(received, feed=feed.name)
         number = number_of(received.raw) if feed.exchange.sequence else None
         if number in (0, -1) and not _says_something(received.raw):
-            return Taken(entry=_link(named, feeds), mapped=None, feed=feed, number=number)
-        if feed.exchange.acknowledge == "stored" and not wants_application(*wanted(received.raw)):
-            entry, mapped = _stored(named, compiled), None
+            return Taken(entry=_link(replace(received, feed=feed.name), feeds), mapped=None, feed=feed, number=number)
+        asks = plain.usual.asks if plain else wanted(received.raw)
+        if feed.exchange.acknowledge == "stored" and not wants_application(*asks):
+            entry, mapped = _stored(received, plain, compiled), None
         else:
-            mapped = map_received(named, feeds)
-            entry = _converted(named, mapped)
+            mapped = map_received(replace(received, feed=feed.name), feeds)
+            entry = _converted(received, mapped)
     except (Rejected, Defect) as error:
         entry, mapped = _refused(received, error, feeds), None
     return Taken(entry=entry, mapped=mapped, feed=feed, number=number)
 
 
-def _feed(received: Received, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
+def _feed(received: Received, plain: PlainHeader | None, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
     """The feed that was named, or that of the message's sender, if the connection may send it. Raises Rejected."""
-    if allowed is None:
-        return feed_of(received, feeds)
-    if received.feed is None:
+    if allowed is not None and received.feed is None:
         alone = [one for name in allowed if (one := feeds.named(name)).feed.exchange.certificates and not one.feed.sender]
         if len(alone) == len(allowed) == 1:
             return alone[0]
-    found = feed_of(received, feeds)
-    if found.feed.name not in allowed:
+    if plain is not None and not received.feed:
+        found = feeds.of_sender(plain.usual.application, plain.usual.facility)
+    else:
+        found = feed_of(received, feeds)
+    if allowed is not None and found.feed.name not in allowed:
         raise Rejected("certificate-other", "MSH-3")
     return found
 
 
-def _stored(received: Received, compiled: Compiled) -> Entry:
+def _stored(received: Received, plain: PlainHeader | None, compiled: Compiled) -> Entry:
     """An entry of which the header alone was read. Raises Rejected."""
     raw, arrival, digest = received.raw, microseconds(received.arrival), hashlib.sha256(received.raw).hexdigest()
-    header = plain_header(raw, compiled.events) or _closely(raw, compiled, arrival)
-    sender = f"{header.application}|{header.facility}"
-    return Entry(identity=f"{sender}|{header.control_id}|{digest}", kind="hl7v2", feed=compiled.feed.name, source="",
-                 event=header.event.code, sender=sender, control_id=header.control_id, arrival=arrival, origin=received.origin,
-                 raw=raw, state="test" if header.test and not compiled.feed.test else "waiting", ack_code=STORED,
-                 ack=acknowledge(raw, (), "AA", control_id=digest[:20], now=received.arrival),
-                 lane=f"{sender}|{header.patient}" if header.patient else "")
+    event = compiled.events.get(plain.usual.trigger) if plain else None
+    usual, control_id, patient = plain if plain and event and event.built else _closely(raw, compiled, arrival)
+    sender = f"{usual.application}|{usual.facility}"
+    if usual.line and usual.asks == ("", ""):
+        ack = accepted(usual.line, control_id, control_id=digest[:20], arrival=arrival)
+    else:
+        ack = acknowledge(raw, (), "AA", control_id=digest[:20], now=received.arrival)
+    return Entry(identity=f"{sender}|{control_id}|{digest}", kind="hl7v2", feed=compiled.feed.name, source="",
+                 event=usual.trigger, sender=sender, control_id=control_id, arrival=arrival, origin=received.origin, raw=raw,
+                 state="test" if usual.test and not compiled.feed.test else "waiting", ack_code=STORED, ack=ack,
+                 lane=f"{sender}|{patient}" if patient else "")
 
 
 def _closely(raw: bytes, compiled: Compiled, arrival: int) -> PlainHeader:
     message = read_message(raw, compiled.feed, [])
     header, pid = read_header(message, raw, compiled.feed, compiled.events, arrival, []), message.find("PID")
-    return PlainHeader(application=header.application, facility=header.facility, control_id=header.control_id,
-                       event=header.event, test=header.test, patient=pid.first(3).get(1) if pid else "")
+    usual = Usual(application=header.application, facility=header.facility, trigger=header.event.code, test=header.test)
+    return PlainHeader(usual, header.control_id, pid.first(3).get(1) if pid else "")
 
 
 def _converted(received: Received, mapped: Mapped) -> Entry:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 
@@ -163,16 +163,40 @@ def _broken(line: str) -> list[str]:
     return [Delimiters().escaped(text) for text in line.split(line[3])]
 
 
+def accepted(line: bytes, mark: str, *, control_id: str, arrival: int) -> bytes:
+    """AA to a message with such a plain header in original mode, as `acknowledge` writes it. line: what its sender's headers
+    have in common (`Usual`); mark: its MSH-10; arrival: microseconds since 1970 UTC."""
+    begin, head, tail = _accepted(line)
+    return f"{begin}{_stamp(arrival // 1_000_000)}{head}{control_id}{tail}{mark}\r".encode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _accepted(line: bytes) -> tuple[str, str, str]:
+    header = _Header(fields=line.decode("ascii").split("|"), d=_USUAL, codec="latin-1")
+    head, tail = _around_of(header, enhanced=False)
+    begin, head = head.split(_NOW)
+    return begin, head, f"{tail}\rMSA|AA|"
+
+
 def _msh(header: _Header, control_id: str, now: datetime, code: str) -> str:
-    enhanced = code in _APPLICATION and bool(header.get(15) or header.get(16))
-    get = header.get
-    head, tail = _around(header.d, get(3), get(4), get(5), get(6), get(9), get(11), get(12), get(18), enhanced)
+    head, tail = _around_of(header, enhanced=code in _APPLICATION and bool(header.get(15) or header.get(16)))
     number = control_id if control_id.isalnum() else header.d.escaped(control_id)
-    return head.replace(_NOW, now.strftime("%Y%m%d%H%M%S%z"), 1) + number + tail
+    return head.replace(_NOW, now.strftime(_SECOND), 1) + number + tail
+
+
+@lru_cache(maxsize=16)
+def _stamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime(_SECOND)
+
+
+def _around_of(header: _Header, *, enhanced: bool) -> tuple[str, str]:
+    get = header.get
+    return _around(header.d, get(3), get(4), get(5), get(6), get(9), get(11), get(12), get(18), enhanced)
 
 
 _NOW = "\0"
 """Stands for MSH-7, as no header has it."""
+_SECOND = "%Y%m%d%H%M%S%z"
 
 
 @lru_cache(maxsize=1024)

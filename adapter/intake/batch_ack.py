@@ -39,6 +39,8 @@ class Batch:
 
 def batch_of(raw: bytes) -> Batch | None:
     """The batch that the bytes hold, None where they begin with no batch header (FHS, BHS)."""
+    if raw.startswith(b"MSH"):
+        return None
     mark, codec = sniff(raw)
     wide = codec if codec.startswith(("utf-16", "utf-32")) else "latin-1"
     if not raw[mark:mark + 64].decode(wide, "ignore").lstrip("\x0b\r\n \t").startswith(("FHS", "BHS")):

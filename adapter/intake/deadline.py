@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+
+_LOOK = 60.0
+"""Seconds after which a deadline that was put off without end is looked at again."""
+_NEVER = float("inf")
 
 
 class Deadline:
-    """Ends what a reader waits for with TimeoutError once its time is up. Seconds are of the running loop's clock."""
+    """Calls `over` once its time is up. Seconds are of the running loop's clock."""
 
-    def __init__(self, reader: asyncio.StreamReader, seconds: float) -> None:
-        self._reader = reader
+    def __init__(self, seconds: float, over: Callable[[], None]) -> None:
+        self._over = over
         self._loop = asyncio.get_running_loop()
         self._at = self._loop.time() + seconds
+        self._left = 0.0
         self._timer = self._loop.call_at(self._at, self._look)
 
     def extend(self, seconds: float) -> None:
@@ -23,27 +27,21 @@ class Deadline:
             self._timer.cancel()
             self._timer = self._loop.call_at(self._at, self._look)
 
-    @contextmanager
-    def paused(self) -> Generator[None]:
-        """What is waited for here does not count."""
-        left, self._at = self._at - self._loop.time(), float("inf")
-        try:
-            yield
-        finally:
-            self._at = self._loop.time() + left
-            if self._timer.when() > self._at or self._timer.cancelled():
-                self.extend(left)
+    def pause(self) -> None:
+        """What is waited for from now on does not count."""
+        self._left, self._at = self._at - self._loop.time(), _NEVER
+
+    def resume(self) -> None:
+        """It counts again."""
+        self.extend(self._left)
 
     def end(self) -> None:
         """Nothing is waited for any more."""
         self._timer.cancel()
 
     def _look(self) -> None:
-        if self._loop.time() < self._at:
-            self._timer = self._loop.call_at(min(self._at, self._loop.time() + _LOOK), self._look)
+        now = self._loop.time()
+        if now < self._at:
+            self._timer = self._loop.call_at(min(self._at, now + _LOOK), self._look)
         else:
-            self._reader.set_exception(TimeoutError())
-
-
-_LOOK = 60.0
-"""Seconds after which a deadline that was put off without end is looked at again."""
+            self._over()

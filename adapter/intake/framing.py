@@ -70,6 +70,8 @@ class FrameDecoder:
 
     def feed(self, chunk: bytes) -> list[Frame | Fault]:
         """What became certain with these bytes, in order."""
+        if self._is_frame(chunk):
+            return [Frame(raw=chunk[1:-2])]
         self._buffer += chunk
         found: list[Frame | Fault] = []
         while self._step(found):
@@ -92,6 +94,11 @@ class FrameDecoder:
         if size > self._limit:
             return [Fault(code="too-large", head=content[: min(HEAD, self._limit)])]
         return [Frame(raw=content[:size]) if whole else Fault(code="frame-incomplete", head=content[:HEAD])]
+
+    def _is_frame(self, chunk: bytes) -> bool:
+        """Whether these bytes are one frame and nothing else, as of a sender who waits for each answer."""
+        return (chunk[:1] == START and not self.unfinished and chunk.find(END[:1]) == len(chunk) - 2 and chunk[-1:] == END[1:]
+                and chunk.find(START, 1) < 0 and len(chunk) - 3 <= self._limit)
 
     def _step(self, found: list[Frame | Fault]) -> bool:
         return self._between(found) if self._state == "between" else self._inside(found)

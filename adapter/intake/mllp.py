@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from adapter.errors import Unavailable
@@ -19,9 +18,9 @@ from adapter.intake.ack import acknowledge, code_for
 from adapter.intake.arrived import Arrived
 from adapter.intake.committer import Accept, Committer, Refuse
 from adapter.intake.connection import Connection, Slot
-from adapter.intake.deadline import Deadline
-from adapter.intake.framing import Fault, Frame, FrameDecoder
+from adapter.intake.framing import Fault
 from adapter.intake.limits import Limits
+from adapter.intake.room import Room
 from adapter.intake.tls import names_of
 from adapter.logs import log
 from adapter.model import Issue
@@ -30,7 +29,7 @@ Admit = Callable[[frozenset[str] | None], frozenset[str] | None]
 """Names of a client certificate, None where none was asked for, to the feeds it may send; None: any; none at all: refused."""
 _LOG = log("mllp")
 _CHUNK = 65536
-_SMALL = 4 * _CHUNK
+"""Bytes that are read at once."""
 _BACKLOG = 512
 _PAUSE = 0.2
 """Seconds before the next try where the system has no file left for a connection."""
@@ -59,17 +58,18 @@ class MllpListener:
                  tls: ssl.SSLContext | None = None, admit: Admit = _anybody) -> None:
         self.host = host
         self.port = port
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
+        self.room = Room(self.limits.held)
+        self.buffer = memoryview(bytearray(_CHUNK))
         self._refuse = refuse
         self._tls = tls
         self._admit = admit
-        self._committer = Committer(accept, refuse, self._limits, lambda size: self._hold(-size))
-        self._eased = asyncio.Event()
-        self._held = 0
+        self._committer = Committer(accept, refuse, self.limits, lambda size: self.room.hold(-size))
+        self.add = self._committer.add
         self._guests: set[asyncio.Task[None]] = set()
         self._greeting: set[asyncio.Task[None] | None] = set()
         self._of_address: Counter[str] = Counter()
-        self._readers: dict[Connection, asyncio.Task[None]] = {}
+        self._open: set[Connection] = set()
 
     async def start(self) -> None:
         """Listen. Raises Unavailable (address-unusable)."""
@@ -88,11 +88,13 @@ class MllpListener:
         committing, welcoming = self._tasks
         welcoming.cancel()
         self._socket.close()
-        for task in (*self._greeting, *self._readers.values()):
+        for task in self._greeting:
             if task is not None:
                 task.cancel()
+        for connection in self._open:
+            connection.end()
         if guests := list(self._guests):
-            await asyncio.wait(guests, timeout=self._limits.grace)
+            await asyncio.wait(guests, timeout=self.limits.grace)
         for task in (committing, *guests):
             task.cancel()
         await asyncio.gather(committing, welcoming, *guests, return_exceptions=True)
@@ -111,7 +113,7 @@ class MllpListener:
             self._greet(peer, f"{scheme}:{address[0]}")
 
     def _greet(self, peer: socket.socket, origin: str) -> None:
-        limits = self._limits
+        limits = self.limits
         if len(self._guests) >= limits.connections or self._of_address[origin] >= limits.per_address:
             _LOG.warning("connection refused", origin=origin, count=len(self._guests))
             peer.close()
@@ -129,112 +131,37 @@ class MllpListener:
 
     async def _guest(self, peer: socket.socket, origin: str) -> None:
         """One connection from its handshake to its end."""
-        task = asyncio.current_task()
+        task, connection = asyncio.current_task(), Connection(origin, self)
         self._greeting.add(task)
         try:
-            reader, writer = await self._opened(peer)
+            await self._connect(peer, connection)
         except OSError as error:  # of TLS too
             _LOG.warning("no handshake", origin=origin, exc_info=error)
             peer.close()
             return
         finally:
             self._greeting.discard(task)
+        self._open.add(connection)
         try:
-            await self._known(reader, writer, origin)
+            await connection.closed
         finally:
-            writer.transport.abort()
+            self._open.discard(connection)
+            connection.abort()
 
-    async def _opened(self, peer: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_CHUNK)
-        protocol = asyncio.StreamReaderProtocol(reader)
+    async def _connect(self, peer: socket.socket, connection: Connection) -> None:
         peer.setblocking(False)
-        patience = self._limits.handshake if self._tls else None
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, peer, ssl=self._tls, ssl_handshake_timeout=patience)
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: connection, peer, ssl=self._tls, ssl_handshake_timeout=self.limits.handshake if self._tls else None)
 
-    async def _known(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, origin: str) -> None:
-        """Refuse who may send nothing; else read."""
-        certificate = writer.get_extra_info("peercert")
+    def feeds_for(self, connection: Connection, transport: asyncio.BaseTransport) -> frozenset[str] | None:
+        """The feeds that the connection's certificate lets it send, None for any; none at all: it may send nothing."""
+        certificate = transport.get_extra_info("peercert")
         feeds = self._admit(names_of(certificate) if certificate else None)
         if feeds is not None and not feeds:
-            _LOG.warning("connection refused: its certificate is bound to no feed", origin=origin)
-            return
-        connection = Connection(writer=writer, origin=origin, decoder=FrameDecoder(self._limits.frame), feeds=feeds)
-        reading = self._readers[connection] = asyncio.create_task(self._read(connection, reader))
-        try:
-            await self._serve(connection, reading)
-        finally:
-            reading.cancel()
-            del self._readers[connection]
-            self._hold(-connection.held)
+            _LOG.warning("connection refused: its certificate is bound to no feed", origin=connection.origin)
+        return feeds
 
-    async def _serve(self, connection: Connection, reading: asyncio.Task[None]) -> None:
-        """One connection: read it to its end, then answer what it still waits for."""
-        await asyncio.wait([reading])
-        if not reading.cancelled() and (error := reading.exception()):
-            _LOG.info("connection lost", origin=connection.origin, exc_info=error)
-        await connection.fewer_than(1)
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(self._limits.whole_frame):
-                await connection.writer.drain()
-                connection.writer.close()
-                await connection.writer.wait_closed()
-
-    async def _read(self, connection: Connection, reader: asyncio.StreamReader) -> None:
-        decoder, limits, transport = connection.decoder, self._limits, connection.writer.transport
-        deadline, busy = Deadline(reader, limits.idle), False
-        chunk = b"-"
-        while chunk:
-            if len(connection.slots) >= limits.unanswered:
-                with deadline.paused():
-                    await connection.fewer_than(limits.unanswered)
-            try:
-                await self._room(connection)
-                chunk = await reader.read(_CHUNK)
-            except TimeoutError:
-                chunk = b""
-            found = decoder.feed(chunk) if chunk else decoder.finish()
-            self._take(connection, found)
-            if transport.get_write_buffer_size():
-                async with asyncio.timeout(limits.whole_frame):
-                    await connection.writer.drain()
-            if not decoder.unfinished:
-                deadline.extend(limits.idle)
-                busy = False
-            elif found or not busy:
-                deadline.extend(limits.whole_frame)
-                busy = True
-        deadline.end()
-
-    async def _room(self, connection: Connection) -> None:
-        """Wait while all connections together hold too much, unless this one holds little, or the most."""
-        while (self._held > self._limits.held and connection.held > _SMALL
-               and connection is not max(self._readers, key=lambda other: other.held)):
-            self._eased.clear()
-            await self._eased.wait()
-
-    def _hold(self, more: int) -> None:
-        self._held += more
-        if more < 0:
-            self._eased.set()
-
-    def _take(self, connection: Connection, found: list[Frame | Fault]) -> None:
-        for event in found:
-            if isinstance(event, Fault):
-                connection.slots.append(self._faulty(event, connection))
-                continue
-            slot = Slot(connection=connection, raw=event.raw)
-            connection.slots.append(slot)
-            self._hold(len(event.raw))
-            self._committer.add(slot)
-        grown = connection.decoder.held - connection.held
-        connection.held += grown
-        self._hold(grown)
-        if connection.slots and connection.slots[0].ack is not None:
-            connection.flush()
-
-    def _faulty(self, fault: Fault, connection: Connection) -> Slot:
+    def faulty(self, connection: Connection, fault: Fault) -> Slot:
         """AR for what was meant as a message; nothing for mere noise."""
         connection.faults += 1
         if connection.faults.bit_count() == 1:  # the first, the second, the fourth ...: garbage fills no log

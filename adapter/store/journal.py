@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, text, update
+import orjson
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, text, tuple_, update
 
 from adapter.model import Issue
 from adapter.store import findings, lanes
@@ -57,6 +58,8 @@ def known(connection: Connection, identities: Collection[str]) -> dict[str, byte
     None where it was refused or failed, which is not repeated blindly: mapping or program may have been mended since; and where
     its feed was withdrawn: what is sent afterwards counts.
     """
+    if not identities:
+        return {}
     found: dict[str, bytes | None] = {}
     query = select(JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(among(connection, JOURNAL.c.identity, identities))
     for row in connection.execute(query):
@@ -64,19 +67,22 @@ def known(connection: Connection, identities: Collection[str]) -> dict[str, byte
     return found
 
 
+_SAME = (JOURNAL.c.sender, JOURNAL.c.control_id, JOURNAL.c.identity, JOURNAL.c.state, JOURNAL.c.ack)
+_SAME_SQLITE = f"""
+SELECT {", ".join(f"journal.{column.name}" for column in _SAME)} FROM json_each(?) AS asked CROSS JOIN journal
+ON journal.sender = json_extract(asked.value, '$[0]') AND journal.control_id = json_extract(asked.value, '$[1]')"""
+
+
 def of_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str, str, bytes | None]]:
     """(sender, MSH-10, identity, acknowledgement) of the messages journalled with these senders and control ids; see `known`."""
-    by_sender: dict[str, list[str]] = {}
-    for sender, control_id in pairs:
-        by_sender.setdefault(sender, []).append(control_id)
-    found: list[tuple[str, str, str, bytes | None]] = []
-    for sender, control_ids in by_sender.items():
-        for chunk in chunks(control_ids, _CHUNK):
-            query = select(JOURNAL.c.control_id, JOURNAL.c.identity, JOURNAL.c.ack, JOURNAL.c.state).where(
-                JOURNAL.c.sender == sender, JOURNAL.c.control_id.in_(chunk))
-            found.extend((sender, row[0], row[1], None if row[3] in _AGAIN else row[2] or b"")
-                         for row in connection.execute(query))
-    return found
+    if not pairs:
+        return []
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(_SAME_SQLITE, (orjson.dumps(list(pairs)).decode(),)).all()
+    else:
+        query = select(*_SAME).where(tuple_(JOURNAL.c.sender, JOURNAL.c.control_id).in_(bindparam("pairs", expanding=True)))
+        rows = [row for chunk in chunks(pairs, _CHUNK) for row in connection.execute(query, {"pairs": chunk})]
+    return [(row[0], row[1], row[2], None if row[3] in _AGAIN else row[4] or b"") for row in rows]
 
 
 def retry_refused(connection: Connection, entries: Sequence[Entry]) -> None:
