@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select
 
 from adapter.fhirserver.query import Criterion, Query, prefixed, token_parts, unescaped
 from adapter.store.schema import RESOURCE, SEARCH_INDEX
-from adapter.store.search_index import LONGEST, fold, string_value, token_value
+from adapter.store.search_index import LONGEST, fold, string_value, token_value, type_of
 from adapter.store.search_params import PARAMS, SearchParam
 
 _HIGHEST = "\U0010ffff"
@@ -38,8 +38,9 @@ def _drives(resource_type: str, criterion: Criterion) -> ColumnElement[bool]:
     standing = _standing_matches(criterion)
     if standing is not None:
         return standing
-    rows = select(_S.id).where(_S.resource_type == resource_type, _S.param == criterion.param.name)
+    rows = select(_S.id).where(_S.resource_type == resource_type, _S.param == criterion.param.indexed)
     if criterion.modifier == "missing":
+        rows = rows.where(*points(criterion.param))
         return _R.id.not_in(rows) if criterion.values == ("true",) else _R.id.in_(rows)
     return _R.id.in_(rows.where(_any_value(criterion)))
 
@@ -49,8 +50,9 @@ def _holds(resource_type: str, criterion: Criterion) -> ColumnElement[bool]:
     if standing is not None:
         return standing
     param = _S.param.concat("")  # keeps SQLite, which has no statistics, to the resource's own few rows
-    rows = exists().where(_S.resource_type == resource_type, _S.id == _R.id, param == criterion.param.name)
+    rows = exists().where(_S.resource_type == resource_type, _S.id == _R.id, param == criterion.param.indexed)
     if criterion.modifier == "missing":
+        rows = rows.where(*points(criterion.param))
         return ~rows if criterion.values == ("true",) else rows
     return rows.where(_any_value(criterion))
 
@@ -62,6 +64,12 @@ def _standing_matches(criterion: Criterion) -> ColumnElement[bool] | None:
     if criterion.param.name == "_lastUpdated":
         return or_(*(_date_matches(value, _R.updated, _R.updated) for value in criterion.values))
     return None
+
+
+def points(param: SearchParam) -> Iterator[ColumnElement[bool]]:
+    """Which of the rows under its name are a parameter's, where others stand there too."""
+    if param.stands_as and "*" not in param.targets:
+        yield or_(*(or_(_begins(f"{kind}/"), _S.value.contains(f"/{kind}/", autoescape=True)) for kind in param.targets))
 
 
 def _any_value(criterion: Criterion) -> ColumnElement[bool]:
@@ -119,8 +127,8 @@ def _date_matches(value: str, low: ColumnElement[Any], high: ColumnElement[Any])
 
 def _reference_matches(param: SearchParam, modifier: str, value: str) -> ColumnElement[bool]:
     if modifier:
-        return _S.value == f"{modifier}/{value}"
+        return _S.value == f"{modifier}/{value}" if param.points_at(modifier) else false()
     if "/" in value or ":" in value:
-        return _S.value == value[:LONGEST]
+        return _S.value == value[:LONGEST] if param.points_at(type_of(value)) else false()
     targets: Iterable[str] = PARAMS if "*" in param.targets else param.targets
     return _S.value.in_([f"{target}/{value}" for target in targets])

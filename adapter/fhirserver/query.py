@@ -40,7 +40,7 @@ class Include:
     """_include (reverse False) or _revinclude: follow reference `param` of type `source`, '' target: to any type."""
 
     source: str
-    param: str
+    param: SearchParam
     target: str
     reverse: bool
 
@@ -155,4 +155,4 @@ def _include(text: str, value: str) -> Include:
     found = search_param(source, param)
     if modifier or found is None or found.type != "reference":
         raise Rejected("bad-search", text, "write Type:parameter, a reference parameter of that type")
-    return Include(source=source, param=param, target=target, reverse=name == "_revinclude")
+    return Include(source=source, param=found, target=target, reverse=name == "_revinclude")

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from adapter.errors import Rejected
-from adapter.fhirserver.matching import all_match
+from adapter.fhirserver.matching import all_match, points
 from adapter.fhirserver.port import Page
 from adapter.fhirserver.query import Include, Query, parse_query
 from adapter.model import Json
@@ -110,14 +110,15 @@ def _included(connection: Connection, query: Query, shown: Sequence[Row[Any]]) -
 def _pointed_at(connection: Connection, include: Include, shown: str, ids: list[str]) -> list[tuple[str, str]]:
     if include.source != shown:
         return []
-    rows = select(_S.value).where(_S.resource_type == shown, _S.id.in_(ids), _S.param == include.param)
+    rows = select(_S.value).where(_S.resource_type == shown, _S.id.in_(ids), _S.param == include.param.indexed,
+                                  *points(include.param))
     targets = (value.partition("/") for value in connection.execute(rows).scalars())
     return [(kind, target) for kind, _, target in targets if include.target in {"", kind}]
 
 
 def _pointing_at(connection: Connection, include: Include, shown: str, ids: list[str]) -> list[tuple[str, str]]:
-    if include.target not in {"", shown}:
+    if include.target not in {"", shown} or not include.param.points_at(shown):
         return []
-    rows = select(_S.id).where(_S.resource_type == include.source, _S.param == include.param,
+    rows = select(_S.id).where(_S.resource_type == include.source, _S.param == include.param.indexed,
                                _S.value.in_([f"{shown}/{resource_id}" for resource_id in ids]))
     return [(include.source, source) for source in connection.execute(rows).scalars()]

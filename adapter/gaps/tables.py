@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -118,7 +119,7 @@ def refresh(connection: Connection, changed: Sequence[Composed], catalog: Catalo
     last = {(c.resource_type, c.id): c for c in changed if c.resource_type in catalog.by_type}
     gone: defaultdict[str, list[str]] = defaultdict(list)
     living: list[tuple[str, str, Json]] = []
-    for (resource_type, resource_id), composed in last.items():
+    for (resource_type, resource_id), composed in sorted(last.items(), key=itemgetter(0)):  # in the order of the indexes
         if (resource_type, resource_id) not in new:
             gone[resource_type].append(resource_id)
         if not composed.deleted:

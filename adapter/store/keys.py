@@ -112,6 +112,7 @@ def by_type(keys: Iterable[Key]) -> Iterator[tuple[str, list[str]]]:
     for resource_type, resource_id in keys:
         found[resource_type].append(resource_id)
     for resource_type, ids in found.items():
+        ids.sort()  # as the index has them, which reads each of its pages once
         for start in range(0, len(ids), _IDS_AT_ONCE):
             yield resource_type, ids[start : start + _IDS_AT_ONCE]
 

@@ -67,8 +67,9 @@ def write_changed(connection: Connection, composed: Sequence[Composed], now_us: 
     moved = [one for key, one in wanted.items() if (old := standing.get(key)) and _moved(one, old)]
     if changed:
         updated = max(now_us, last_updated(connection) or now_us)
-        _write_rows(connection, changed, standing, updated)
-        _write_search_index(connection, changed, standing)
+        ordered = _in_index_order(changed)
+        _write_rows(connection, ordered, standing, updated)
+        _write_search_index(connection, ordered, standing)
     _execute_each(connection, _MOVE, [{"t": one.resource_type, "i": one.id, "key": one.key, "person": one.person}
                                       for one in moved])
     return changed, {key for one in changed if (key := (one.resource_type, one.id)) not in standing}
@@ -165,6 +166,11 @@ def _differs(one: Composed, old: _Standing | None) -> bool:
 
 def _moved(one: Composed, old: _Standing) -> bool:
     return not _differs(one, old) and (one.key, one.person) != (old.key, old.person)
+
+
+def _in_index_order(composed: Iterable[Composed]) -> list[Composed]:
+    """By type and id: ids are anywhere in an index, and in its order each page of it is read and written once."""
+    return sorted(composed, key=lambda one: (one.resource_type, one.id))
 
 
 def _standing(connection: Connection, keys: Iterable[Key]) -> dict[Key, _Standing]:

@@ -170,7 +170,7 @@ SEARCH_INDEX = Table(
 )
 Index("search_by_value", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.param, SEARCH_INDEX.c.value)
 Index("search_by_date", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.param, SEARCH_INDEX.c.low)
-Index("search_by_resource", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.id)
+Index("search_by_resource", SEARCH_INDEX.c.id)  # an id is of one type: see identity/ids.py
 
 OUTBOX = Table(
     "outbox", METADATA,

@@ -161,12 +161,13 @@ def _strings(param: SearchParam, leaf: Any) -> Iterator[IndexRow]:
 
 def _references(param: SearchParam, leaf: Any) -> Sequence[IndexRow]:
     target: str = leaf.get("reference", "").partition("/_history/")[0]
-    if target and target[0] != "#" and ("*" in param.targets or _type_of(target) in param.targets):
+    if target and target[0] != "#" and param.points_at(type_of(target)):
         return ((param.name, target[:LONGEST], None, None),)
     return ()
 
 
-def _type_of(target: str) -> str:
+def type_of(target: str) -> str:
+    """The type of a resource that a reference names, as `Type/id` or URL."""
     return target.rpartition("/")[0].rpartition("/")[2]
 
 
@@ -203,7 +204,7 @@ _EXTRACT = {"token": _tokens, "string": _strings, "reference": _references, "dat
 
 def _takers(params: dict[str, SearchParam]) -> dict[str, list[_Taker]]:
     by_element: dict[str, list[_Taker]] = {}
-    for param in params.values():
+    for param in (param for param in params.values() if not param.stands_as):
         for path in param.paths:
             extract = _presence if path[0] == "?" else _EXTRACT[param.type]
             steps, _, system = path.lstrip("?").partition("[")

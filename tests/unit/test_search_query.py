@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from adapter.errors import Rejected
 from adapter.fhirserver.query import LARGEST_PAGE, parse_query, prefixed, token_parts, unescaped
 from adapter.fhirserver.search import first_page, next_page
-from adapter.model import Composed
+from adapter.model import Composed, Json
 from adapter.store.engine import migrate, open_engine, writing
 from adapter.store.resources import write_resources
 
@@ -33,7 +33,7 @@ def test_a_query_is_checked_into_parts() -> None:
     assert [(one.param.name, one.values) for one in query.criteria] == [("patient", ("a", "b")), ("date", ("ge2024",))]
     assert query.sort == (("date", True), ("_lastUpdated", False), ("_id", False))
     assert (query.count, query.total) == (20, False)
-    assert [(one.source, one.param, one.reverse) for one in query.includes] == [
+    assert [(one.source, one.param.name, one.reverse) for one in query.includes] == [
         ("Encounter", "patient", False), ("Provenance", "target", True)]
 
 
@@ -96,12 +96,35 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
     migrate(engine)
     bodies = [{"id": "a", "name": [{"family": "van der Núñez"}], "birthDate": "1980"},
               {"id": "b", "name": [{"family": "50%_\\x"}]}, {"id": "c", "active": True}]
-    patients = [Composed(resource_type="Patient", id=str(body["id"]), key="k", person="",
-                         hash=hashlib.sha256(b"x").hexdigest(),
-                         sources={}, body={"resourceType": "Patient", **body}) for body in bodies]
     with writing(engine) as connection:
-        write_resources(connection, patients, 1)
+        write_resources(connection, [composed("Patient", body) for body in bodies], 1)
         yield connection
+
+
+def composed(resource_type: str, body: Json) -> Composed:
+    """A resource as it is written."""
+    return Composed(resource_type=resource_type, id=body["id"], key="k", person="", hash=hashlib.sha256(b"x").hexdigest(),
+                    sources={}, body={"resourceType": resource_type, **body})
+
+
+@pytest.mark.parametrize(("params", "expected", "included"), [
+    ([("subject:missing", "false")], "of-a-group of-ana elsewhere", ""), ([("patient:missing", "false")], "of-ana elsewhere", ""),
+    ([("patient:missing", "true")], "of-a-group of-nobody", ""),
+    ([("patient:missing", "true"), ("_id", "of-a-group,of-ana")], "of-a-group", ""),
+    ([("patient", "a")], "of-ana", ""), ([("subject", "a")], "of-a-group of-ana", ""),
+    ([("patient", "Group/a")], "", ""), ([("subject", "Group/a")], "of-a-group", ""),
+    ([("patient", "http://other.example/fhir/Patient/b")], "elsewhere", ""),
+    ([("_id", "of-a-group,of-ana"), ("_include", "CareTeam:patient")], "of-a-group of-ana", "a"),
+    ([("_id", "of-a-group,of-ana"), ("_include", "CareTeam:subject")], "of-a-group of-ana", "a a")])
+def test_patient_is_the_subject_that_is_a_patient(connection: Connection, params: list[tuple[str, str]], expected: str,
+                                                  included: str) -> None:
+    """Both stand once in the index."""
+    whom = {"of-a-group": "Group/a", "of-ana": "Patient/a", "elsewhere": "http://other.example/fhir/Patient/b", "of-nobody": ""}
+    write_resources(connection, [composed("Group", {"id": "a"}), *(
+        composed("CareTeam", {"id": name, **({"subject": {"reference": one}} if one else {})}) for name, one in whom.items())], 2)
+    page = first_page(connection, "CareTeam", params, 10)
+    assert sorted(one["id"] for one in page.resources) == sorted(expected.split())
+    assert [one["id"] for one in page.included] == included.split()
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), [
