@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
@@ -122,17 +123,23 @@ class Settings(BaseSettings):
 
     def installation_key(self) -> bytes:
         """The key of resource ids; made and kept (mode 600) in the data folder at first use."""
-        if self.key:
-            return bytes.fromhex(self.key)
-        path = self.data_dir / "installation.key"
-        if not path.exists():
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            try:
-                with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-                    file.write(secrets.token_hex(32))
-            except FileExistsError:
-                pass
-        return bytes.fromhex(path.read_text().strip())
+        return bytes.fromhex(self.key or _kept_key(self.data_dir / "installation.key"))
+
+
+def _kept_key(path: Path) -> str:
+    """The key in a file, made by the process that comes first; an empty file is of one that was killed before it wrote."""
+    if path.exists() and (kept := path.read_text().strip()):
+        return kept
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        kept = file.read().strip()
+        if not kept:
+            kept = secrets.token_hex(32)
+            file.write(kept)
+            file.flush()
+            os.fsync(file.fileno())
+    return kept
 
 
 def _sealing_keys(written: str) -> tuple[bytes, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner
 
 from adapter.cli import main
 from adapter.home import HOME
+from adapter.settings import Settings
 
 MESSAGE = HOME / "fixtures" / "hl7v2" / "A01" / "admission.hl7"
 
@@ -48,3 +50,20 @@ def test_an_output_folder_that_cannot_be_made(below: str, tmp_path: Path) -> Non
     assert result.exit_code == 2, result.output
     assert "--out" in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_key_of_ids_is_made_once_and_what_a_killed_process_left_empty_is_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "installation.key"
+    path.touch()
+    settings = Settings(data_dir=tmp_path, key="")
+    made: list[bytes] = []
+    threads = [Thread(target=lambda: made.append(settings.installation_key())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {len(key) for key in made} == {32}
+    assert len(set(made)) == 1
+    assert Settings(data_dir=tmp_path, key="").installation_key() == made[0]
+    assert Settings(data_dir=tmp_path / "new", key="").installation_key() != made[0]
+    assert (tmp_path / "new" / "installation.key").stat().st_mode & 0o777 == 0o600
