@@ -134,7 +134,7 @@ ISSUES: dict[str, IssueKind] = {
                         "warning", fhir="business-rule"),
     "same-id-other-bytes": _kind("MSH-10 was used before for other content", "give each message its own control id",
                                  "warning", err3="205", fhir="duplicate"),
-    "time-ahead": _kind("a time lies more than 24 h ahead of arrival and was passed over", "set the sender's clock", "warning",
+    "time-ahead": _kind("a time lies more than 36 h ahead of arrival and was passed over", "set the sender's clock", "warning",
                         err3="102", fhir="value"),
     "cancel-unmatched": _kind("a cancel found nothing to cancel; it is kept and pairs later", "none, if the event is on its way",
                               "information", fhir="business-rule"),

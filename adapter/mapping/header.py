@@ -21,8 +21,8 @@ VERSIONS = frozenset((
 """Versions of MSH-12 that are read (HL7 table 0104, up to 2.9)."""
 
 _PROCESSING = frozenset(("P", "T", "D", ""))
-DAY_AHEAD = 24 * 3600 * 1_000_000
-"""How far ahead of arrival a time may lie before it is passed over, in microseconds."""
+AHEAD = 36 * 3600 * 1_000_000
+"""How far ahead of arrival a time may lie before it is passed over, in microseconds: our clock may be a day slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,7 @@ def _first_time(candidates: list[tuple[str, str]], feed: Feed, arrival_us: int, 
         moment = instant_us(text, feed.zone)
         if moment is None:
             issues.append(Issue(code="bad-date", place=place))
-        elif moment > arrival_us + DAY_AHEAD:
+        elif moment > arrival_us + AHEAD:
             issues.append(Issue(code="time-ahead", place=place))
         else:
             return moment

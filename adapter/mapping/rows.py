@@ -11,7 +11,7 @@ from adapter.mapping.context import MapContext, slug
 from adapter.mapping.csv_row import CsvRow
 from adapter.mapping.feed import Feed
 from adapter.mapping.functions.registry import keep
-from adapter.mapping.header import DAY_AHEAD
+from adapter.mapping.header import AHEAD
 from adapter.mapping.ledger import Ledger
 from adapter.mapping.message import Compiled, finished, order_of_row
 from adapter.mapping.row_owner import Owner, owned, owner_of
@@ -35,7 +35,7 @@ def map_row(cells: Mapping[str, str], number: int, identity: str, compiled: Comp
     issues: list[Issue] = []
     arrival_us += number  # rows of one file arrive together: one after the other
     stated = _moment(filled.get(rows.stated, ""))
-    if stated is not None and stated > arrival_us + DAY_AHEAD:
+    if stated is not None and stated > arrival_us + AHEAD:
         issues.append(Issue(code="time-ahead", place=f"row {number}, {rows.stated}"))
         stated = None
     value = filled.get(rows.patient, "") if rows.patient else ""
