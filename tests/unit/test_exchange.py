@@ -26,6 +26,8 @@ from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.schema import FINDING, JOURNAL
 from adapter.web.app import create_app
+from tests.contract.conftest import DATABASES
+from tests.servers import postgres_url
 from tests.unit.feeds_of import with_feed
 from tests.unit.test_mllp import Sender, encode
 
@@ -48,14 +50,15 @@ def _clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(name="opened")
-def _opened(tmp_path: Path, clock: Clock) -> Iterator[Opened]:
+@pytest.fixture(name="opened", params=DATABASES)
+def _opened(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Opened]:
     """Opens a gateway with a feed `river` (MSH-3 RIVER) that has these lines; again with the same store."""
+    url = postgres_url() if request.param == "postgresql" else ""
     with ExitStack() as stack:
         def open_it(lines: str = "") -> Gateway:
             folder = tmp_path / "mappings"
             mappings = folder if folder.exists() else with_feed(tmp_path, river=f"sender: {{MSH-3: RIVER}}\n{lines}")
-            gateway = Gateway(Settings(data_dir=tmp_path / "data", key="00" * 32, mappings=mappings), clock)
+            gateway = Gateway(Settings(data_dir=tmp_path / "data", key="00" * 32, mappings=mappings, database_url=url), clock)
             stack.callback(gateway.close)
             return gateway
         yield open_it

@@ -14,6 +14,8 @@ from adapter.gateway import Gateway
 from adapter.settings import Settings
 from adapter.store.engine import reading, writing
 from adapter.store.schema import CONTRIBUTION, FINDING, JOURNAL, RESOURCE
+from tests.contract.conftest import DATABASES
+from tests.servers import postgres_url
 
 START = datetime(2026, 3, 20, 12, tzinfo=UTC)
 
@@ -37,14 +39,16 @@ MEMBERS = "member_id,first_name,last_name,birth_date,phone,updated_at\n"
 BESS = "M1,Bess,Tarnhill,1961-05-14,+1 518 5550161,2026-03-01T08:00:00-05:00\n"
 
 
-@pytest.fixture(name="opened")
-def _opened(tmp_path: Path) -> Iterator[Callable[[], Gateway]]:
-    """Opens the gateway of one folder, again and again; its clock goes on a second with every look."""
+@pytest.fixture(name="opened", params=DATABASES)
+def _opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Gateway]]:
+    """Opens the gateway of one store, again and again; its clock goes on a second with every look."""
+    url = postgres_url() if request.param == "postgresql" else ""
     ticks = iter(range(10**6))
     open_ones: list[Gateway] = []
 
     def open_it() -> Gateway:
-        gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32), lambda: START + timedelta(seconds=next(ticks)))
+        gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, database_url=url),
+                          lambda: START + timedelta(seconds=next(ticks)))
         open_ones.append(gateway)
         return gateway
 
@@ -182,7 +186,7 @@ def test_what_was_accepted_before_a_crash_is_processed_after_it(opened: Callable
 
 
 def test_arrival_is_that_of_the_journal_however_late_it_is_processed(tmp_path: Path) -> None:
-    """A time more than 24 h ahead of arrival stays passed over, though it lies in the past when it is processed."""
+    """A time more than 36 h ahead of arrival stays passed over, though it lies in the past when it is processed."""
     first = Gateway(Settings(data_dir=tmp_path, key="00" * 32), lambda: START)
     ahead = adt(phone="5550199").replace(b"20260301081000", b"20260322120000")
     near = adt("C2", "A08", phone="5550162").replace(b"20260301081000", b"20260321110000")
@@ -208,7 +212,7 @@ def test_a_crash_while_composing_leaves_no_half_and_the_next_start_does_it_all(o
         first.work()
     again = opened()
     assert (bodies(again), states(again)) == ({}, ["waiting"])
-    assert again.work() == 1
+    assert sum(again.work() for _ in range(12)) == 1  # seconds by its clock, in which the claim of the first one ends
     assert states(again) == ["done"]
     assert patient(again)["gender"] == "female"
 
