@@ -61,8 +61,10 @@ bench-peer: $(DEVSTAMP) ## measure: beside LinuxForHealth's converter, same mess
 	@bench/linuxforhealth/peer --build-only
 	@$(BIN)/python -m bench.peer
 
-kill: $(DEVSTAMP) ## kill a gateway that accepts under load, again and again (KILLS: how many random instants, 200 without)
-	@CARELOOP_KILLS=$${KILLS:-200} $(BIN)/python -m pytest --timeout=0 tests/acceptance/test_accept_kill.py
+kill: $(DEVSTAMP) ## kill gateways, loads and upgrades under load (KILLS: random instants of each test, 200 without; ABSENCE, HAPI=1)
+	@CARELOOP_KILLS=$${KILLS:-200} CARELOOP_ABSENCE=$${ABSENCE:-60} CARELOOP_KILL_HAPI=$${HAPI:-} \
+	  $(BIN)/python -m pytest --timeout=0 -s -v tests/acceptance/test_accept_kill.py tests/acceptance/test_kill_*.py \
+	  tests/acceptance/test_two_gateways.py tests/acceptance/test_database_gone.py tests/acceptance/test_clock.py
 
 bench-accept: $(DEVSTAMP) ## measure: accept rate over MLLP beside a bare listener with the same group commit, and over TLS
 	@$(BIN)/python -m bench.accept

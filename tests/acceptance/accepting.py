@@ -29,8 +29,9 @@ Build = Literal["ours", "acknowledges first", "does not sync"]
 """What is run: the program as it is, or one that breaks a promise, for which the tests must fail."""
 Point = Literal["", "before commit", "between commit and acknowledgement"]
 KEY = "ac" * 32
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.acceptance.accepting"])
+FORKS = multiprocessing.get_context("forkserver")
+"""Starts children from a process that has read the program already, and no thread."""
+FORKS.set_forkserver_preload(["tests.acceptance.accepting", "tests.acceptance.killing", "tests.acceptance.warm"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class Accepting:
 @contextmanager
 def accepting(folder: Path, point: Point = "", at: int = 0, build: Build = "ours", work: bool = True) -> Generator[Accepting]:
     """A gateway over the store in `folder`; it kills itself at the `at`-th time it comes to a point. work: it composes, too."""
-    here, there = _FORKS.Pipe()
-    process = _FORKS.Process(target=_run, args=(there, folder, point, at, build, work))
+    here, there = FORKS.Pipe()
+    process = FORKS.Process(target=_run, args=(there, folder, point, at, build, work))
     process.start()
     try:
         assert here.poll(120), "it did not start"

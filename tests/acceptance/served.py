@@ -24,7 +24,7 @@ Key = tuple[str, str]
 
 ROOT = Path(__file__).parents[2]
 CARELOOP = Path(sys.executable).with_name("careloop")
-_BANNER = re.compile(r"open  http://(\S+?)/gaps.*?send (\S+?):(\d+) .*?curl -N (\S+)", re.S)
+BANNER = re.compile(r"open  http://(\S+?)/gaps.*?send (\S+?):(\d+) .*?curl -N (\S+)", re.S)
 
 
 def _of_a_gap(resource: Json) -> bool:
@@ -110,7 +110,7 @@ def served(folder: Path, environment: dict[str, str], *arguments: str) -> Genera
     try:
         def started() -> re.Match[str] | None:
             assert process.poll() is None, log.read_text("utf-8")
-            return _BANNER.search(out.read_text("utf-8"))
+            return BANNER.search(out.read_text("utf-8"))
         banner = until(started, 120)
         yield Served(process=process, http=f"http://{banner[1]}", mllp=(banner[2], int(banner[3])),
                      events=banner[4], log=log, seconds=time.monotonic() - began)
