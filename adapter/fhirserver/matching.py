@@ -22,7 +22,7 @@ def all_match(query: Query) -> ColumnElement[bool]:
     first, *others = sorted(query.criteria, key=_width) or (None,)
     ways = [_drives(query.resource_type, first)] if first else []
     return and_(_R.resource_type == query.resource_type, _R.deleted == 0, *ways,
-                *(_holds(query.resource_type, criterion) for criterion in others if criterion))
+                *(_holds(criterion) for criterion in others if criterion))
 
 
 _WIDTHS = {"reference": 2, "uri": 2, "string": 3, "token": 4, "date": 5}
@@ -45,12 +45,11 @@ def _drives(resource_type: str, criterion: Criterion) -> ColumnElement[bool]:
     return _R.id.in_(rows.where(_any_value(criterion)))
 
 
-def _holds(resource_type: str, criterion: Criterion) -> ColumnElement[bool]:
+def _holds(criterion: Criterion) -> ColumnElement[bool]:
     standing = _standing_matches(criterion)
     if standing is not None:
         return standing
-    param = _S.param.concat("")  # keeps SQLite, which has no statistics, to the resource's own few rows
-    rows = exists().where(_S.resource_type == resource_type, _S.id == _R.id, param == criterion.param.indexed)
+    rows = exists().where(*own_rows(criterion.param.indexed))
     if criterion.modifier == "missing":
         rows = rows.where(*points(criterion.param))
         return ~rows if criterion.values == ("true",) else rows
@@ -64,6 +63,11 @@ def _standing_matches(criterion: Criterion) -> ColumnElement[bool] | None:
     if criterion.param.name == "_lastUpdated":
         return or_(*(_date_matches(value, _R.updated, _R.updated) for value in criterion.values))
     return None
+
+
+def own_rows(param: str) -> tuple[ColumnElement[bool], ...]:
+    """The resource's own rows of the index, those of a parameter; so written that SQLite, without statistics, reads no others."""
+    return _S.seq.between(_R.index_first, _R.index_last), _S.param.concat("") == param
 
 
 def points(param: SearchParam) -> Iterator[ColumnElement[bool]]:

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from adapter.errors import Rejected
-from adapter.fhirserver.matching import all_match, points
+from adapter.fhirserver.matching import all_match, own_rows, points
 from adapter.fhirserver.port import Page
 from adapter.fhirserver.query import Include, Query, parse_query
 from adapter.model import Json
@@ -79,8 +79,7 @@ def _sort_key(query: Query, name: str, descending: bool) -> ColumnElement[Any]:
         return _R.updated + 0 if query.criteria else _R.updated
     if name == "_id":
         return _R.id
-    dates = select(func.max(_S.low) if descending else func.min(_S.low)).where(
-        _S.resource_type == query.resource_type, _S.id == _R.id, _S.param.concat("") == name)
+    dates = select(func.max(_S.low) if descending else func.min(_S.low)).where(*own_rows(name))
     return func.coalesce(dates.scalar_subquery(), EARLIEST if descending else LATEST)
 
 
@@ -110,8 +109,8 @@ def _included(connection: Connection, query: Query, shown: Sequence[Row[Any]]) -
 def _pointed_at(connection: Connection, include: Include, shown: str, ids: list[str]) -> list[tuple[str, str]]:
     if include.source != shown:
         return []
-    rows = select(_S.value).where(_S.resource_type == shown, _S.id.in_(ids), _S.param == include.param.indexed,
-                                  *points(include.param))
+    rows = select(_S.value).join(RESOURCE, and_(*own_rows(include.param.indexed))).where(
+        _R.resource_type == shown, _R.id.in_(ids), *points(include.param))
     targets = (value.partition("/") for value in connection.execute(rows).scalars())
     return [(kind, target) for kind, _, target in targets if include.target in {"", kind}]
 

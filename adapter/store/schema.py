@@ -143,6 +143,8 @@ RESOURCE = Table(
     Column("updated", BigInteger, nullable=False),
     Column("body", Text, nullable=False),  # without meta.versionId and meta.lastUpdated: see store/resources.py
     Column("sources", Text, nullable=False, default="{}"),  # element, or * for all -> [source, message identity]
+    Column("index_first", BigInteger, nullable=False, server_default="0"),  # its rows of the search index: seq from ...
+    Column("index_last", BigInteger, nullable=False, server_default="0"),  # ... to; 0: none
 )
 Index("resource_by_person", RESOURCE.c.person, RESOURCE.c.resource_type)
 Index("resource_by_updated", RESOURCE.c.resource_type, RESOURCE.c.updated)
@@ -161,6 +163,7 @@ Index("resource_version_by_time", RESOURCE_VERSION.c.updated, RESOURCE_VERSION.c
 
 SEARCH_INDEX = Table(
     "search_index", METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("resource_type", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("param", Text, nullable=False),
@@ -170,7 +173,6 @@ SEARCH_INDEX = Table(
 )
 Index("search_by_value", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.param, SEARCH_INDEX.c.value)
 Index("search_by_date", SEARCH_INDEX.c.resource_type, SEARCH_INDEX.c.param, SEARCH_INDEX.c.low)
-Index("search_by_resource", SEARCH_INDEX.c.id)  # an id is of one type: see identity/ids.py
 
 OUTBOX = Table(
     "outbox", METADATA,
