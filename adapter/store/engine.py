@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
@@ -44,6 +45,7 @@ from adapter.store.vault import Vault
 BUSY_SECONDS = 30
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x6361_7265  # key of PostgreSQL's advisory lock around migrations
+_TURNS = defaultdict[str, threading.Lock](threading.Lock)
 _ONE_AT_A_TIME = threading.Lock()  # alembic.context belongs to the whole process
 STATEMENTS = 256
 """Prepared statements that a connection to SQLite keeps: the gaps of one member take about 150 short ones."""
@@ -82,8 +84,26 @@ def _opened(address: URL) -> Engine:
 @contextmanager
 def writing(engine: Engine) -> Generator[Connection]:
     """A transaction that may write: committed at the end, or rolled back. Raises Unavailable (disk, lock)."""
-    with _told_apart(), engine.begin() as connection:
+    with _told_apart(), _turn(engine.url), engine.begin() as connection:
         yield connection
+
+
+@contextmanager
+def _turn(address: URL) -> Generator[None]:
+    """SQLite has one writer at a time: threads of this process wait in turn here, other processes look again and again there.
+
+    Whoever looks again and again (up to 100 ms apart) hardly gets between the transactions of one who composes.
+    """
+    if address.get_backend_name() != "sqlite" or address.database in (None, "", ":memory:"):
+        yield
+        return
+    turn = _TURNS[str(address.database)]
+    if not turn.acquire(timeout=BUSY_SECONDS):
+        raise Unavailable("store-unavailable", detail="SQLITE_BUSY")
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, func, inspect, select, text
+from sqlalchemy import Engine, delete, event, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from adapter.errors import Unavailable
@@ -131,6 +131,30 @@ def test_writers_go_one_after_the_other(store: Engine) -> None:
     with reading(store) as connection:
         assert [stored.version for stored in history_of(connection, "Patient", "shared")] == list(range(1, 16))
         assert connection.execute(select(func.count()).select_from(RESOURCE)).scalar_one() == 16
+
+
+def test_threads_wait_for_their_turn_before_they_ask_sqlite(tmp_path: Path) -> None:
+    """Who asks it meanwhile looks again and again, up to 100 ms apart, and hardly gets between those of one who composes."""
+    engine = open_engine(f"sqlite:///{tmp_path}/s.db")
+    asked: list[str] = []
+    event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(asked.append))
+
+    def write_too() -> None:
+        with writing(engine) as connection:
+            connection.execute(text("CREATE TABLE t (n INTEGER)"))
+
+    other = threading.Thread(target=write_too)
+    with writing(engine):
+        other.start()
+        other.join(0.3)
+        assert asked.count("BEGIN IMMEDIATE") == 1
+    other.join(20)
+    assert asked.count("BEGIN IMMEDIATE") == 2
+    with pytest.raises(KeyError), writing(engine):
+        raise KeyError
+    with writing(engine) as connection:  # what failed gave its turn back
+        connection.execute(text("DROP TABLE t"))
+    engine.dispose()
 
 
 def test_a_failed_transaction_leaves_nothing(store: Engine) -> None:
