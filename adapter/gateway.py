@@ -82,13 +82,13 @@ class Gateway:
         migrate(self.engine)
         self.mappings = Mappings(settings.mappings)
         self.key = settings.installation_key()
-        upstream = NamingServer(UpstreamServer(settings.fhir_url, new_session()), self.engine) if settings.fhir_url else None
+        upstream, reader = self._upstream(), self._upstream()
         self._here = here = Installation(engine=self.engine, mappings=self.mappings, key=self.key, clock=clock,
                                          target=upstream.name if upstream else "", arrivals=Arrivals(clock))
         self._entries = Entries(here)
         self._messages = Messages(here, self._entries)
         self.gaps = GapLives(here)
-        self.delivery = Delivery(here, self.gaps, upstream, settings.push_rest)
+        self.delivery = Delivery(here, self.gaps, upstream, settings.push_rest, reader)
         self.embedded = self.delivery.embedded
         self.disclosing = Disclosing(here, read_targets(Path(settings.targets)) if settings.targets else ())
         self.lists = Lists(here)
@@ -102,6 +102,11 @@ class Gateway:
             prepare(connection)
             self.subscriptions.bind(connection)
             self._know(connection, self.feeds)
+
+    def _upstream(self) -> NamingServer | None:
+        """The server to which resources are pushed, by a connection of its own."""
+        url = self.settings.fhir_url
+        return NamingServer(UpstreamServer(url, new_session()), self.engine) if url else None
 
     @property
     def feeds(self) -> Feeds:

@@ -53,6 +53,17 @@ def targets(value: Any, found: set[str]) -> set[str]:
     return found
 
 
+def referred(body: Json) -> set[str]:
+    """The same of a whole resource, found in its JSON text as `resolved` finds them: much faster where it is large."""
+    found: set[str] = set()
+    for piece in orjson.dumps(body).split(MARK)[1:]:
+        end = _END.match(piece).end()  # pyright: ignore[reportOptionalMemberAccess]  # orjson closes every text
+        literal: str = orjson.loads(b'"' + piece[:end] + b'"')
+        if "/" in literal and ":" not in literal:
+            found.add(literal)
+    return found
+
+
 def without(value: Any, missing: Collection[str]) -> Any:
     """A copy without references to `missing` targets; what becomes empty goes too (a display or identifier stays)."""
     if is_object(value):

@@ -19,6 +19,12 @@ from adapter.store.keys import key_and_person
 from adapter.store.resources import without_meta
 
 
+def foreign(connection: Connection, versions: Sequence[Version], server: str) -> list[Version]:
+    """Those of some versions of an upstream server that are not known as ours: nearly none, where nobody else writes there."""
+    ours = outbox.versions(connection, server, {(v.resource_type, v.id) for v in versions})
+    return [v for v in versions if (at := (v.resource_type, v.id)) not in ours or not _is_ours(v, ours[at])]
+
+
 def bring_in(connection: Connection, version: Version, server: str, now_us: int) -> bool:
     """Journal one version of an upstream server; False where it is ours, or known already."""
     at = (version.resource_type, version.id)

@@ -6,14 +6,16 @@ A refused pack is halved lane by lane, a refused lane taken apart, so that only 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent import futures
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from adapter.compose.references import targets
+from adapter.deliver.packs import Key, apart, key_of, next_lanes
 from adapter.errors import Rejected, Unavailable
-from adapter.fhirserver.port import FhirServer, Write
+from adapter.fhirserver.port import FhirServer, Write, Written
 from adapter.model import Delivery
 from adapter.store import outbox
 from adapter.store import targets as targets_of
@@ -21,22 +23,32 @@ from adapter.store.engine import reading, writing
 
 PATIENCE = 2
 """Attempts of a pack before one that makes the server fail (HTTP 500) is looked for, so that it holds up no others."""
-PACK = 200
-"""Resources in one transaction, at most, unless one lane alone has more."""
+PACKS = 10
+"""Packs of one push, at most, where the next is made while one is on its way."""
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0
 
-Key = tuple[str, str]
 
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """One push: where it goes, on which versions, and what it has settled so far, which no later part of it repeats."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """Where a push goes, and by whom."""
 
     engine: Engine
     server: FhirServer
     clock_us: Callable[[], int]
     rng: random.Random
     owner: str
+    rest_us: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One pack: on which versions it builds, and what it has settled so far, which no later part of it repeats.
+
+    left: the server is away, and is left alone.
+    """
+
+    way: _Way
+    lanes: list[list[Delivery]]
     versions: dict[Key, str]
     settled: set[Key] = field(default_factory=set[Key])
     begun: set[Key] = field(default_factory=set[Key])
@@ -44,66 +56,80 @@ class _Run:
 
 
 def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: random.Random, owner: str = "", *,
-         rest_us: int = 0) -> int:
+         rest_us: int = 0, beside: Executor | None = None) -> int:
     """Push what is due; the number of resources that the server took. What they refer to and waits goes along.
 
     owner: this process; of several one pushes to a server at a time. A server that is away is left alone for a while.
-    rest_us: how long a change waits for further ones.
+    rest_us: how long a change waits for further ones. beside: has one thread, by which packs go one after another while the next
+    is made here; without it one pack goes.
     """
+    way = _Way(engine=engine, server=server, clock_us=clock_us, rng=rng, owner=owner, rest_us=rest_us)
     with reading(engine) as connection:
-        if not outbox.due(connection, server.name, clock_us(), 1, rest_us):
+        if not outbox.any_due(connection, server.name, clock_us(), rest_us):
             return 0
     with writing(engine) as connection:
         if not targets_of.take(connection, server.name, owner, clock_us()):
             return 0
-    with reading(engine) as connection:
-        batch = outbox.due(connection, server.name, clock_us(), PACK, rest_us)
-        if not batch:
-            return 0
-        if batch[0].shared:
-            lanes = [_with_targets(connection, server.name, [d]) for d in batch if d.shared]
-            lanes = _joined(lanes)
-        else:
-            together: dict[str, list[Delivery]] = {}
-            for d in outbox.lanes(connection, server.name, sorted({d.lane for d in batch})):
-                together.setdefault(d.lane, []).append(d)
-            lanes = [_with_targets(connection, server.name, lane) for lane in together.values()]
-        have = outbox.pushed(connection, server.name, [(d.resource_type, d.id) for lane in lanes for d in lane])
-    versions = {key: p.version for key, p in have.items()}
-    return _push_lanes(_Run(engine=engine, server=server, clock_us=clock_us, rng=rng, owner=owner, versions=versions), lanes)
+    run = _next(way, ())
+    if run is None:
+        return 0
+    return _push_lanes(run, run.lanes) if beside is None else _one_after_another(run, beside)
 
 
-def _with_targets(connection: Connection, target: str, lane: list[Delivery]) -> list[Delivery]:
-    """A lane with all that it refers to and that has not been pushed yet: a server checks references."""
-    found = {(d.resource_type, d.id): d for d in lane}
-    new = lane
-    while new:
-        wanted = set[Key]().union(*map(_targets, new))
-        new = outbox.named(connection, target, sorted(wanted - found.keys()))
-        found.update({(d.resource_type, d.id): d for d in new})
-    return sorted(found.values(), key=lambda d: (d.resource_type, d.id))
+def _next(way: _Way, on_their_way: Collection[str]) -> _Run | None:
+    """The next pack, noted as begun; None where nothing may go."""
+    with reading(way.engine) as connection:
+        lanes = next_lanes(connection, way.server.name, way.clock_us(), way.rest_us, on_their_way)
+        if not lanes:
+            return None
+        versions = outbox.versions(connection, way.server.name, [key_of(d) for lane in lanes for d in lane])
+    run = _Run(way=way, lanes=lanes, versions=versions)
+    _begin(run, _all_of(run, lanes))
+    return run
 
 
-def _joined(groups: list[list[Delivery]]) -> list[list[Delivery]]:
-    """Groups of shared resources, each resource once: a group that another one holds whole is left out."""
-    seen: set[tuple[str, str]] = set()
-    kept: list[list[Delivery]] = []
-    for group in sorted(groups, key=lambda g: (-len(g), g[0].resource_type, g[0].id)):
-        if not seen.issuperset((d.resource_type, d.id) for d in group):
-            kept.append(group)
-            seen.update((d.resource_type, d.id) for d in group)
-    return kept
+def _one_after_another(run: _Run, beside: Executor) -> int:
+    """Pack after pack, each made while the one before is on its way, and sent before that is noted."""
+    count, sends = 0, [_send(run, beside)]
+    try:
+        for left in reversed(range(PACKS)):
+            sent = sends[-1]
+            following = _next(run.way, {d.lane for lane in run.lanes for d in lane}) if left else None
+            ahead = following is not None and sent.exception() is None
+            if following is not None and ahead:
+                sends.append(_send(following, beside))
+            count += _push_lanes(run, run.lanes, sent)
+            if following is None or run.left:
+                break
+            if not ahead:
+                sends.append(_send(following, beside))
+            run = following
+        return count
+    finally:
+        futures.wait(sends)  # whatever happened here, nothing is on its way when the next push begins
 
 
-def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
-    """One transaction for all lanes; where it is refused, by parts down to the culprit, so that others flow."""
-    everything = list({_key(d): d for lane in lanes for d in lane if _key(d) not in run.settled}.values())
+def _send(run: _Run, beside: Executor) -> Future[list[Written]]:
+    return beside.submit(run.way.server.transaction, [_write(d, run.versions) for d in _all_of(run, run.lanes)])
+
+
+def _all_of(run: _Run, lanes: Sequence[list[Delivery]]) -> list[Delivery]:
+    """What is not settled of these lanes, each resource once."""
+    return list({key_of(d): d for lane in lanes for d in lane if key_of(d) not in run.settled}.values())
+
+
+def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Written]] | None = None) -> int:
+    """One transaction for all lanes; where it is refused, by parts down to the culprit, so that others flow.
+
+    sent: the transaction's answer, where it is on its way already.
+    """
+    way, everything = run.way, _all_of(run, lanes)
     if not everything or run.left:
         return 0
-    wait = _backoff(max(d.attempts for d in everything), run.rng)
+    wait = _backoff(max(d.attempts for d in everything), way.rng)
     _begin(run, everything)
     try:
-        written = run.server.transaction([_write(d, run.versions) for d in everything])
+        written = sent.result() if sent else way.server.transaction([_write(d, run.versions) for d in everything])
     except Unavailable as error:
         half = len(lanes) // 2
         if half and error.issue.detail.startswith("HTTP 500") and min(d.attempts for d in everything) >= PATIENCE:
@@ -114,55 +140,31 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]]) -> int:
         return 0
     except Rejected as error:
         half = len(lanes) // 2
-        parts = [lanes[:half], lanes[half:]] if half else [[part] for part in _apart(everything)]
+        parts = [lanes[:half], lanes[half:]] if half else [[part] for part in apart(everything)]
         if len(parts) > 1:
             return sum(_push_lanes(run, part) for part in parts)
         _postpone(run, everything, wait, error.issue.code, dead=error.issue.code != "version-conflict")
         return 0
-    run.settled.update(map(_key, everything))
-    with writing(run.engine) as connection:
-        outbox.note_pushed(connection, run.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)])
-        outbox.revive(connection, run.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, run.clock_us())
-        targets_of.answered(connection, run.server.name)
-        targets_of.renew(connection, run.server.name, run.owner, run.clock_us())
+    run.settled.update(map(key_of, everything))
+    with writing(way.engine) as connection:
+        targets_of.renew(connection, way.server.name, way.owner, way.clock_us())
+        outbox.note_pushed(connection, way.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)])
+        outbox.revive(connection, way.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, way.clock_us())
+        targets_of.answered(connection, way.server.name)
     return len(everything)
 
 
 def _begin(run: _Run, deliveries: Sequence[Delivery]) -> None:
     """Note what is sent before it is: of what a lost answer, or a crash, was about nobody knows whether the server has it."""
-    new = [d for d in deliveries if _key(d) not in run.begun]
+    new = [d for d in deliveries if key_of(d) not in run.begun]
     if new:
-        run.begun.update(map(_key, new))
-        with writing(run.engine) as connection:
-            outbox.begin(connection, run.server.name, new)
-
-
-def _apart(lane: Sequence[Delivery]) -> list[list[Delivery]]:
-    """A lane's resources one by one, those that others refer to first; what refers to each other, and deletions, together."""
-    left = {_key(d): d for d in lane if d.body is not None}
-    parts: list[list[Delivery]] = []
-    while left:
-        ready = [d for key, d in left.items() if not (_targets(d) - {key}) & left.keys()]
-        parts.extend([d] for d in ready)
-        if not ready:
-            parts.append(list(left.values()))
-            break
-        for d in ready:
-            del left[_key(d)]
-    gone = [d for d in lane if d.body is None]
-    return [*parts, gone] if gone else parts
-
-
-def _key(d: Delivery) -> Key:
-    return d.resource_type, d.id
-
-
-def _targets(d: Delivery) -> set[Key]:
-    return {(t, i) for t, _, i in (name.partition("/") for name in targets(d.body, set()))}
+        run.begun.update(map(key_of, new))
+        with writing(run.way.engine) as connection:
+            outbox.begin(connection, run.way.server.name, new)
 
 
 def _write(d: Delivery, versions: dict[Key, str]) -> Write:
-    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=versions.get(_key(d)) or None)
+    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=versions.get(key_of(d)) or None)
 
 
 def _backoff(attempts: int, rng: random.Random) -> float:
@@ -171,19 +173,19 @@ def _backoff(attempts: int, rng: random.Random) -> float:
 
 
 def _postpone(run: _Run, deliveries: Sequence[Delivery], wait: float, error: str, *, dead: bool) -> None:
-    run.settled.update(map(_key, deliveries))
-    with writing(run.engine) as connection:
-        outbox.postpone(connection, run.server.name, deliveries, _after(run, wait), error, dead=dead)
-        targets_of.renew(connection, run.server.name, run.owner, run.clock_us())
+    run.settled.update(map(key_of, deliveries))
+    with writing(run.way.engine) as connection:
+        outbox.postpone(connection, run.way.server.name, deliveries, _after(run, wait), error, dead=dead)
+        targets_of.renew(connection, run.way.server.name, run.way.owner, run.way.clock_us())
 
 
 def _leave_alone(run: _Run, error: Unavailable) -> None:
     """The server is away: nothing at all is sent there for as long as it says, or longer and longer (a circuit breaker)."""
     run.left = True
-    with writing(run.engine) as connection:
-        wait = error.retry_after or _backoff(targets_of.failures(connection, run.server.name), run.rng)
-        targets_of.away(connection, run.server.name, _after(run, wait))
+    with writing(run.way.engine) as connection:
+        wait = error.retry_after or _backoff(targets_of.failures(connection, run.way.server.name), run.way.rng)
+        targets_of.away(connection, run.way.server.name, _after(run, wait))
 
 
 def _after(run: _Run, wait: float) -> int:
-    return run.clock_us() + min(round(wait * 1_000_000), targets_of.LONGEST_US)
+    return run.way.clock_us() + min(round(wait * 1_000_000), targets_of.LONGEST_US)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from adapter.deliver.read_back import Written, map_written, read_written
 from adapter.deliver.reconcile import Difference, differences, look_again, put_right, replay
 from adapter.errors import Rejected
 from adapter.fhirserver.embedded import EmbeddedServer
-from adapter.fhirserver.port import FhirServer, Write
+from adapter.fhirserver.port import FhirServer, Version, Write
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Installation
 from adapter.model import Json
@@ -22,7 +23,7 @@ from adapter.store import journal, outbox, targets
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading, writing
 
-VERSIONS = 50
+VERSIONS = 200
 """Versions of a history that are brought in with one transaction."""
 OVERLAP = timedelta(minutes=1)
 """How far before the last version a history is read again: a server may stamp a write before it commits it."""
@@ -34,8 +35,11 @@ class Delivery:
     rest: seconds that a change waits for further ones, so that they go as one.
     """
 
-    def __init__(self, here: Installation, gaps: GapLives, upstream: FhirServer | None, rest: int = 0) -> None:
+    def __init__(self, here: Installation, gaps: GapLives, upstream: FhirServer | None, rest: int = 0,
+                 reader: FhirServer | None = None) -> None:
+        """reader: the same server by a connection of its own, so that it is read back while something is pushed."""
         self._here = here
+        self._reader = reader or upstream
         self._rest_us = rest * 1_000_000
         self._gaps = gaps
         self._rng = random.Random()
@@ -47,32 +51,46 @@ class Delivery:
         """The FHIR server to which resources are pushed."""
         return self.upstream or self.embedded
 
-    def push(self) -> int:
-        """Push what waits to the upstream server; how many resources it took (0 for the embedded one)."""
+    def push(self, beside: Executor | None = None) -> int:
+        """Push what waits to the upstream server; how many resources it took (0 for the embedded one). beside: see push."""
         here = self._here
         if self.upstream is None:
             return 0
-        return push(here.engine, self.upstream, here.now_us, self._rng, here.owner, rest_us=self._rest_us)
+        return push(here.engine, self.upstream, here.now_us, self._rng, here.owner, rest_us=self._rest_us,
+                    beside=beside)
 
     def read_back(self) -> int:
         """Bring in what other clients wrote on the upstream server since the last time; how many writes. None while another
         process is at it, or the server is left alone."""
-        if self.upstream is None:
+        if self._reader is None:
             return 0
-        cursor = f"history:{self.upstream.name}"
+        server = self._reader
+        cursor = f"history:{server.name}"
         with writing(self._here.engine) as connection:
-            if not targets.take(connection, self.upstream.name, self._here.owner, self._here.now_us()):
+            if not targets.take(connection, server.name, self._here.owner, self._here.now_us()):
                 return 0
             since = journal.cursor(connection, cursor)
         last = datetime.fromisoformat(since) if since else None
         count = 0
-        for versions in chunks(self.upstream.history(last - OVERLAP if last else None), VERSIONS):
+        for versions in chunks(server.history(last - OVERLAP if last else None), VERSIONS):
+            last = max(last or versions[0].last_updated, *(one.last_updated for one in versions))
+            with reading(self._here.engine) as connection:
+                strange = others.foreign(connection, versions, server.name)
+            if strange:
+                count += self._bring_in(strange, cursor, last)
+        if last is not None:
             with writing(self._here.engine) as connection:
-                for version in versions:
-                    count += others.bring_in(connection, version, self.upstream.name, self._here.now_us())
-                    last = max(last or version.last_updated, version.last_updated)
-                if last is not None:
-                    journal.set_cursor(connection, cursor, last.isoformat())
+                journal.set_cursor(connection, cursor, last.isoformat())
+        return count
+
+    def _bring_in(self, versions: Sequence[Version], cursor: str, last: datetime) -> int:
+        """Bring in what is not known as ours; how many writes of others that were. What was pushed a moment ago is noted first,
+        or read from here on as ours whose answer has not come (outbox.adopt): one of both has the row of the target."""
+        here = self._here
+        with writing(here.engine) as connection:
+            targets.renew(connection, self._upstream().name, here.owner, here.now_us())
+            count = sum(others.bring_in(connection, one, self._upstream().name, here.now_us()) for one in versions)
+            journal.set_cursor(connection, cursor, last.isoformat())
         return count
 
     def look_again(self) -> int:

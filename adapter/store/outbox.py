@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, not_, or_, select, tuple_, update
 
 from adapter.compose.references import targets
 from adapter.model import Composed, Delivery, Json
 from adapter.store.contributions import chunks
+from adapter.store.engine import among
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
 from adapter.store.targets import LONGEST_US
 
@@ -74,16 +75,30 @@ def queued_of(connection: Connection, target: str, keys: Collection[tuple[str, s
     return found
 
 
-def due(connection: Connection, target: str, now_us: int, limit: int, rest_us: int = 0) -> list[Delivery]:
-    """What may be pushed now, shared data first, then by age. A time further ahead than may be is of a wrong clock.
+def due_lanes(connection: Connection, target: str, now_us: int, limit: int, rest_us: int = 0,
+              left_out: Collection[str] = ()) -> list[str]:
+    """Lanes of what may be pushed now, by age: those of shared data, or where there is none those of persons.
 
-    rest_us: how long each has to have waited since it changed first, so that what changes again meanwhile goes as one.
+    A time further ahead than may be is of a wrong clock. limit: of resources that are looked at. rest_us: how long each has to
+    have waited since it changed first, so that what changes again meanwhile goes as one.
     """
-    rested = or_(OUTBOX.c.queued <= now_us - rest_us, OUTBOX.c.queued > now_us)
-    query = (_waiting(target).where(rested).where(or_(OUTBOX.c.due <= now_us, OUTBOX.c.due > now_us + LONGEST_US))
-             .order_by(RESOURCE.c.person != "", OUTBOX.c.queued, OUTBOX.c.lane, OUTBOX.c.resource_type, OUTBOX.c.id)
-             .limit(limit))
-    return [_delivery(row) for row in connection.execute(query)]
+    shared = OUTBOX.c.lane == OUTBOX.c.resource_type + "/" + OUTBOX.c.id
+    query = select(OUTBOX.c.lane, shared.label("shared")).where(*_due(target, now_us, rest_us))
+    query = query.where(not_(among(connection, OUTBOX.c.lane, left_out))) if left_out else query
+    query = query.order_by(shared.desc(), OUTBOX.c.queued, OUTBOX.c.lane).limit(limit)
+    rows = connection.execute(query).all()
+    return list(dict.fromkeys(row.lane for row in rows if row.shared == rows[0].shared))
+
+
+def any_due(connection: Connection, target: str, now_us: int, rest_us: int = 0) -> bool:
+    """Whether anything may be pushed now."""
+    return connection.execute(select(OUTBOX.c.id).where(*_due(target, now_us, rest_us)).limit(1)).first() is not None
+
+
+def _due(target: str, now_us: int, rest_us: int) -> tuple[ColumnElement[bool], ...]:
+    return (OUTBOX.c.target == target, OUTBOX.c.state == "waiting",
+            or_(OUTBOX.c.due <= now_us, OUTBOX.c.due > now_us + LONGEST_US),
+            or_(OUTBOX.c.queued <= now_us - rest_us, OUTBOX.c.queued > now_us))
 
 
 def lanes(connection: Connection, target: str, names: Collection[str]) -> list[Delivery]:
@@ -122,6 +137,13 @@ def pushed(connection: Connection, target: str, keys: Collection[tuple[str, str]
             found[row.resource_type, row.id] = Pushed(hash=row.hash, version=row.version,
                                                       body=orjson.loads(row.body) if row.body else None)
     return found
+
+
+def versions(connection: Connection, target: str, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Version ids of what was pushed of these (type, id) last, on the server."""
+    return {(row.resource_type, row.id): row.version for chunk in chunks(keys, _CHUNK) for row in connection.execute(
+        select(PUSHED.c.resource_type, PUSHED.c.id, PUSHED.c.version).where(
+            PUSHED.c.target == target, tuple_(PUSHED.c.resource_type, PUSHED.c.id).in_(chunk)))}
 
 
 def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delivery, str]]) -> None:

@@ -1,9 +1,10 @@
-"""The one worker of a process: composes what was journalled, pushes it, reads back what others wrote."""
+"""The worker of a process: composes what was journalled, pushes it, reads back what others wrote; each by a thread."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from adapter.errors import Unavailable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _LOG = log("worker")
 _IDLE = 1.0
 _READ_BACK = 5.0
+_TIMES, _READ_BACK_AT_LEAST = 10.0, 60.0
+"""Pause after a step that says so, in times of what it took, and the longest: while much is pushed, what is read back is that."""
 _LOOK = 10.0
 _MAPPINGS = 2.0
 """Seconds between two looks at the files of the mappings."""
@@ -25,9 +28,10 @@ _LONGEST_PAUSE = 30.0
 
 
 class Worker(Background):
-    """A thread that works as soon as it is woken, and looks by itself every second.
+    """Threads that work as soon as they are woken, and look by themselves every second.
 
-    A step that fails is told and tried again after a pause that doubles, up to half a minute; the others go on.
+    One composes, one delivers beside it (sending by a thread of its own, so that the server has the next pack at once), and one
+    reads back. A step that fails is told and tried again after a pause that doubles, up to half a minute; the others go on.
     """
 
     def __init__(self, gateway: Gateway, told: Callable[[], None] = lambda: None) -> None:
@@ -35,19 +39,49 @@ class Worker(Background):
         super().__init__("worker", self._once, _IDLE)
         self._gateway = gateway
         self._told = told
-        self._steps = [_Step("work", gateway.work), _Step("gaps", gateway.gaps.keep),
-                       _Step("sweep", self._sweep, every=_SWEEP), _Step("prune", self._prune, every=_PRUNE),
-                       _Step("deliver", gateway.delivery.push),
-                       _Step("disclose", gateway.disclosing.push),
-                       _Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
-                       _Step("read-back", gateway.delivery.read_back, every=_READ_BACK),
-                       _Step("conflicts", gateway.delivery.look_again, every=_LOOK),
-                       _Step("mappings", lambda: look(gateway), every=_MAPPINGS), _Step("retention", self._keep, every=_SWEEP),
-                       _Step("silence", self._listen, every=_LOOK)]
+        self._exchanges = ThreadPoolExecutor(1, "exchange")
+        self._composing = (
+            Step("work", gateway.work), Step("gaps", gateway.gaps.keep), Step("sweep", self._sweep, every=_SWEEP),
+            Step("prune", self._prune, every=_PRUNE), Step("mappings", lambda: look(gateway), every=_MAPPINGS),
+            Step("retention", self._keep, every=_SWEEP), Step("silence", self._listen, every=_LOOK))
+        delivering = (Step("deliver", lambda: gateway.delivery.push(self._exchanges)),
+                      Step("disclose", gateway.disclosing.push),
+                      Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
+                      Step("conflicts", gateway.delivery.look_again, every=_LOOK))
+        self._reading = (Step("read-back", gateway.delivery.read_back, every=_READ_BACK, longest=_READ_BACK_AT_LEAST),)
+        self._beside = (Background("delivery", lambda: self._all(delivering) > 0, _IDLE),
+                        Background("read-back", self._read_back, _IDLE))
+
+    def start(self) -> None:
+        """Begin."""
+        for one in self._beside:
+            one.start()
+        super().start()
+
+    def stop(self) -> None:
+        """Finish what is at hand and end; what waits is in the store for the next start."""
+        super().stop()
+        for one in self._beside:
+            one.stop()
+        self._exchanges.shutdown()
 
     def _once(self) -> bool:
-        """Every step that is due."""
-        return sum(self._done(step) for step in self._steps if not self._stopping) > 0
+        """Every step of composing that is due; what it made is delivered at once."""
+        done = self._all(self._composing)
+        if done:
+            self._beside[0].wake()
+        return done > 0
+
+    def _read_back(self) -> bool:
+        """What others wrote, which is composed at once."""
+        done = self._all(self._reading)
+        if done:
+            self.wake()
+        return done > 0
+
+    def _all(self, steps: Sequence[Step]) -> int:
+        """Every step that is due; how much was done."""
+        return sum(self._done(step) for step in steps if not self._stopping)
 
     def _listen(self) -> int:
         """Tell once of feeds that fell silent, and of those that are heard again."""
@@ -74,7 +108,7 @@ class Worker(Background):
         self._gateway.subscriptions.prune()
         return 0
 
-    def _done(self, step: _Step) -> int:
+    def _done(self, step: Step) -> int:
         done = step.run()
         if done:
             self._told()
@@ -97,31 +131,37 @@ def look(gateway: Gateway) -> int:
 
 def watching(gateway: Gateway) -> Background:
     """A thread that only looks at the mappings, for a process without a worker."""
-    step = _Step("mappings", lambda: look(gateway))
+    step = Step("mappings", lambda: look(gateway))
     return Background("mappings", lambda: step.run() > 0, _MAPPINGS)
 
 
-class _Step:
-    """One kind of work, with the pause it makes after a failure."""
+class Step:
+    """One kind of work, with the pauses it makes: after a failure, and after each time."""
 
-    def __init__(self, name: str, call: Callable[[], int], every: float = 0.0) -> None:
+    def __init__(self, name: str, call: Callable[[], int], every: float = 0.0, longest: float = 0.0,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        """every: seconds from its end to the next time; up to `longest` where it took long. clock: in seconds."""
+        self._clock = clock
         self._name = name
         self._call = call
         self._every = every
+        self._longest = longest
         self._due = 0.0
         self._failures = 0
 
     def run(self) -> int:
         """How much was done; 0 where the step is not due or failed."""
-        if time.monotonic() < self._due:
+        if self._clock() < self._due:
             return 0
+        began = self._clock()
         try:
             done = self._call()
         except Exception as error:  # a worker that ends leaves everything waiting
             self._failed(error)
             return 0
         self._failures = 0
-        self._due = time.monotonic() + self._every
+        ended = self._clock()
+        self._due = ended + max(self._every, min(self._longest, _TIMES * (ended - began)))
         return done
 
     def _failed(self, error: Exception) -> None:
@@ -132,4 +172,4 @@ class _Step:
             _LOG.warning("step put off", kind=self._name, code=error.issue.code, attempt=self._failures, seconds=pause)
         else:
             _LOG.error("step failed", kind=self._name, attempt=self._failures, seconds=pause, exc_info=error)
-        self._due = time.monotonic() + pause
+        self._due = self._clock() + pause

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -24,6 +25,7 @@ import orjson
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
+from adapter.deliver import packs
 from adapter.errors import Unavailable
 from adapter.feeds import open_feeds
 from adapter.gateway import Gateway
@@ -46,6 +48,19 @@ Bodies = dict[tuple[str, str], dict[str, Any]]
 
 class Crash(BaseException):
     """The process dies at this point; only what was committed remains."""
+
+
+class AtOnce(Executor):
+    """Does what it is given at once: no thread is in a run. The process may die in it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Do it."""
+        done = Future[Any]()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 class Broken(AssertionError):
@@ -163,7 +178,12 @@ class World:
         self.gateway.work(self.rng.choice((1, 2, 5, 50)))
 
     def _push(self) -> None:
-        self.gateway.delivery.push()
+        """One pack, or small packs one after another, as the worker's threads do it."""
+        if self.rng.random() < 0.5:
+            self.gateway.delivery.push()
+        else:
+            with patch.object(packs, "PACK", 6):
+                self.gateway.delivery.push(AtOnce())
 
     def _read_back(self) -> None:
         self.gateway.delivery.read_back()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import orjson
 import pytest
 from sqlalchemy import select
 
 from adapter.compose.references import targets
+from adapter.deliver import packs
 from adapter.deliver.push import push
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import Write, Written
@@ -388,3 +391,118 @@ def test_a_version_queued_while_one_is_on_its_way_stays_queued(bench: Bench, mon
     assert bench.queue() == {"Organization/o": "waiting"}
     bench.drain()
     assert bench.server.standing["Organization/o"] == (2, {"resourceType": "Organization", "id": "o", "name": "newer"})
+
+
+# --- one pack after another, the next made while one is on its way
+
+
+class Watched(StandIn):
+    """A server that is asked by another thread, and lets something happen here before each answer."""
+
+    before: Callable[[Sequence[Write]], None] = staticmethod(lambda _: None)
+
+    def transaction(self, writes: Sequence[Write]) -> list[Written]:
+        self.before(writes)
+        return super().transaction(writes)
+
+
+@pytest.fixture(name="flow")
+def _flow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """Push pack after pack, each of one or two persons."""
+    monkeypatch.setattr(packs, "PACK", 4)
+    bench.server = Watched()
+    with ThreadPoolExecutor(1) as beside:
+        yield lambda: push(bench.engine, bench.server, lambda: bench.now, random.Random(7), beside=beside)
+
+
+def test_pack_after_pack_goes_with_one_push(bench: Bench, flow: Callable[[], int]) -> None:
+    people(bench, 9)
+    assert flow() == 1  # what others refer to, alone
+    assert flow() == 18
+    assert bench.queue() == {}
+    assert [len(call) for call in bench.server.calls] == [1, 4, 4, 4, 4, 2]
+    assert len(bench.server.taken) == len(set(bench.server.taken)) == 19
+
+
+def test_what_changes_while_it_is_on_its_way_goes_with_the_pack_after_next(bench: Bench, flow: Callable[[], int]) -> None:
+    people(bench, 5)
+    flow()
+
+    def change(writes: Sequence[Write]) -> None:
+        if len(bench.server.calls) == 1:  # the first pack of persons
+            bench.put("Patient/p0", person="mrn|0", gender="male")
+    cast("Watched", bench.server).before = change
+    flow()
+    bench.drain()
+    assert [name for name in bench.server.taken if name == "Patient/p0"] == ["Patient/p0"] * 2
+    assert bench.server.standing["Patient/p0"] == (2, {"resourceType": "Patient", "id": "p0", "gender": "male"})
+    assert bench.server.conflicts == []
+    assert bench.queue() == {}
+
+
+def test_what_refers_to_something_on_its_way_waits_for_its_answer(bench: Bench, flow: Callable[[], int]) -> None:
+    people(bench, 2)
+    for n in (2, 3, 4, 5):
+        bench.now += 1
+        bench.put(f"Patient/p{n}", person=f"mrn|{n}", link=[{"other": ref("Patient/p0")}])
+    bench.drain()
+    assert bench.queue() == {}
+    bench.put("Patient/p0", person="mrn|0", gender="male")
+    for n in (2, 3, 4, 5):
+        bench.now += 1
+        bench.put(f"Patient/p{n}", person=f"mrn|{n}", gender="male", link=[{"other": ref("Patient/p0")}])
+    bench.server.calls.clear()
+    flow()
+    bench.drain()
+    sent = [{f"{w.resource_type}/{w.id}" for w in call} for call in bench.server.calls]
+    assert ["Patient/p0" in call for call in sent] == [True, *[False] * (len(sent) - 1)]
+    assert bench.server.conflicts == []
+    assert all(bench.server.standing[f"Patient/p{n}"][0] == 2 for n in (0, 2, 3, 4, 5))
+
+
+def test_a_refused_pack_is_taken_apart_before_the_next_goes(bench: Bench, flow: Callable[[], int]) -> None:
+    people(bench, 6)
+    flow()
+    bench.server.refuse = {"Encounter/e1"}
+    assert flow() == 11
+    assert bench.queue() == {"Encounter/e1": "dead"}
+    assert len(bench.server.taken) == len(set(bench.server.taken))
+    positions = [bench.server.taken.index(f"Patient/p{n}") for n in range(6)]
+    assert positions == sorted(positions)
+
+
+def test_where_the_server_goes_away_the_pack_that_was_made_is_not_sent(bench: Bench, flow: Callable[[], int]) -> None:
+    people(bench, 6)
+    flow()
+    bench.server.away = Unavailable("server-unavailable", retry_after=60)
+    bench.server.calls.clear()
+    assert flow() == 0
+    assert len(bench.server.calls) == 1
+    assert set(bench.queue().values()) == {"waiting"}
+    assert len(bench.queue()) == 12
+    assert flow() == 0
+    assert len(bench.server.calls) == 1
+    bench.server.away = None
+    bench.now += 61 * SECOND
+    bench.drain()
+    assert bench.queue() == {}
+
+
+def test_where_the_next_pack_cannot_be_made_the_one_on_its_way_is_waited_for(bench: Bench, flow: Callable[[], int],
+                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    people(bench, 6)
+    flow()
+    asked = iter([outbox.due_lanes, None])
+
+    def once(*arguments: Any) -> list[str]:
+        if found := next(asked):
+            return found(*arguments)
+        raise Unavailable("store-unavailable")
+    monkeypatch.setattr(outbox, "due_lanes", once)
+    with pytest.raises(Unavailable):
+        flow()
+    monkeypatch.undo()
+    assert len(bench.server.calls) == 2  # and it was answered
+    bench.drain()
+    assert bench.queue() == {}
+    assert bench.server.conflicts == []

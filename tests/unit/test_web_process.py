@@ -18,7 +18,7 @@ from adapter.settings import Settings
 from adapter.web.guard import is_loopback
 from adapter.web.serve import addresses, banner
 from adapter.web.server import WebServer, listen
-from adapter.web.worker import Worker
+from adapter.web.worker import Step, Worker
 
 
 def _server(app: Flask) -> WebServer:
@@ -94,8 +94,8 @@ class _Scripted:
             raise now
         return now
 
-    def _step(self, name: str) -> Callable[[], int]:
-        def step() -> int:
+    def _step(self, name: str) -> Callable[..., int]:
+        def step(*_: object) -> int:
             self.worked.append(name)
             return 0
         return step
@@ -114,6 +114,27 @@ def test_the_worker_goes_on_after_failures(capsys: pytest.CaptureFixture[str]) -
     assert "Zzyzx" not in told
     assert {"gaps", "sweep", "deliver", "read-back", "conflicts", "disclose", "permissions", "retention",
             "prune"} <= set(gateway.worked)
+
+
+def test_a_step_that_takes_long_comes_less_often_if_it_says_so() -> None:
+    now, took, ran = 100.0, 0.1, 0
+
+    def call() -> int:
+        nonlocal now, ran
+        now, ran = now + took, ran + 1
+        return 1
+
+    step = Step("read-back", call, every=5.0, longest=60.0, clock=lambda: now)
+    pauses: list[float] = []
+    for took in (0.1, 2.0, 30.0):
+        assert step.run() == 1
+        before, ended = ran, now
+        while not step.run():
+            now += 0.5
+        pauses.append(round(now - took - ended))
+        assert ran == before + 1
+        now += 100
+    assert pauses == [5, 20, 60]
 
 
 @pytest.mark.parametrize(("host", "expected"), [
