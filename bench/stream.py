@@ -2,12 +2,16 @@
 
 Out of each message others are made: in all that is about the person, the stay and the message (names, numbers, dates,
 addresses) names, digits and days differ from one to the next; what is the hospital's (doctors, wards, codes) stays.
+`stays` makes whole stays instead, of eight messages each.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+
+from adapter.home import HOME
+from adapter.validate.numbers import valid_npi
 
 PERSONAL = {
     "MSH": {7, 10}, "EVN": {2, 3, 6}, "PID": {2, 3, 4, 5, 6, 7, 9, 11, 13, 14, 18, 19, 20, 21, 29, 33, 40},
@@ -60,3 +64,45 @@ def _letters(n: int) -> str:
         n, rest = divmod(n, 26)
         letters += chr(97 + rest)
     return letters
+
+
+STAY = (("A04/emergency", b""), ("A01/admission", b""), ("A02/transfer", b""), ("A08/update", b""), ("A08/deleted-phone", b""),
+        ("A08/update", b"20260303090000"), ("A08/update", b"20260303200000"), ("A03/discharge", b""))
+"""One stay in the order of time: fixtures about one person and one visit, at times of their own. Half of them are A08, which say
+all again and change little or nothing, as in real traffic."""
+WARD = 40
+"""People who are in hospital at once: messages of so many stays come between one another."""
+_DOCTORS = [n for n in range(2000001018, 2000003018) if valid_npi(str(n))][:40]
+
+
+def stays(first: int, count: int) -> list[bytes]:
+    """Messages of so many stays, each of somebody else, from the first number on; those of one ward's people in turns.
+
+    Doctors (40), beds and payers come again and again. Control ids and record numbers are each's own.
+    """
+    texts = [_fixture(name, moment) for name, moment in STAY]
+    numbers = range(first, first + count)
+    wards = [numbers[start:start + WARD] for start in range(0, count, WARD)]
+    return [_of_a_stay(text, step, n) for ward in wards for step, text in enumerate(texts) for n in ward]
+
+
+def _fixture(name: str, moment: bytes) -> bytes:
+    """Its text; moment: when it was sent and recorded instead (MSH-7, EVN-2), where that is given."""
+    text = (HOME / "fixtures" / "hl7v2" / f"{name}.hl7").read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r")
+    stated = text.split(b"|", 7)[6]
+    return text.replace(stated[:14], moment) if moment else text
+
+
+def _of_a_stay(text: bytes, step: int, n: int) -> bytes:
+    """A fixture's message of another person: control id, record, visit, policy, name, telephone, address, doctor and bed."""
+    letters = _letters(n + 1).encode()
+    new = {b"700001": b"7%07d" % n, b"V900001": b"V%07d" % n, b"EVG-400017": b"EVG-%07d" % n, b"Wrenmere": b"Wrenmere" + letters,
+           b"Corinne": b"Corinne" + letters, b"5550134": b"%07d" % (2000000 + n), b"5550141": b"%07d" % (3000000 + n),
+           b"12 Orchard": b"%d Orchard" % (n % 900 + 1), b"2000001018^Marlwick": b"%d^Marlwick%s" % (
+               _DOCTORS[n % 40], _letters(n % 40 + 1).encode()), b"^312^": b"^%d^" % (300 + n % WARD),
+           b"^7^A": b"^%d^A" % (n % 12)}
+    for old, one in new.items():
+        text = text.replace(old, one)
+    fields = text.split(b"|", 10)
+    fields[9] = b"S%d-%d" % (n, step)
+    return b"|".join(fields)

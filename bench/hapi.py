@@ -1,0 +1,268 @@
+"""End to end into a real HAPI, beside what HAPI itself reaches, and beside pushing every resource every time.
+
+Made-up stays (`bench.stream.stays`): eight messages each, forty people in hospital at once. Sides take turns, each with people
+and ids of its own; the first round warms the JVM up and does not count.
+
+bare: transactions recorded from our pusher, under other ids, posted one after another by nothing but an HTTP connection.
+push: our pusher with all composed ahead, so that the outbox is never empty.
+whole: a served gateway from the first message over MLLP until nothing waits: journal, compose, push, reading back.
+naive: each message's whole Bundle, converted ahead, posted by the same bare connection.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.adapters import BaseAdapter
+from sqlalchemy import Integer, cast, func, select
+
+from adapter.feeds import Feeds, open_feeds
+from adapter.fhirserver.http import FHIR_JSON, new_session
+from adapter.gateway import Gateway
+from adapter.home import HOME
+from adapter.installation.delivery import OVERLAP
+from adapter.intake.send import send
+from adapter.memory import tune_memory
+from adapter.model import Received
+from adapter.pipeline import convert
+from adapter.settings import Settings
+from adapter.store.engine import open_engine, reading, writing
+from adapter.store.journal import set_cursor
+from adapter.store.schema import PUSHED
+from bench.stream import stays
+from tests.acceptance.served import served
+from tests.servers import free_port
+
+_ID = re.compile(rb"\b[0-9a-f]{32}\b")
+SENDERS = 20
+"""Connections that messages come by; a stay keeps to one, as WARD is a multiple of it."""
+HEADERS = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON, "Accept-Encoding": "gzip"}
+"""HAPI is faster where it packs its answer."""
+TOOLS = HOME / "tools" / "hapi"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one side did in one turn. resources: that came to stand on the server, each version counted."""
+
+    messages: int
+    resources: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Recorder(BaseAdapter):
+    """A FHIR server that takes every transaction at once and keeps it."""
+
+    taken: list[bytes] = field(default_factory=list[bytes])
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        """One exchange, as requests' adapters do it."""
+        bundle = orjson.loads(request.body or b"{}")
+        self.taken.append(orjson.dumps(_without_versions(bundle)))
+        answer = requests.Response()
+        answer.status_code = 200
+        answer.headers["Content-Type"] = FHIR_JSON
+        made = [{"response": {"status": "200", "etag": f'W/"{len(self.taken)}"'}} for _ in bundle["entry"]]
+        answer._content = orjson.dumps({"resourceType": "Bundle", "entry": made})
+        return answer
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def session(self) -> requests.Session:
+        """A session of the real client that ends here."""
+        session = new_session()
+        session.mount("http://", self)
+        return session
+
+
+def _without_versions(bundle: dict[str, Any]) -> dict[str, Any]:
+    for entry in bundle["entry"]:
+        entry["request"].pop("ifMatch", None)  # its own versions would not be those
+    return bundle
+
+
+def gateway_in(folder: Path, url: str) -> Gateway:
+    """A gateway over a store of its own, that pushes to HAPI; its ids are of a key that it makes itself."""
+    return Gateway(Settings.model_validate({"data_dir": folder, "fhir_url": url}))
+
+
+def composed_ahead(folder: Path, url: str, messages: Sequence[bytes]) -> None:
+    """A store in which everything is composed and waits to be pushed; the network's own definitions are none of it."""
+    with closing(gateway_in(folder, url)) as gateway:
+        gateway.accept([(raw, "bench") for raw in messages])
+        while gateway.work(200):
+            pass
+
+
+def recorded(folder: Path, url: str) -> list[bytes]:
+    """The transactions by which our pusher empties a copy of that store."""
+    copy, recorder = folder.with_name(f"{folder.name}-copy"), Recorder()
+    shutil.copytree(folder, copy)
+    with patch("adapter.gateway.new_session", recorder.session), closing(gateway_in(copy, url)) as gateway:
+        while gateway.delivery.push():
+            pass
+    return recorder.taken
+
+
+def renamed(transactions: Sequence[bytes], salt: bytes) -> list[bytes]:
+    """The same with every id another one."""
+    return [_ID.sub(lambda found: md5(salt + found[0]).hexdigest().encode(), one) for one in transactions]
+
+
+def bare(url: str, transactions: Sequence[bytes]) -> None:
+    """Post transactions one after another on one connection."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=300)
+    for one in transactions:
+        connection.request("POST", where.path, one, HEADERS)
+        answer = connection.getresponse()
+        said = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"HAPI answers {answer.status}: {said[:500]!r}")
+    connection.close()
+
+
+def bare_turn(url: str, transactions: Sequence[bytes], messages: int) -> Turn:
+    """Transactions as they are, timed."""
+    count = sum(len(orjson.loads(one)["entry"]) for one in transactions)
+    return Turn(messages=messages, resources=count, seconds=_timed(lambda: bare(url, transactions)))
+
+
+def push_turn(folder: Path, url: str, messages: int) -> Turn:
+    """Our pusher over a full outbox."""
+    def emptied() -> None:
+        while gateway.delivery.push(beside):
+            pass
+
+    with closing(gateway_in(folder, url)) as gateway, ThreadPoolExecutor(1) as beside:
+        tune_memory()
+        seconds = _timed(emptied)
+    return Turn(messages=messages, resources=pushed(folder), seconds=seconds)
+
+
+def whole_turn(folder: Path, url: str, messages: Sequence[bytes]) -> Turn:
+    """A served gateway; the clock runs from the first message on. Its own definitions have gone before."""
+    def all_of_it() -> None:
+        with ThreadPoolExecutor(SENDERS) as senders:
+            answers = senders.map(lambda mine: list(send(*gateway.mllp, mine, timeout=60)), shares)
+        if not all(b"\rMSA|AA|" in answer for part in answers for answer in part):
+            raise SystemExit("a message was refused")
+        gateway.settle(600)
+
+    shares = [messages[number::SENDERS] for number in range(SENDERS)]
+    begin_here(folder / "data", url)
+    with served(folder, {"CARELOOP_FHIR_URL": url}) as gateway:
+        gateway.settle(120)
+        before = pushed(folder / "data")
+        seconds = _timed(all_of_it)
+        return Turn(messages=len(messages), resources=pushed(folder / "data") - before, seconds=seconds)
+
+
+def begin_here(folder: Path, url: str) -> None:
+    """Make a store that reads the server's history back from now on: what other sides wrote there is not read."""
+    with closing(gateway_in(folder, url)) as gateway, writing(gateway.engine) as connection:
+        set_cursor(connection, f"history:{gateway.delivery.server.name}", (datetime.now(UTC) + OVERLAP).isoformat())
+
+
+def pushed(folder: Path) -> int:
+    """How many versions of resources stand on the server: HAPI numbers those of each from 1."""
+    engine = open_engine(f"sqlite:///{folder / 'careloop.db'}")
+    with reading(engine) as connection:
+        count = connection.scalar(select(func.sum(cast(PUSHED.c.version, Integer)))) or 0
+    engine.dispose()
+    return count
+
+
+def whole_bundles(messages: Sequence[bytes], feeds: Feeds, key: bytes) -> list[bytes]:
+    """Each message's Bundle, as `careloop convert` makes it."""
+    return [orjson.dumps(convert(Received(raw=raw, arrival=datetime.now(UTC)), feeds, key).bundle) for raw in messages]
+
+
+def _timed(act: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+def one_round(folder: Path, url: str, number: int, count: int, feeds: Feeds) -> dict[str, Turn]:
+    """Every side once, in an order that turns from round to round; people and ids are of this round and side alone."""
+    first = [(4 * number + part) * count for part in range(3)]
+    ahead, salt = folder / "ahead", b"%d" % number
+    messages = [stays(one, count) for one in first]
+    composed_ahead(ahead, url, messages[0])
+    transactions = renamed(recorded(ahead, url), salt)
+    bundles = whole_bundles(messages[2], feeds, salt)
+    sides: list[tuple[str, Callable[[], Turn]]] = [
+        ("bare", lambda: bare_turn(url, transactions, len(messages[0]))),
+        ("push", lambda: push_turn(ahead, url, len(messages[0]))),
+        ("whole", lambda: whole_turn(folder / "whole", url, messages[1])),
+        ("naive", lambda: bare_turn(url, bundles, len(bundles)))]
+    sides = sides[number % 4:] + sides[:number % 4]
+    return {name: act() for name, act in sides}
+
+
+@contextmanager
+def hapi() -> Generator[str]:
+    """A HAPI of this run alone, in memory; its base URL."""
+    environment = {**os.environ, "HAPI_PORT": str(free_port()), "HAPI_HEAP": "4g"}
+    subprocess.run([TOOLS / "start-hapi.sh"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{environment['HAPI_PORT']}/fhir"
+    finally:
+        subprocess.run([TOOLS / "stop-hapi.sh"], env=environment, check=False, stdout=subprocess.DEVNULL)
+
+
+def told(turns: dict[str, list[Turn]]) -> tuple[float, float, float]:
+    """Print each side's medians; pushing and the whole way beside bare, and the whole way's messages beside naive."""
+    rates = {name: statistics.median(one.resources / one.seconds for one in of_it) for name, of_it in turns.items()}
+    messages = {name: statistics.median(one.messages / one.seconds for one in of_it) for name, of_it in turns.items()}
+    for name, of_it in turns.items():
+        each = ", ".join(f"{one.resources / one.seconds:.0f}" for one in of_it)
+        print(f"{name:6} {rates[name]:7.0f} resources/s {messages[name]:7.1f} messages/s   {of_it[-1].resources} resources of "
+              f"{of_it[-1].messages} messages; each round {each}")
+    return rates["push"] / rates["bare"], rates["whole"] / rates["bare"], messages["whole"] / messages["naive"]
+
+
+def main() -> None:
+    """Measure and print; exit 1 where a ratio is below its bound."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--stays", type=int, default=120, help="of each side in each round")
+    given = parser.parse_args()
+    turns: dict[str, list[Turn]] = {}
+    feeds = open_feeds(HOME / "mappings")
+    with hapi() as url:
+        for number in range(given.rounds + 1):
+            with tempfile.TemporaryDirectory() as folder:
+                found = one_round(Path(folder), url, number, given.stays, feeds)
+            for name in ("bare", "push", "whole", "naive"):
+                turns.setdefault(name, []).extend([found[name]] if number else [])  # the first warms up
+    push, whole, naive = told(turns)
+    print(f"push / bare {push:.2f}   whole / bare {whole:.2f}   messages of whole / naive {naive:.1f}")
+    raise SystemExit(0 if push >= 0.9 and whole >= 0.9 and naive >= 3 else 1)
+
+
+if __name__ == "__main__":
+    main()
