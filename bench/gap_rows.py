@@ -13,7 +13,7 @@ import orjson
 
 from adapter.gaps.calendar import calendar_rows, local_day_rows
 from adapter.gaps.catalog import Catalog, open_catalog
-from adapter.gaps.snapshot import Snapshot, personal, quoted, sql_type
+from adapter.gaps.snapshot import Snapshot, mark_of, number_members, parted, personal, quoted, sql_type
 
 NOW = "2026-06-15T12:30:00+00:00"
 _NOW_S, _TODAY = 1781526600, 20619
@@ -141,14 +141,15 @@ def make(folder: Path, members: int, a_bucket: int = 100_000, catalog: Catalog |
         database.execute(f"SET temp_directory = {quoted(folder / 'space')}; SET memory_limit = '3GB'; "
                          "SET preserve_insertion_order = false")
         database.execute(f"CREATE MACRO now_s() AS {_NOW_S};" + _MACROS)
+        number_members(database, f"(SELECT make('m', i, 0) AS member_id FROM range({members}) AS people(i))", buckets)
         for name in catalog.tables:
             if personal(catalog, name):
                 rows += _personal(database, catalog, name, folder, members, buckets) if name in PERSONAL else 0
             else:
                 rows += _shared(database, catalog, name, folder)
-    told = {"buckets": buckets, "members": members, "mark": catalog.mark, "journal": True}
+    told = {"buckets": buckets, "members": members, "mark": mark_of(catalog), "journal": True}
     (folder / "snapshot.json").write_bytes(orjson.dumps(told))
-    return Snapshot(folder=folder, buckets=buckets, members=members, mark=catalog.mark, journal=True), rows
+    return Snapshot(folder=folder, buckets=buckets, members=members, mark=mark_of(catalog), journal=True), rows
 
 
 def _columns(catalog: Catalog, name: str, given: dict[str, str]) -> str:
@@ -164,8 +165,7 @@ def _personal(database: duckdb.DuckDBPyConnection, catalog: Catalog, name: str, 
     number = "k" if kind.endswith("+") else "0"
     columns = _columns(catalog, name, {"resource_id": f"make('{kind[0]}', i, {number})", "member_id": "make('m', i, 0)", **given})
     rows = f"SELECT i, UNNEST(range(CAST({many} AS BIGINT))) AS k FROM range({members}) AS people(i)"
-    select = f"SELECT *, CAST(hash(member_id) % {buckets} AS INTEGER) AS bucket FROM (SELECT {columns} FROM ({rows}))"
-    found = database.execute(f"COPY ({select}) TO {quoted(folder / name)} "
+    found = database.execute(f"COPY ({parted(f'(SELECT {columns} FROM ({rows}))', buckets)}) TO {quoted(folder / name)} "
                              "(FORMAT parquet, PARTITION_BY (bucket), OVERWRITE true)")
     return (found.fetchone() or (0,))[0]
 

@@ -1,7 +1,8 @@
 """Lint of rule files: their form, and whether their statements stay in the SQL subset that every engine reads alike.
 
 The subset is a list of what is allowed. Left out on purpose: LIKE (case), division (integers), window, date and text
-functions (dialects), subqueries in conditions (Spark), outer joins but LEFT, SELECT *, ORDER BY and LIMIT.
+functions (dialects), subqueries in conditions (Spark), outer joins but LEFT, SELECT *, ORDER BY and LIMIT. A member_id is for
+joins alone, since it may be a number (population.py).
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Is
     for name, table in rules.tables.items():
         place = f"shared.yaml, tables.{name}.statement"
         issues += Linter(rules, catalog, known, rules.parameters).issues(table.statement, place)
+        issues += _key_issues(table.statement, place, told=False)
         known.add(name)
     for rule in rules.rules.values():
         place = f"{rule.id}.yaml, statement"
         issues += Linter(rules, catalog, known, parameters_of(rules, rule)).issues(rule.statement, place)
         issues += _rule_issues(rule, place)
+        issues += _key_issues(rule.statement, place, told=True) if rule.subject == "member" else []
     for number, program in enumerate(rules.programs):
         issues += _program_issues(rules, program, f"{PROGRAMS}, programs.{number}")
     return issues
@@ -143,6 +146,48 @@ def _rule_issues(rule: Rule, place: str) -> Iterator[Issue]:
     binds = {bind.name for bind in tree.find_all(exp.Placeholder)}
     for name in sorted(set(rule.parameters) - binds):
         yield Issue(code="rule-invalid", place=f"{rule.id}.yaml, parameters.{name}", detail="it is not read")
+
+
+def _key_issues(text: str, place: str, *, told: bool) -> Iterator[Issue]:
+    """Uses of a member_id that hold for texts alone. told: what the statement itself yields is told, and must be the text."""
+    try:
+        tree = parse_statement(text, place)
+    except Defect:
+        return
+    outer = set(map(id, _outer(tree))) if told else set[int]()
+    for column in tree.find_all(exp.Column):
+        if column.name == "member_id" and not _joins(column, outer):
+            used = column if isinstance(column.parent, exp.Select) else column.parent or column
+            detail = f"`{_brief(used)}`: a member_id is for joins; what is told is accountable's `patient`"
+            yield Issue(code="rule-invalid", place=place, detail=detail)
+    for alias in tree.find_all(exp.Alias):
+        if alias.alias == "member_id" and id(alias.parent) not in outer and _key(alias.this) is None:
+            yield Issue(code="rule-invalid", place=place, detail=f"`{_brief(alias)}`: only a member_id is a member_id")
+
+
+def _outer(tree: exp.Expr) -> Iterator[exp.Expr]:
+    """The SELECTs whose rows are those of the statement."""
+    if isinstance(tree, exp.Union):
+        yield from _outer(tree.this)
+        yield from _outer(tree.expression)
+    else:
+        yield tree
+
+
+def _joins(column: exp.Column, outer: set[int]) -> bool:
+    """Whether a member_id stands where a number would do as well as a text."""
+    parent = column.parent
+    if isinstance(parent, exp.EQ):
+        return _key(parent.this) is not None and _key(parent.expression) is not None
+    if isinstance(parent, exp.Alias):
+        return parent.alias == "member_id" and id(parent.parent) not in outer
+    if isinstance(parent, exp.Select):
+        return id(parent) not in outer
+    return isinstance(parent, exp.Is | exp.Group | exp.Count | exp.Distinct)
+
+
+def _key(node: exp.Expr) -> exp.Column | None:
+    return node if isinstance(node, exp.Column) and node.name == "member_id" else None
 
 
 def _program_issues(rules: Rules, program: Program, place: str) -> Iterator[Issue]:

@@ -2,6 +2,7 @@
 
 Bucket by bucket the tables of some members are read once, the shared tables are made once, and every rule goes over
 them; rules about organizations follow over all buckets. So memory stays that of few buckets, however many members there are.
+Within a bucket `member_id` is the member's number (snapshot.py): lint sees to it that rules only join by it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.engine import Gap, gaps_of, in_order, instants, statements
 from adapter.gaps.reads import MEMBER_PROGRAM, columns_read, everything_read, times_read
 from adapter.gaps.rules import Reason, Rule, Rules, State, open_rules
-from adapter.gaps.snapshot import Snapshot, quoted, sql_type
+from adapter.gaps.snapshot import NUMBER, Snapshot, personal, quoted, sql_type
 from adapter.gaps.statement import COLUMNS, SHARED_PREFIX, Target, columns_of, compile_shared
 from adapter.gaps.tables import PREFIX
 
@@ -174,7 +175,7 @@ def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Quest
     views, shared = everything_read(asked.rules, asked.catalog, chosen)
     read = columns_read(asked.rules, chosen)
     for name in views:
-        select = rows(snapshot, asked.catalog, name, bucket, read)
+        select = rows(snapshot, asked.catalog, name, bucket, read, numbered=bucket is not None)
         kind = "TABLE" if bucket is not None and name in often else "VIEW"
         database.execute(f"CREATE {kind} {PREFIX}{name} AS {select}")
     for name in shared:
@@ -183,15 +184,21 @@ def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Quest
         database.execute(f"CREATE {kind} {SHARED_PREFIX}{name} AS {select}")
 
 
-def rows(snapshot: Snapshot, catalog: Catalog, name: str, bucket: int | None, read: Collection[str] | None = None) -> str:
-    """A SELECT of a table's rows: of one bucket, or of all. read: names of the columns that are wanted."""
-    columns = [column for column in catalog.tables[name] if read is None or column.name in read]
+def rows(snapshot: Snapshot, catalog: Catalog, name: str, bucket: int | None, read: Collection[str] | None = None, *,
+         numbered: bool = False) -> str:
+    """A SELECT of a table's rows: of one bucket, or of all.
+
+    read: names of the columns that are wanted. numbered: `member_id` is the member's number.
+    """
+    types = {column.name: sql_type(column) for column in catalog.tables[name] if read is None or column.name in read}
+    by_number = numbered and personal(catalog, name)
     files = snapshot.files(catalog, name, bucket)
     if not files:
-        none = (f"CAST(NULL AS {sql_type(column)}) AS {column.name}" for column in columns)
-        return f"SELECT {', '.join(none)} WHERE 1 = 0"
+        types |= {"member_id": "INTEGER"} if by_number else {}
+        return f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {column}' for column, kind in types.items())} WHERE 1 = 0"
     listed = ", ".join(quoted(file) for file in files)
-    return f"SELECT {', '.join(column.name for column in columns)} FROM read_parquet([{listed}], hive_partitioning = false)"
+    wanted = (f"{NUMBER} AS member_id" if by_number and column == "member_id" else column for column in types)
+    return f"SELECT {', '.join(wanted)} FROM read_parquet([{listed}], hive_partitioning = false)"
 
 
 def bound(statement: str, binds: Mapping[str, Any]) -> str:

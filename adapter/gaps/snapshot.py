@@ -2,7 +2,8 @@
 
 The rows come out of our own store, or straight from FHIR resources in NDJSON (Bulk Data). Rows that belong to a person lie
 in one of several buckets by that person's id, so that an engine can go through them bucket by bucket; snapshot.json
-says how many, and which definitions the tables are made of. FHIR has no empty text: '' and null are one.
+says how many, and which definitions the tables are made of. Beside the id stands the person's number: one without gaps in a
+bucket, by which engines join in a fraction of the time that texts take. FHIR has no empty text: '' and null are one.
 """
 
 from __future__ import annotations
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMBERS_A_BUCKET = 100_000
+NUMBER = "member_number"
+"""A column of personal tables beside those of the catalog: the number of the member, null where nobody has that id."""
+
 _AT_ONCE = 2_000
 _NAME = "snapshot.json"
+_FORM = "2"
+"""Raised when the files change while the definitions do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A folder of view tables. buckets: number of parts that personal tables lie in. mark: of the catalog.
+    """A folder of view tables. buckets: number of parts that personal tables lie in. mark: of the catalog and the files' form.
 
     journal: whether it tells what arrived; without it, rules that ask so have no answer.
     """
@@ -62,6 +68,11 @@ def personal(catalog: Catalog, table: str) -> bool:
     return any(column.name == "member_id" for column in catalog.tables[table])
 
 
+def mark_of(catalog: Catalog) -> str:
+    """Changes when the catalog's tables do, or the form of the files."""
+    return f"{catalog.mark}-{_FORM}"
+
+
 def open_snapshot(folder: Path, catalog: Catalog | None = None) -> Snapshot:
     """The snapshot of a folder. Raises Rejected (snapshot-invalid): there is none, or of other definitions."""
     try:
@@ -69,7 +80,7 @@ def open_snapshot(folder: Path, catalog: Catalog | None = None) -> Snapshot:
         snapshot = Snapshot(folder=folder, **content)
     except (OSError, ValueError, TypeError) as error:
         raise Rejected("snapshot-invalid", detail="there is no snapshot in the folder") from error
-    if snapshot.mark != (catalog or open_catalog()).mark:
+    if snapshot.mark != mark_of(catalog or open_catalog()):
         raise Rejected("snapshot-invalid", detail="it was made by other definitions of the views")
     return snapshot
 
@@ -162,17 +173,34 @@ def _finished(space: Path, folder: Path, catalog: Catalog, a_bucket: int, *, jou
         database.execute(f"SET temp_directory = {quoted(space)}; SET preserve_insertion_order = false")
         members = _count(database, _csv(space, catalog, "member"))
         buckets = max(1, -(-members // a_bucket))
+        number_members(database, _csv(space, catalog, "member"), buckets)
         for name in catalog.tables:
             rows, to = _csv(space, catalog, name), folder / name
             if personal(catalog, name):
-                database.execute(
-                    f"COPY (SELECT *, CAST(hash(member_id) % {buckets} AS INTEGER) AS bucket FROM {rows}) TO {quoted(to)} "
-                    "(FORMAT parquet, PARTITION_BY (bucket), OVERWRITE true)")
+                database.execute(f"COPY ({parted(rows, buckets)}) TO {quoted(to)} "
+                                 "(FORMAT parquet, PARTITION_BY (bucket), OVERWRITE true)")
             else:
                 database.execute(f"COPY (SELECT * FROM {rows}) TO {quoted(f'{to}.parquet')} (FORMAT parquet)")
-    told: dict[str, Any] = {"buckets": buckets, "members": members, "mark": catalog.mark, "journal": journal}
+    told: dict[str, Any] = {"buckets": buckets, "members": members, "mark": mark_of(catalog), "journal": journal}
     (folder / _NAME).write_bytes(orjson.dumps(told))
     return Snapshot(folder=folder, **told)
+
+
+def number_members(database: duckdb.DuckDBPyConnection, members: str, buckets: int) -> None:
+    """Make the table that `parted` reads. members: the rows of the view `member`, as what follows FROM."""
+    database.execute(
+        f"CREATE TABLE numbered AS SELECT member_id, CAST(row_number() OVER (ORDER BY {_bucket(buckets)}) AS INTEGER) "
+        f"AS {NUMBER} FROM (SELECT DISTINCT member_id FROM {members})")
+
+
+def parted(rows: str, buckets: int) -> str:
+    """A SELECT of the rows of a personal table, as what follows FROM, with the member's number and bucket."""
+    return (f"SELECT found.*, numbered.{NUMBER}, CAST({_bucket(buckets, 'found.')} AS INTEGER) AS bucket "
+            f"FROM {rows} AS found LEFT JOIN numbered USING (member_id)")
+
+
+def _bucket(buckets: int, table: str = "") -> str:
+    return f"hash({table}member_id) % {buckets}"
 
 
 def organization_names(snapshot: Snapshot) -> dict[str, str]:

@@ -203,8 +203,9 @@ def _of_program(tree: exp.Query, rule: Rule, members: list[str], program: int) -
     case = exp.Case()
     for number, code in enumerate(members, start=1):
         case = case.when(exp.column("program").eq(exp.Literal.string(code)), exp.Literal.number(number))
-    first = (exp.select("member_id", exp.alias_(exp.Min(this=case), "program")).from_(MEMBER_PROGRAM)
-             .where(exp.column("program").isin(*members)).group_by("member_id"))
+    first = (exp.select("m.resource_id AS member_id", exp.alias_(exp.Min(this=case), "program")).from_(f"{MEMBER_PROGRAM} AS p")
+             .join("member AS m", on="m.member_id = p.member_id")
+             .where(exp.column("program").isin(*members)).group_by("m.resource_id"))
     own = exp.func("COALESCE", exp.column("program", "own_program"), exp.Literal.number(0))
     return (_around(tree, rule.subject)
             .join(first.subquery("own_program"), on="own_program.member_id = gap.member_id", join_type="LEFT")

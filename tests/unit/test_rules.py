@@ -82,14 +82,20 @@ def test_what_engines_read_differently_is_refused(folder: Path, condition: str, 
 
 
 @pytest.mark.parametrize(("old", "new", "told"), [
-    ("FROM member m", "FROM members m", "`members` is neither"),
+    ("FROM accountable a", "FROM accountables a", "`accountables` is neither"),
     ("LEFT JOIN enrolled", "RIGHT JOIN enrolled", "RIGHT JOIN"),
-    ("FROM member m", "FROM member m, team", "outside"), ("SELECT j.member_id,", "SELECT *, j.member_id,", "`*`"),
-    ("a.person AS responsible_party", "a.person AS party", "the columns are"),
+    ("FROM accountable a", "FROM accountable a, team", "outside"),
+    ("SELECT j.patient AS member_id,", "SELECT *, j.patient AS member_id,", "`*`"),
+    ("j.person AS responsible_party", "j.person AS party", "the columns are"),
     ("WITH former_seat AS", "WITH RECURSIVE former_seat AS", "outside"),
     ("'' AS item", "ROW_NUMBER() OVER () AS item", "OVER"),
     ("WITH former_seat AS", "WITH lead_now AS (SELECT member_id FROM team), former_seat AS",
      "`lead_now` is a shared table"),
+    ("SELECT j.patient AS member_id,", "SELECT j.member_id,", "`j.member_id`: a member_id is for joins"),
+    ("SELECT a.patient,", "SELECT a.member_id AS patient,", "`a.member_id AS patient`: a member_id is for joins"),
+    ("e.member_id = a.member_id", "e.member_id = a.patient", "`e.member_id = a.patient`: a member_id is for joins"),
+    ("e.member_id IS NULL", "'Patient/' || e.member_id IS NULL", "`'Patient/' || e.member_id`: a member_id is for joins"),
+    ("SELECT f.member_id,", "SELECT f.practitioner AS member_id,", "`f.practitioner AS member_id`: only a member_id"),
 ])
 def test_the_statement_of_a_rule_is_linted(folder: Path, old: str, new: str, told: str):
     rewrite(folder, "G01.yaml", old, new)
