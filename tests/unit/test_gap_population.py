@@ -108,6 +108,25 @@ def written(folder: Path) -> list[tuple[Any, ...]]:
     return sorted(rows, key=repr)
 
 
+def test_rows_of_nobody_change_no_answer(tmp_path: Path):
+    now, resources = NOWS[-1], people_of(NOWS[-1], range(5, 25), SUBJECTS)
+    patients = [resource["id"] for resource in resources if resource["resourceType"] == "Patient"]
+    left = [resource for resource in resources if resource["id"] not in patients[::3]]
+    flat = snapshot.of_resources(left, tmp_path, arrivals=arrival_rows(left), a_bucket=10)
+    engine = store(f"sqlite:///{tmp_path / 'x.db'}")
+    with engine.begin() as connection:
+        tables.refresh(connection, [composed(resource) for resource in left])
+        arrive(connection, left)
+        said = member_engine.evaluate(connection, now=now)
+    assert population.evaluate(flat, population.question(now=now)) == said
+    assert not {gap.member_id for gap in said} & set(patients[::3])
+
+
+def test_a_long_question_leaves_standard_output_alone():
+    with population.database("100MB", None) as database:
+        assert database.cursor().execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
+
+
 def test_what_is_written_is_what_is_told(flat: snapshot.Snapshot, tmp_path: Path):
     asked = population.question(now=NOWS[-1])
     gaps = population.evaluate(flat, asked)
