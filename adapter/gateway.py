@@ -144,6 +144,10 @@ class Gateway:
         """Journal messages (bytes, origin) in one commit, then answer each. Raises Unavailable: nothing was taken."""
         return self._messages.accept([one if isinstance(one, Arrived) else Arrived(*one) for one in batch], feed)
 
+    def look(self, arrived: Arrived) -> Arrived:
+        """A message as `accept` takes it at less cost: looked at while it waits for a commit. Its feed is that of its sender."""
+        return self._messages.look(arrived)
+
     def refuse(self, arrived: Arrived, issue: Issue) -> bytes | None:
         """What answers a message that was not accepted; None where its feed has the connection closed instead."""
         return self._messages.refuse(arrived, issue)

@@ -33,10 +33,16 @@ class Arrivals:
 
     def take(self, count: int) -> list[int]:
         """The present instant for each of some arrivals, one microsecond after another, since 1970 UTC."""
-        with self._lock:
-            first = max(microseconds(self._clock()), self._last + 1)
-            self._last = first + count - 1
+        first = self.reserve(count)
         return list(range(first, first + count))
+
+    def reserve(self, count: int) -> int:
+        """The first of so many, one microsecond after another."""
+        now = microseconds(self._clock())
+        with self._lock:
+            first = max(now, self._last + 1)
+            self._last = first + count - 1
+        return first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -13,7 +13,7 @@ from adapter.errors import Rejected
 from adapter.feeds import feed_of
 from adapter.installation.entries import Entries
 from adapter.installation.installation import Installation, instant
-from adapter.intake.accept import LINK, Taken, take
+from adapter.intake.accept import LINK, Taken, take, take_at_once
 from adapter.intake.ack import acknowledge, code_for
 from adapter.intake.arrived import Arrived
 from adapter.intake.batch_ack import Batch, answer_batch, batch_of
@@ -23,6 +23,9 @@ from adapter.model import Issue, Received
 from adapter.store import journal
 from adapter.store.engine import writing
 from adapter.store.journal import Entry
+
+_BETWEEN = (b"\r", b"\n", b"\x0b", b"\x1c")
+"""What can stand in front of a message of a batch."""
 
 
 class Messages:
@@ -37,16 +40,22 @@ class Messages:
 
         feed: what all are of, where that is known otherwise than by their sender.
         """
-        parts: list[tuple[Arrived, Batch | None]] = [(one, batch_of(one.raw)) for one in arrived]
-        every = [(message, one, batch.issues if batch and n == 0 else ()) for one, batch in parts
-                 for n, message in enumerate(batch.messages if batch else (one.raw,))]
-        taken = self._received(every, feed)
+        parts = [(one, None if one.taken else batch_of(one.raw)) for one in arrived]
+        taken = [message for one, batch in parts for message in self._taken(one, batch, feed)]
         try:
             answers = iter(self._journalled(taken))
         except IntegrityError:  # another gateway took one of them in the same moment: now it is known
             answers = iter(self._journalled(taken))
         return [answer_batch(batch, [next(answers) for _ in batch.messages], self._here.clock()) if batch else next(answers)
                 for _, batch in parts]
+
+    def look(self, one: Arrived) -> Arrived:
+        """The same with its arrival; with what it is journalled as, where that takes no closer look than at its header.
+
+        It may be called long before `accept`, by a thread that has other things to do; never for what is known to be of a feed.
+        """
+        arrival = self._here.arrivals.reserve(_most(one.raw))
+        return Arrived(one.raw, one.origin, one.feeds, arrival, take_at_once(one, arrival, self._here.feeds))
 
     def refuse(self, arrived: Arrived, issue: Issue) -> bytes | None:
         """What answers a message that could not be accepted; None where its feed has the connection closed instead."""
@@ -66,13 +75,18 @@ class Messages:
             return False
         return found.feed.exchange.when_unavailable == "close"
 
-    def _received(self, every: Sequence[tuple[bytes, Arrived, tuple[Issue, ...]]], feed: str | None) -> list[Taken]:
-        found: list[Taken] = []
-        for (raw, one, issues), arrival in zip(every, self._here.arrivals.take(len(every)), strict=True):
-            taken = take(Received(raw=raw, arrival=instant(arrival), feed=feed, origin=one.origin), self._here.feeds, one.feeds)
-            entry = replace(taken.entry, issues=(*taken.entry.issues, *issues)) if issues else taken.entry
-            found.append(replace(taken, entry=entry) if issues else taken)
-        return found
+    def _taken(self, one: Arrived, batch: Batch | None, feed: str | None) -> Iterator[Taken]:
+        """The messages of a frame; what the trailers say against a batch stands with its first."""
+        if one.taken is not None:
+            yield one.taken
+            return
+        first = self._here.arrivals.reserve(_most(one.raw)) if one.arrival is None else one.arrival
+        for n, raw in enumerate(batch.messages if batch else (one.raw,)):
+            received = Received(raw=raw, arrival=instant(first + n), feed=feed, origin=one.origin)
+            taken = take(received, self._here.feeds, one.feeds)
+            if batch and batch.issues and n == 0:
+                taken = replace(taken, entry=replace(taken.entry, issues=(*taken.entry.issues, *batch.issues)))
+            yield taken
 
     def _journalled(self, every: Sequence[Taken]) -> list[bytes]:
         """The answers, once everything is committed."""
@@ -88,6 +102,11 @@ class Messages:
         self._entries.keep([one.mapped for one in every if one.mapped is not None and one.entry.state == "waiting"
                             and one.entry.identity not in known])
         return [stored if (stored := before.get(e.identity)) is not None else e.ack or b"" for e in entries]
+
+
+def _most(raw: bytes) -> int:
+    """As many as the messages of a frame can be, or more: each begins a line."""
+    return 1 if raw.startswith(b"MSH") else sum(map(raw.count, _BETWEEN), 1)
 
 
 def _known(connection: Connection, entries: Sequence[Entry]) -> tuple[dict[str, bytes | None], set[tuple[str, str]]]:

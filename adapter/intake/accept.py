@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from adapter.errors import Defect, Rejected
 from adapter.feeds import Feeds, feed_of
 from adapter.intake.ack import accepted, acknowledge, code_for, control_id_of, number_of, wanted
 from adapter.intake.ack_mode import wants_application
+from adapter.intake.arrived import Arrived
 from adapter.intake.plain_header import PlainHeader, Usual, plain_header
 from adapter.mapping.feed import Feed
 from adapter.mapping.header import read_header, read_sender
@@ -60,15 +61,14 @@ def take(received: Received, feeds: Feeds, allowed: frozenset[str] | None = None
     feed: Feed | None = None
     number: int | None = None
     try:
-        plain = plain_header(received.raw)
-        compiled = _feed(received, plain, feeds, allowed)
+        compiled = _feed(received, feeds, allowed)
         feed = compiled.feed
         number = number_of(received.raw) if feed.exchange.sequence else None
         if number in (0, -1) and not _says_something(received.raw):
             return Taken(entry=_link(replace(received, feed=feed.name), feeds), mapped=None, feed=feed, number=number)
-        asks = plain.usual.asks if plain else wanted(received.raw)
-        if feed.exchange.acknowledge == "stored" and not wants_application(*asks):
-            entry, mapped = _stored(received, plain, compiled), None
+        if feed.exchange.acknowledge == "stored" and not wants_application(*wanted(received.raw)):
+            plain, arrival = plain_header(received.raw), microseconds(received.arrival)
+            entry, mapped = _stored(received.raw, received.origin, arrival, plain, compiled), None
         else:
             mapped = map_received(replace(received, feed=feed.name), feeds)
             entry = _converted(received, mapped)
@@ -77,33 +77,66 @@ def take(received: Received, feeds: Feeds, allowed: frozenset[str] | None = None
     return Taken(entry=entry, mapped=mapped, feed=feed, number=number)
 
 
-def _feed(received: Received, plain: PlainHeader | None, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
+def take_at_once(one: Arrived, arrival: int, feeds: Feeds) -> Taken | None:
+    """The same of a message that its plain header alone says all about; None of any other. arrival: see Entry."""
+    plain = plain_header(one.raw)
+    if plain is None:
+        return None
+    try:
+        compiled = _of_sender(plain.usual.application, plain.usual.facility, feeds, one.feeds)
+    except Rejected:
+        return None
+    exchange = compiled.feed.exchange
+    if (exchange.acknowledge != "stored" or exchange.sequence or wants_application(*plain.usual.asks)
+            or not _built(plain, compiled)):
+        return None
+    return Taken(entry=_stored(one.raw, one.origin, arrival, plain, compiled), mapped=None, feed=compiled.feed)
+
+
+def _built(plain: PlainHeader, compiled: Compiled) -> bool:
+    event = compiled.events.get(plain.usual.trigger)
+    return event is not None and event.built
+
+
+def _feed(received: Received, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
     """The feed that was named, or that of the message's sender, if the connection may send it. Raises Rejected."""
-    if allowed is not None and received.feed is None:
-        alone = [one for name in allowed if (one := feeds.named(name)).feed.exchange.certificates and not one.feed.sender]
-        if len(alone) == len(allowed) == 1:
-            return alone[0]
-    if plain is not None and not received.feed:
-        found = feeds.of_sender(plain.usual.application, plain.usual.facility)
-    else:
-        found = feed_of(received, feeds)
+    if received.feed is None and (alone := _alone(feeds, allowed)) is not None:
+        return alone
+    return _if_allowed(feed_of(received, feeds), allowed)
+
+
+def _of_sender(application: str, facility: str, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
+    """The same where the sender is known."""
+    if (alone := _alone(feeds, allowed)) is not None:
+        return alone
+    return _if_allowed(feeds.of_sender(application, facility), allowed)
+
+
+def _alone(feeds: Feeds, allowed: frozenset[str] | None) -> Compiled | None:
+    """The one feed that a certificate is bound to, where it says whose messages these are."""
+    if allowed is None or len(allowed) != 1:
+        return None
+    [one] = (feeds.named(name) for name in allowed)
+    return one if one.feed.exchange.certificates and not one.feed.sender else None
+
+
+def _if_allowed(found: Compiled, allowed: frozenset[str] | None) -> Compiled:
     if allowed is not None and found.feed.name not in allowed:
         raise Rejected("certificate-other", "MSH-3")
     return found
 
 
-def _stored(received: Received, plain: PlainHeader | None, compiled: Compiled) -> Entry:
+def _stored(raw: bytes, origin: str, arrival: int, plain: PlainHeader | None, compiled: Compiled) -> Entry:
     """An entry of which the header alone was read. Raises Rejected."""
-    raw, arrival, digest = received.raw, microseconds(received.arrival), hashlib.sha256(received.raw).hexdigest()
-    event = compiled.events.get(plain.usual.trigger) if plain else None
-    usual, control_id, patient = plain if plain and event and event.built else _closely(raw, compiled, arrival)
+    digest = hashlib.sha256(raw).hexdigest()
+    usual, control_id, patient = plain if plain and _built(plain, compiled) else _closely(raw, compiled, arrival)
     sender = f"{usual.application}|{usual.facility}"
     if usual.line and usual.asks == ("", ""):
         ack = accepted(usual.line, control_id, control_id=digest[:20], arrival=arrival)
     else:
-        ack = acknowledge(raw, (), "AA", control_id=digest[:20], now=received.arrival)
+        ack = acknowledge(raw, (), "AA", control_id=digest[:20], now=datetime.fromtimestamp(arrival // 1_000_000, UTC))
     return Entry(identity=f"{sender}|{control_id}|{digest}", kind="hl7v2", feed=compiled.feed.name, source="",
-                 event=usual.trigger, sender=sender, control_id=control_id, arrival=arrival, origin=received.origin, raw=raw,
+                 event=usual.trigger, sender=sender, control_id=control_id, arrival=arrival, origin=origin, raw=raw,
                  state="test" if usual.test and not compiled.feed.test else "waiting", ack_code=STORED, ack=ack,
                  lane=f"{sender}|{patient}" if patient else "")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from adapter.intake.arrived import Arrived
 from adapter.intake.deadline import Deadline
 from adapter.intake.framing import END, START, Fault, Frame, FrameDecoder
 from adapter.intake.limits import Limits
@@ -28,7 +29,6 @@ class Slot:
     """
 
     connection: Connection
-    raw: bytes = b""
     ack: bytes | None = None
     closes: bool = False
 
@@ -40,8 +40,8 @@ class House(Protocol):
     room: Room
     buffer: memoryview
     """Where bytes are read into, of all connections."""
-    add: Callable[[Slot], None]
-    """Takes a message that waits to be accepted."""
+    add: Callable[[Slot, Arrived], None]
+    """Takes a message that waits to be accepted, and its place."""
 
     def feeds_for(self, connection: Connection, transport: asyncio.BaseTransport) -> frozenset[str] | None:
         """The feeds that the connection's certificate lets it send, None for any; none at all: it may send nothing."""
@@ -173,10 +173,10 @@ class Connection(asyncio.BufferedProtocol):
             if isinstance(event, Fault):
                 slots.append(self._house.faulty(self, event))
                 continue
-            slot = Slot(connection=self, raw=event.raw)
+            slot = Slot(connection=self)
             slots.append(slot)
             room.hold(len(event.raw))
-            self._house.add(slot)
+            self._house.add(slot, Arrived(event.raw, self.origin, self.feeds))
         if grown := self._decoder.held - self.held:
             self.held += grown
             room.hold(grown)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from adapter.errors import Unavailable
 from adapter.intake.ack import acknowledge, code_for
 from adapter.intake.arrived import Arrived
-from adapter.intake.committer import Accept, Committer, Refuse
+from adapter.intake.committer import Accept, Committer, Look, Refuse
 from adapter.intake.connection import Connection, Slot
 from adapter.intake.framing import Fault
 from adapter.intake.limits import Limits
@@ -48,14 +48,19 @@ def _anybody(_names: frozenset[str] | None) -> None:
     return None
 
 
+def _as_it_is(one: Arrived) -> Arrived:
+    return one
+
+
 class MllpListener:
     """Listens on host:port (port 0: any free one, known after start) and calls `accept`, never twice at once.
 
-    tls: its context; admit: who may send what, by the names of the client's certificate.
+    tls: its context; admit: who may send what, by the names of the client's certificate. look: at each message
+    as it comes, while others are committed; it must be quick.
     """
 
     def __init__(self, host: str, port: int, accept: Accept, limits: Limits | None = None, refuse: Refuse = _refused, *,
-                 tls: ssl.SSLContext | None = None, admit: Admit = _anybody) -> None:
+                 tls: ssl.SSLContext | None = None, admit: Admit = _anybody, look: Look = _as_it_is) -> None:
         self.host = host
         self.port = port
         self.limits = limits or Limits()
@@ -64,7 +69,7 @@ class MllpListener:
         self._refuse = refuse
         self._tls = tls
         self._admit = admit
-        self._committer = Committer(accept, refuse, self.limits, lambda size: self.room.hold(-size))
+        self._committer = Committer(accept, refuse, self.limits, lambda size: self.room.hold(-size), look)
         self.add = self._committer.add
         self._guests: set[asyncio.Task[None]] = set()
         self._greeting: set[asyncio.Task[None] | None] = set()

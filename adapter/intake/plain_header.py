@@ -16,6 +16,7 @@ _HEAD = re.compile(rb"(MSH\|\^~\\&\|[ -%'-\[\]-}]*)(?:\r|\n|\Z)")
 _EDGE = re.compile(r"[|^] | [|^]| \Z")
 """Blanks at an edge of a value, which a reader of components takes off."""
 _ANOTHER = re.compile(rb"[\r\n\x0b][ \t]*(?:MSH|FHS|BHS)[^0-9A-Za-z\s]")
+_ANOTHER_LINE = re.compile(rb"\r[ \t]*(?:MSH|FHS|BHS)[^0-9A-Za-z\s]")
 _PID_3 = re.compile(rb"[\r\n]PID\|[^|\r\n]*\|[^|\r\n]*\|([^|~^\r\n]*)")
 _LEAST = 12
 """Fields of a header up to MSH-12."""
@@ -71,9 +72,9 @@ def plain_header(raw: bytes) -> PlainHeader | None:
 
 
 def _holds_another(raw: bytes, end: int) -> bool:
-    """Whether something that looks like a second header stands behind the first; mostly no such letters do."""
-    return ((raw.find(b"MSH", end) >= 0 or raw.find(b"HS", end) >= 0)  # of FHS and BHS
-            and _ANOTHER.search(raw, end - 1) is not None)
+    """Whether something that looks like a second header stands behind the first."""
+    another = _ANOTHER if b"\n" in raw or b"\x0b" in raw else _ANOTHER_LINE  # which takes a fifth of the time
+    return another.search(raw, end - 1) is not None
 
 
 @lru_cache(maxsize=1024)

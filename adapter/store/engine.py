@@ -51,6 +51,7 @@ STATEMENTS = 256
 """Prepared statements that a connection to SQLite keeps: the gaps of one member take about 150 short ones."""
 _TOGETHER = 64
 """Rows in one statement, at most. With each statement the driver lets other threads in, and then has to wait for its turn."""
+_LEAST = 16
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-16000",
             "temp_store=MEMORY", "wal_autocheckpoint=16000")
 """cache_size: 16 MB a connection: a batch of a load writes some 3,000 pages of indexes, and what does not fit is written twice.
@@ -152,11 +153,11 @@ def among(connection: Connection, column: ColumnElement[Any], values: Iterable[s
 
 
 def _in_powers(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Sequence[tuple[Any, ...]]]]:
-    """The rows in parts of 64, 32, 16 ... 1: few statements, and few different ones."""
+    """The rows in parts of 64, 32, 16 and what is left: few statements, and few different ones."""
     at, size = 0, _TOGETHER
     while at < len(rows):
         while size > len(rows) - at:
-            size //= 2
+            size = size // 2 if size > _LEAST else len(rows) - at
         yield size, rows[at:at + size]
         at += size
 

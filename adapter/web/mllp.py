@@ -63,4 +63,4 @@ def listener_of(settings: Settings, where: tuple[str, int], gateway: Gateway, wa
         return admission(gateway.feeds, known=bool(settings.mllp_clients))(names)
 
     return MllpListener(*where, accept, limits_of(settings), gateway.refuse, tls=tls_of(settings),
-                        admit=admit)
+                        admit=admit, look=gateway.look)
