@@ -19,6 +19,7 @@ from adapter.store.vault import raw_of, vault_of
 _CHUNK = 400
 ROWS_TOGETHER = 500
 """Rows of a file in one lane."""
+_OF_FILE = JOURNAL.c.kind == text("'csv'")  # in the words of the index of these alone
 OF_FILES = ("csv", "snapshot")
 """Kinds of entries that come of files, whose lanes are of a feed."""
 _AGAIN = ("refused", "failed", "withdrawn")
@@ -70,7 +71,8 @@ def known(connection: Connection, identities: Collection[str]) -> dict[str, byte
 _SAME = (JOURNAL.c.sender, JOURNAL.c.control_id, JOURNAL.c.identity, JOURNAL.c.state, JOURNAL.c.ack)
 _SAME_SQLITE = f"""
 SELECT {", ".join(f"journal.{column.name}" for column in _SAME)} FROM json_each(?) AS asked CROSS JOIN journal
-ON journal.sender = json_extract(asked.value, '$[0]') AND journal.control_id = json_extract(asked.value, '$[1]')"""
+ON journal.identity > asked.value AND journal.identity < asked.value || 'g'"""
+"""By the beginnings of identities, which a digest ends: an index of messages' control ids made each commit write a fifth more."""
 
 
 def of_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str, str, bytes | None]]:
@@ -78,7 +80,8 @@ def of_control_ids(connection: Connection, pairs: Collection[tuple[str, str]]) -
     if not pairs:
         return []
     if connection.dialect.name == "sqlite":
-        rows = connection.exec_driver_sql(_SAME_SQLITE, (orjson.dumps(list(pairs)).decode(),)).all()
+        begin = orjson.dumps([f"{sender}|{control_id}|" for sender, control_id in pairs]).decode()
+        rows = [row for row in connection.exec_driver_sql(_SAME_SQLITE, (begin,)) if (row[0], row[1]) in pairs]
     else:
         query = select(*_SAME).where(tuple_(JOURNAL.c.sender, JOURNAL.c.control_id).in_(bindparam("pairs", expanding=True)))
         rows = [row for chunk in chunks(pairs, _CHUNK) for row in connection.execute(query, {"pairs": chunk})]
@@ -133,19 +136,19 @@ def _open_lanes(connection: Connection, entries: Iterable[Entry]) -> None:
 def failed_rows(connection: Connection, sha256: str) -> int:
     """How many rows of a CSV file were accepted, but could not be processed, or are held."""
     return connection.scalar(select(func.count()).select_from(JOURNAL).where(
-        JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state.in_(("failed", "held")))) or 0
+        JOURNAL.c.sender == sha256, _OF_FILE, JOURNAL.c.state.in_(("failed", "held")))) or 0
 
 
 def rows_left(connection: Connection, sha256: str, besides: Collection[int]) -> bool:
     """Whether rows of a CSV file wait, other than these entries: another process works on them."""
-    query = select(JOURNAL.c.id).where(JOURNAL.c.sender == sha256, JOURNAL.c.kind == "csv", JOURNAL.c.state == "waiting")
+    query = select(JOURNAL.c.id).where(JOURNAL.c.sender == sha256, _OF_FILE, JOURNAL.c.state == "waiting")
     return any(found not in besides for found in connection.scalars(query.limit(len(besides) + 1)))
 
 
 def states_of_file(connection: Connection, feed: str, sha256: str) -> dict[str, int]:
     """How many rows of a CSV file stand in each state."""
     query = select(JOURNAL.c.state, func.count()).where(
-        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.control_id != "0")
+        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, _OF_FILE, JOURNAL.c.control_id != "0")
     return {row[0]: row[1] for row in connection.execute(query.group_by(JOURNAL.c.state))}
 
 
@@ -156,7 +159,7 @@ def rows_of_file(connection: Connection, feed: str, sha256: str,
     vault = vault_of(connection)
     query = select(JOURNAL.c.id, JOURNAL.c.identity, JOURNAL.c.control_id, JOURNAL.c.raw, JOURNAL.c.raw_key).where(
         JOURNAL.c.purged.is_(None),
-        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.state.in_(states),
+        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, _OF_FILE, JOURNAL.c.state.in_(states),
         JOURNAL.c.control_id != "0")
     for rows in connection.execute(query.order_by(JOURNAL.c.id)).partitions(_CHUNK):
         why: dict[int, list[Issue]] = {}
@@ -172,7 +175,7 @@ def warnings_of_file(connection: Connection, feed: str, sha256: str) -> list[tup
     here = select(FINDING.c.code, FINDING.c.place, func.count().over(partition_by=FINDING.c.code).label("total"),
                   func.row_number().over(partition_by=FINDING.c.code, order_by=FINDING.c.journal).label("nth")).join(
         JOURNAL, JOURNAL.c.id == FINDING.c.journal).where(
-        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, JOURNAL.c.kind == "csv", JOURNAL.c.state == "done",
+        JOURNAL.c.sender == sha256, JOURNAL.c.feed == feed, _OF_FILE, JOURNAL.c.state == "done",
         FINDING.c.severity == "warning").subquery()
     found: dict[str, tuple[int, list[str]]] = {}
     for row in connection.execute(select(here).where(here.c.nth <= 3).order_by(here.c.total.desc(), here.c.code, here.c.nth)):

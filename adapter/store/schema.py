@@ -46,7 +46,7 @@ JOURNAL = Table(
     Column("lane", Text, nullable=False, default="", server_default=""),  # what is processed together: see LANE
 )
 Index("journal_by_state", JOURNAL.c.state, JOURNAL.c.id)
-Index("journal_by_control", JOURNAL.c.sender, JOURNAL.c.control_id)
+Index("journal_by_control", JOURNAL.c.sender, JOURNAL.c.control_id, sqlite_where=JOURNAL.c.kind == text("'csv'"))
 _WAITS = JOURNAL.c.state == text("'waiting'")
 Index("journal_by_lane", JOURNAL.c.lane, JOURNAL.c.id, postgresql_where=_WAITS, sqlite_where=_WAITS)
 

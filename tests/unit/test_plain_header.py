@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.feeds import Feeds, open_feeds
-from adapter.intake.accept import take
+from adapter.intake.accept import take, take_at_once
+from adapter.intake.arrived import Arrived
 from adapter.intake.plain_header import plain_header
 from adapter.model import Received
+from adapter.pipeline import microseconds
 from tests.unit.feeds_of import with_feed
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -48,7 +50,9 @@ HEADERS = st.lists(st.sampled_from([(n, text) for n, texts in OTHERS.items() for
 
 @pytest.fixture(scope="module", name="feeds")
 def _feeds(tmp_path_factory: pytest.TempPathFactory) -> Feeds:
-    return open_feeds(with_feed(tmp_path_factory.mktemp("plain"), stored="sender: {MSH-3: '*'}\nacknowledge: stored"))
+    return open_feeds(with_feed(
+        tmp_path_factory.mktemp("plain"), stored="sender: {MSH-3: RIVER}\nacknowledge: stored", free="acknowledge: stored",
+        alone="certificate: 'CN:alone'\nacknowledge: stored"))
 
 
 @given(HEADERS, ENDS)
@@ -62,6 +66,23 @@ def test_whatever_the_header_a_plain_one_is_taken_as_one_that_is_read_closely(fe
     own, other = (sha256(one.raw).hexdigest().encode() for one in (at_once, closely))
     told = (closely.ack or b"").replace(other[:20], own[:20]).replace(other[:18], own[:18])
     assert (at_once.ack or b"") == told
+
+
+@given(HEADERS, ENDS)
+def test_what_is_taken_at_once_is_what_would_be_taken_later(feeds: Feeds, header: str, end: bytes) -> None:
+    raw, arrival = header.encode() + end, microseconds(NOW)
+    at_once = take_at_once(Arrived(raw, "file"), arrival, feeds)
+    assert at_once is None or at_once == take(Received(raw=raw, arrival=NOW), feeds)
+
+
+@pytest.mark.parametrize(("allowed", "feed"), [
+    (None, "stored"), ({"stored", "free"}, "stored"), ({"alone"}, "alone"), ({"free"}, "")])
+def test_at_once_a_certificate_counts_too(feeds: Feeds, allowed: set[str] | None, feed: str) -> None:
+    raw, bound = written([]).encode() + b"\r", None if allowed is None else frozenset(allowed)
+    at_once = take_at_once(Arrived(raw, "file", bound), microseconds(NOW), feeds)
+    later = take(Received(raw=raw, arrival=NOW), feeds, bound)
+    assert (at_once.entry.feed if at_once else "") == feed
+    assert at_once == later if feed else [issue.code for issue in later.entry.issues] == ["certificate-other"]
 
 
 def test_usual_headers_are_plain(feeds: Feeds) -> None:
