@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import random
 import resource
 import socket
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -51,6 +53,7 @@ class Waits:
 
 def gateway(folder: Path, told: Connection, ended: Event) -> None:
     """A gateway that listens; nothing is composed meanwhile."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what it logs of them
     mappings = with_feed(folder, bench="sender: {MSH-3: BENCH, MSH-4: EAST}\nacknowledge: stored")
     settings = Settings.model_validate({"data_dir": folder / "data", "mappings": mappings, "key": "00" * 32})
     opened = Gateway(settings)

@@ -26,6 +26,8 @@ Refuse = Callable[[Arrived, Issue], bytes | None]
 """The acknowledgement of a message that was not accepted; None to close the connection without one."""
 Waiting = tuple[Slot, Arrived]
 _LOG = log("mllp")
+_TOGETHER = 256 * 1024
+"""Bytes of messages in one `accept`, and the last of them: the others wait while much is read."""
 _SMALL = 65536
 """Bytes of a message that is looked at as it comes."""
 
@@ -71,11 +73,11 @@ class Committer:
         await asyncio.to_thread(self._thread.shutdown)
 
     def _batch(self) -> list[Waiting]:
-        """What is accepted together, up to `batch` messages and about two large frames: one of each connection in turn, so that
+        """What is accepted together, up to `batch` messages and a large one: one of each connection in turn, so that
         whoever sends thousands at once waits himself."""
         batch: list[Waiting] = []
         size = 0
-        while self._waiting and len(batch) < self._limits.batch and size <= self._limits.frame:
+        while self._waiting and len(batch) < self._limits.batch and size <= _TOGETHER:
             connection = next(iter(self._waiting))
             waiting = self._waiting.pop(connection)
             batch.append(waiting.popleft())

@@ -19,6 +19,10 @@ from adapter.intake.room import SMALL, Room
 from adapter.logs import log
 
 _LOG = log("mllp")
+_REST = 0.004
+"""Seconds for which a connection is not read on that has just filled the whole buffer: with 64 kB that makes 16 MB/s at the most.
+Without it somebody who floods one connection has the loop look at little else. Once more so long for each fault, up to _WORST."""
+_WORST = 24
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -67,7 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self._house = house
         self._decoder = FrameDecoder(house.limits.frame)
         self._slots: deque[Slot] = deque()
-        self._begun = self._full = self._ended = False
+        self._begun = self._full = self._ended = self._rests = False
         self._reads = True
         self._leaving: asyncio.TimerHandle | None = None
 
@@ -89,6 +93,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._ended:
             return
         limits, decoder = self._house.limits, self._decoder
+        if nbytes == len(self._house.buffer):
+            self._rests = True
+            asyncio.get_running_loop().call_later(_REST * (1 + min(self.faults, _WORST)), self._rested)
         found = decoder.feed(bytes(self._house.buffer[:nbytes]))
         self._take(found)
         if not decoder.unfinished:
@@ -134,7 +141,7 @@ class Connection(asyncio.BufferedProtocol):
         if full is not self._full:
             self._full = full
             (self._deadline.pause if full else self._deadline.resume)()
-        reads = not full and self._leaving is None and (self.held <= SMALL or self._house.room.lets_read(self))
+        reads = not (full or self._rests) and self._leaving is None and (self.held <= SMALL or self._house.room.lets_read(self))
         if reads is not self._reads:
             self._reads = reads
             (self._transport.resume_reading if reads else self._transport.pause_reading)()
@@ -160,6 +167,10 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()
+
+    def _rested(self) -> None:
+        self._rests = False
+        self.pace()
 
     def _late(self) -> None:
         """Nothing more comes, or too late."""

@@ -121,7 +121,8 @@ class FrameDecoder:
 
     def _inside(self, found: list[Frame | Fault]) -> bool:
         buffer = self._buffer
-        match = _END.search(buffer, self._scanned)
+        may_end = buffer.find(END[:1], self._scanned) >= 0 or buffer.find(START, self._scanned) >= 0  # much faster than a search
+        match = _END.search(buffer, self._scanned) if may_end else None
         if match is None:
             self._scanned = max(self._begin, len(buffer) - _TAIL)
             if self._state == "inside" and len(buffer) - self._begin > self._limit + _TAIL:
