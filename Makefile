@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 DEVSTAMP := .venv/.ready-dev
 
-.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-cql bench-duplicates bench-gaps bench-notices bench-accept bench-hapi kill coverage fuzz simulate fields hapi lock wheel clean
+.PHONY: help setup setup-dev run test cases check bench bench-rows bench-rows-kill bench-peer bench-cql bench-duplicates bench-gaps bench-notices bench-accept bench-senders bench-hapi kill coverage fuzz simulate fields hapi lock wheel clean
 
 help:            ## what there is to make
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ bench-accept: $(DEVSTAMP) ## measure: accept rate over MLLP beside a bare listen
 bench-hapi: $(DEVSTAMP) ## measure: end to end into HAPI, beside HAPI alone and beside pushing everything every time (Java 17, Maven)
 	@tools/hapi/start-hapi.sh --build-only
 	@$(BIN)/python -m bench.hapi
+
+bench-senders: $(DEVSTAMP) ## measure: what healthy senders wait beside 300 slow ones, 50 MB frames, a frame without end, garbage
+	@$(BIN)/python -m bench.senders
 
 bench-cql: $(DEVSTAMP) ## measure: three gap rules beside a CQL engine, same members, one core (Java 17, Maven, Node.js)
 	@bench/cqlengine/peer --build-only

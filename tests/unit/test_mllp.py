@@ -168,6 +168,22 @@ def test_who_sends_a_thousand_at_once_holds_up_nobody(journal: Journal):
     assert message("other") in journal.kept[:12]
 
 
+def test_large_messages_are_accepted_few_at_a_time(journal: Journal):
+    journal.gate.clear()
+    with listening(journal.accept) as handle:
+        first = Sender(handle.port).write(encode(message("first")))
+        assert journal.entered.wait(WAIT)
+        many = Sender(handle.port)
+        writing = threading.Thread(target=many.write, args=[encode(message("m", "x" * 100_000)) * 20])
+        writing.start()
+        let_the_listener_work(Sender(handle.port))
+        journal.gate.set()
+        assert first.answers(1) == [("AA", "first")]
+        assert many.answers(20) == [("AA", "m")] * 20
+        writing.join()
+    assert max(journal.batches) <= 3
+
+
 def test_a_slow_sender_holds_up_nobody(journal: Journal):
     with listening(journal.accept) as handle:
         slow = Sender(handle.port).write(encode(message("slow"))[:20])
