@@ -18,6 +18,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -257,6 +258,8 @@ def main() -> None:
         for number in range(given.rounds + 1):
             with tempfile.TemporaryDirectory() as folder:
                 found = one_round(Path(folder), url, number, given.stays, feeds)
+            print(f"round {number}: " + ", ".join(f"{name} {one.resources / one.seconds:.0f}" for name, one in found.items()),
+                  file=sys.stderr)
             for name in ("bare", "push", "whole", "naive"):
                 turns.setdefault(name, []).extend([found[name]] if number else [])  # the first warms up
     push, whole, naive = told(turns)

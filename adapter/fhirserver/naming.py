@@ -22,7 +22,6 @@ from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
 from adapter.fhirserver.upstream import Creation, UpstreamServer
 from adapter.model import Json
 from adapter.store import server_ids
-from adapter.store.contributions import chunks
 from adapter.store.engine import reading, writing
 from adapter.store.keys import key_and_person
 from adapter.store.search_params import PARAMS
@@ -30,8 +29,6 @@ from adapter.store.server_ids import Key
 
 TAG = "urn:x-careloop:id"
 """System of the tag that holds our id of a resource."""
-AT_ONCE = 200
-"""Versions of a history before it is asked again whether the server gives ids by now."""
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _NAMES = uuid.UUID("6a7f0c1e-6f0e-4d0b-9f39-5d0c6f1b7a52")
 _NOT_CREATED = ("HTTP 404", "HTTP 405", "HTTP 410")
@@ -76,17 +73,15 @@ class NamingServer:
 
         A resource that bears our tag and is not noted is ours too: the answer to its creation was lost.
         """
-        for versions in chunks(self._inner.history(since), AT_ONCE):
-            gives = self._names_itself()
-            for version in versions:
-                if gives or _tagged(version.body or {}):
-                    yield from self._told(version)
-                    gives = self._names_itself()
-                else:
-                    yield version
+        gives = self._names_itself()
+        for version in self._inner.history(since):
+            told = self._told(version) if gives or _tagged(version.body or {}) else version
+            gives = gives or (told is not version and self._names_itself())
+            if told is not None:
+                yield told
 
-    def _told(self, version: Version) -> Iterator[Version]:
-        """A version of a server that names what it stores, by our ids; none where the id is gone."""
+    def _told(self, version: Version) -> Version | None:
+        """A version by our ids, where the server names what it stores; None where the id is gone."""
         key = (version.resource_type, version.id)
         with reading(self._engine) as connection:
             known = server_ids.our_ids(connection, self.name, [key]).get(key)
@@ -94,10 +89,9 @@ class NamingServer:
             known = (code, False)
         if known is not None and version.body:
             self._learn_targets(version.body)
-        if known is None:
-            yield replace(version, body=self._ours(version.body) if version.body else None)
-        elif not known[1]:
-            yield replace(version, id=known[0], body=self._ours(version.body) if version.body else None)
+        if known is not None and known[1]:
+            return None
+        return replace(version, id=known[0] if known else version.id, body=self._ours(version.body) if version.body else None)
 
     def transaction(self, writes: Sequence[Write]) -> list[Written]:
         """All writes or none, as the Protocol says; ids of writes and results are ours."""
