@@ -60,7 +60,7 @@ class Killable:
         def told() -> tuple[str, int] | None:
             found = BANNER.search(self.out.read_text("utf-8"))
             if not found and not self.process.is_alive():
-                raise Unavailable("receiver-unavailable")
+                raise Unavailable("receiver-unavailable", detail=self.log.read_text("utf-8")[-2000:])
             return (found[2], int(found[3])) if found else None
         return until(told, 120)
 

@@ -66,6 +66,7 @@ class World:
     def ends_as(self, messages: Sequence[bytes], files: Sequence[tuple[str, Path]] = (), left: Sequence[bytes] = ()) -> None:
         """Left in peace, it ends as a run that nothing disturbed. left: what is still to be sent."""
         with running(self.folder, self.environment, "serve") as gateway:
+            assert gateway.mllp
             unsent = list(left)
             give(gateway, unsent)
             assert not unsent
@@ -92,8 +93,8 @@ IN_MERGE = {"sqlite": [Point(inside="a merge"), Point(inside="a merge", at=20), 
                        Point(inside="a merge", of="commit")],
             "postgresql": [Point(inside="a merge", of="commit")]}
 """Before its first statement, on the way, before its commit."""
-IN_ROWS = {"sqlite": [Point(inside="rows"), Point(inside="rows", at=40), Point(inside="rows", of="commit"),
-                      Point(inside="rows", at=2, of="commit")],
+IN_ROWS = {"sqlite": [Point(inside="rows", at=2, of="commit"), Point(inside="rows"), Point(inside="rows", at=25),
+                      Point(inside="rows", of="commit")],
            "postgresql": [Point(inside="rows", at=2, of="commit")]}
 IN_FILE = [Point(inside="a file", at=4), *(Point(inside="a file", at=at, of="commit") for at in (1, 2, 3))]
 
