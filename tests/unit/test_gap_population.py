@@ -124,7 +124,7 @@ def test_rows_of_nobody_change_no_answer(tmp_path: Path):
 
 def test_a_long_question_leaves_standard_output_alone():
     with population.database("100MB", None) as database:
-        assert database.cursor().execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
+        assert database.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
 
 
 def test_what_is_written_is_what_is_told(flat: snapshot.Snapshot, tmp_path: Path):
