@@ -139,7 +139,7 @@ def make(folder: Path, members: int, a_bucket: int = 100_000, catalog: Catalog |
     buckets, rows = max(1, -(-members // a_bucket)), 0
     with duckdb.connect() as database:
         database.execute(f"SET temp_directory = {quoted(folder / 'space')}; SET memory_limit = '3GB'; "
-                         "SET preserve_insertion_order = false; SET enable_progress_bar = false")
+                         "SET preserve_insertion_order = false")
         database.execute(f"CREATE MACRO now_s() AS {_NOW_S};" + _MACROS)
         number_members(database, f"(SELECT make('m', i, 0) AS member_id FROM range({members}) AS people(i))", buckets)
         for name in catalog.tables:

@@ -125,12 +125,12 @@ def _of_journal(asked: Question, rule: Rule) -> bool:
 
 @contextmanager
 def database(memory: str, threads: int | None) -> Generator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of one's own that writes nothing to standard output. memory: what it may take, beyond which it uses the disk."""
+    """A DuckDB of one's own. memory: what it may take, beyond which it uses the disk."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="careloop-gaps-") as space, duckdb.connect() as made:
         made.execute(f"SET temp_directory = {quoted(space)}; SET memory_limit = {quoted(memory)}; "
-                     "SET preserve_insertion_order = false; SET enable_progress_bar = false")
+                     "SET preserve_insertion_order = false")
         if threads:
             made.execute(f"SET threads = {threads}")
         yield made

@@ -170,8 +170,7 @@ def _finished(space: Path, folder: Path, catalog: Catalog, a_bucket: int, *, jou
     import duckdb
 
     with duckdb.connect() as database:
-        database.execute(f"SET temp_directory = {quoted(space)}; SET preserve_insertion_order = false; "
-                         "SET enable_progress_bar = false")
+        database.execute(f"SET temp_directory = {quoted(space)}; SET preserve_insertion_order = false")
         members = _count(database, _csv(space, catalog, "member"))
         buckets = max(1, -(-members // a_bucket))
         number_members(database, _csv(space, catalog, "member"), buckets)

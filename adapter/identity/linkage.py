@@ -41,7 +41,6 @@ def likely_pairs(rows: Sequence[Row], model: LinkageModel, threshold: float | No
         raise Rejected("linkage-missing", "splink") from error
     without_crowds(rows, model.crowd)
     with duckdb.connect(":memory:", config={"temp_directory": ""}) as connection:  # nothing of the rows goes to a disk
-        connection.execute("SET enable_progress_bar = false")  # it would go to standard output
         try:
             database = DuckDBAPI(connection)
             register = cast("Any", database).register  # pyarrow's types, which it takes, are not known

@@ -122,11 +122,6 @@ def test_rows_of_nobody_change_no_answer(tmp_path: Path):
     assert not {gap.member_id for gap in said} & set(patients[::3])
 
 
-def test_a_long_question_leaves_standard_output_alone():
-    with population.database("100MB", None) as database:
-        assert database.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
-
-
 def test_what_is_written_is_what_is_told(flat: snapshot.Snapshot, tmp_path: Path):
     asked = population.question(now=NOWS[-1])
     gaps = population.evaluate(flat, asked)
