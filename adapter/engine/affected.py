@@ -13,6 +13,7 @@ from adapter.compose.review import is_review, reviews
 from adapter.compose.settled import settled
 from adapter.compose.shared_plans import is_plan, is_shared, shared_plans
 from adapter.feeds import Feeds
+from adapter.identity.ids import resource_id
 from adapter.identity.links import CHANGES, Link
 from adapter.identity.persons import Person, linked, resolve
 from adapter.model import Contribution
@@ -20,7 +21,7 @@ from adapter.pipeline import MEMBER_SYSTEM
 from adapter.store import contributions as stored
 from adapter.store import persons as stored_persons
 from adapter.store.contributions import Added
-from adapter.store.keys import keys_of_persons
+from adapter.store.keys import keys_of_persons, pointing
 
 LISTS = frozenset({"Group"})
 """Types of lists of many persons: each statement about one touches all of it, so they may be left for later."""
@@ -56,7 +57,7 @@ def affected(connection: Connection, fresh: Sequence[Contribution], touched: Seq
         persons, known = persons_around(connection, {c.patient for c in touched if c.patient}, numbers=numbers)
         anew = _anew(fresh, touched, persons, known)
     links = _standing(known)
-    more = left.out_keys([*more, *_left_out(connection, fresh), *_aliases(links)])
+    more = left.out_keys([*more, *_left_out(connection, fresh), *_aliases(links), *_naming(connection, anew, links, key)])
     said = _read(connection, touched, persons, anew, more, added, left)
     links += _others(connection, said, persons)
     complete = {persons[c.patient].main for c in (*said, *touched) if is_plan(c) and c.patient}
@@ -199,6 +200,16 @@ def _left_out(connection: Connection, fresh: Sequence[Contribution]) -> set[tupl
         if c.body.get("level") == "list":
             found |= stored_persons.keys_beginning(connection, (c.patient,), c.body["new"], c.body["old"])
     return found
+
+
+def _naming(connection: Connection, anew: Sequence[Person], links: Sequence[Link], key: bytes) -> set[tuple[str, str]]:
+    """(type, key) of others' resources that name a record of these, or a visit that was deleted.
+
+    A message about two persons names the main record of each; a deletion takes back what anybody was said to have in that visit.
+    """
+    records = {f"Patient/{resource_id(key, 'Patient', m)}" for p in anew for m in p.members}
+    visits = {f"Encounter/{resource_id(key, 'Encounter', n.old)}" for n in links if n.level == "delete" and n.old}
+    return pointing(connection, records | visits)
 
 
 def _read(connection: Connection, touched: Sequence[Contribution], persons: Mapping[str, Person], anew: Sequence[Person],

@@ -7,13 +7,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, not_, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from adapter.compose.references import targets
 from adapter.model import Composed, Delivery, Json
 from adapter.store.contributions import chunks
 from adapter.store.engine import among
-from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
+from adapter.store.schema import JOURNAL, OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
 from adapter.store.targets import LONGEST_US
 
 _CHUNK = 300
@@ -113,8 +128,16 @@ def named(connection: Connection, target: str, keys: Collection[tuple[str, str]]
             for row in connection.execute(_waiting(target).where(KEY.in_(chunk)))]
 
 
+_UNREAD = exists().where(
+    PUSHED.c.target == OUTBOX.c.target, PUSHED.c.resource_type == OUTBOX.c.resource_type, PUSHED.c.id == OUTBOX.c.id,
+    JOURNAL.c.identity == "server:" + PUSHED.c.target + "|" + PUSHED.c.resource_type + "/" + PUSHED.c.id + "|" + PUSHED.c.version,
+    JOURNAL.c.state == "waiting").correlate(OUTBOX)
+"""Whether another client's version stands on the target that came in, and is not composed yet (read_back.Written.identity)."""
+
+
 def _waiting(target: str) -> Select[Any]:
-    return _in_state(target, "waiting")
+    """What may be sent; what would overwrite a version that is not composed yet waits for that."""
+    return _in_state(target, "waiting").where(~_UNREAD)
 
 
 def _in_state(target: str, state: str) -> Select[Any]:
@@ -240,13 +263,23 @@ def forget(connection: Connection, target: str, resource_type: str, resource_id:
 
 
 def revive(connection: Connection, target: str, names: Collection[str], now_us: int) -> None:
-    """Dead deliveries that refer to one of these (`Type/id`), which the server has taken now, get another chance."""
-    dead = [_delivery(row) for row in connection.execute(_in_state(target, "dead").limit(1000))]
-    for d in dead:
-        if not targets(d.body, set()).isdisjoint(names):
-            connection.execute(update(OUTBOX).where(
-                OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type, OUTBOX.c.id == d.id).values(
-                state="waiting", due=now_us))
+    """Dead deliveries that refer to one of these (`Type/id`), which the server has taken now, get another chance.
+
+    So do those that are dead with them: what refers to each other goes together, or the server takes none of it.
+    """
+    dead = [(f"{d.resource_type}/{d.id}", d, targets(d.body, set()))
+            for d in map(_delivery, connection.execute(_in_state(target, "dead").limit(1000)))]
+    reached = set(names)
+    revived: list[Delivery] = []
+    while found := [one for one in dead if one[0] in reached or not one[2].isdisjoint(reached)]:
+        revived += [d for _, d, _ in found]
+        now = {one[0] for one in found}
+        reached = now.union(*(one[2] for one in found))
+        dead = [one for one in dead if one[0] not in now]
+    for d in revived:
+        connection.execute(update(OUTBOX).where(
+            OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type, OUTBOX.c.id == d.id).values(
+            state="waiting", due=now_us))
 
 
 def depth(connection: Connection, target: str, state: str = "") -> int:

@@ -155,6 +155,20 @@ def test_what_is_gone_is_named_by_nobody_elses_either(gateway: Gateway, arrivals
         assert {key(name) for name in targets(orjson.loads(body), set())} <= names
 
 
+LINKED = [Told(event="A17", hour=10, number="2", other="3", visit="V2"), Told(event="A24", hour=3, other="3")]
+"""A message about two persons, and a link by which one of them is known by another record."""
+DELETED = [Told(event="A27", hour=2, number="2", account="ACC1", kind="E", bed=""), Told(event="A23", hour=8)]
+"""A message that has a visit with one person, and a deletion of it that has it with another."""
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("arrivals", [[0, 1], [1, 0]])
+@pytest.mark.parametrize("stay", [LINKED, DELETED])
+def test_what_names_another_person_follows_what_becomes_of_that(gateway: Gateway, stay: list[Told], arrivals: list[int],
+                                                                at_once: bool) -> None:
+    assert_same(gateway, stay, arrivals, at_once=at_once)
+
+
 def key(name: str) -> tuple[str, str]:
     resource_type, _, resource_id = name.partition("/")
     return resource_type, resource_id

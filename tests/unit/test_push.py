@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,14 +17,15 @@ from sqlalchemy import select
 
 from adapter.compose.references import targets
 from adapter.deliver import packs
+from adapter.deliver.others import bring_in
 from adapter.deliver.push import push
 from adapter.errors import Rejected, Unavailable
-from adapter.fhirserver.port import Write, Written
+from adapter.fhirserver.port import Version, Write, Written
 from adapter.model import Composed, Json
 from adapter.store import outbox
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.resources import write_resources
-from adapter.store.schema import OUTBOX, TARGET
+from adapter.store.schema import JOURNAL, OUTBOX, TARGET
 from adapter.store.targets import LEASE_US
 
 SECOND = 1_000_000
@@ -253,6 +255,20 @@ def test_what_refers_to_a_refused_one_cannot_go_and_the_rest_of_its_lane_does(be
     assert "Patient/p" in bench.server.standing
 
 
+def test_what_was_refused_for_want_of_a_target_goes_with_what_refers_to_it_once_that_stands(bench: Bench) -> None:
+    """Two records that refer to each other: the server takes both or none, and one of them alone refers to what was missing."""
+    bench.put("Organization/o", name="O")
+    bench.put("Patient/a", person="mrn|1", managingOrganization=ref("Organization/o"), link=[{"other": ref("Patient/b")}])
+    bench.put("Patient/b", person="mrn|1", link=[{"other": ref("Patient/a")}])
+    bench.server.refuse = {"Organization/o"}
+    bench.drain()
+    assert set(bench.queue().values()) == {"dead"}
+    bench.server.refuse = set()
+    bench.put("Organization/o", name="P")
+    bench.drain()
+    assert bench.queue() == {}
+
+
 def test_shared_data_that_waits_goes_along_with_who_needs_it(bench: Bench) -> None:
     bench.put("Organization/o", name="O")
     with writing(bench.engine) as connection:
@@ -375,6 +391,25 @@ def test_a_version_that_another_client_wrote_is_no_reason_to_give_up(bench: Benc
     bench.now += 1000 * SECOND
     assert bench.push() == 1
     assert bench.server.standing["Organization/o"][0] == 3
+
+
+def test_what_would_overwrite_a_version_that_came_in_waits_until_that_is_composed(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    theirs: Json = {"resourceType": "Organization", "id": "o", "name": "O", "language": "fr"}
+    bench.server.standing["Organization/o"] = (2, theirs)
+    version = Version(resource_type="Organization", id="o", version="2", body=theirs,
+                      last_updated=datetime(2026, 3, 1, tzinfo=UTC))
+    with writing(bench.engine) as connection:
+        assert bring_in(connection, version, "standin", bench.now)
+    bench.put("Organization/o", name="P")
+    bench.put("Organization/p", name="another")
+    assert bench.push() == 1
+    assert bench.queue() == {"Organization/o": "waiting"}
+    assert bench.server.standing["Organization/o"] == (2, theirs)
+    with writing(bench.engine) as connection:
+        connection.execute(JOURNAL.update().values(state="done"))
+    assert bench.push() == 1
 
 
 def test_a_version_queued_while_one_is_on_its_way_stays_queued(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
