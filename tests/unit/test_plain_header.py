@@ -32,7 +32,7 @@ OTHERS = {
 ENDS = st.sampled_from([
     b"\r", b"\n", b"\r\n", b"", b"\rEVN|A08\r", b"\rMSH|^~\\&|B\r", b"\rPID|1||7^^^E^MR||\r", b"\nPID|1||7||X^Y\r",
     b"\rPID|1\r", b"\rEVN|\rPID|1|| 7 ^^^E\r MSH|x\r", b"\rNTE|1||the HS and MSH\r", b"\rNTE|1\r\tBHS|^~\\&\r",
-    b"\rPID|1||7~8\r",
+    b"\rPID|1||7~8\r", b"\nEVN|A08\nMSH|^~\\&|B\n",
 ])
 
 
