@@ -11,9 +11,10 @@ from concurrent import futures
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from adapter.deliver.packs import Key, apart, key_of, next_lanes
+from adapter.deliver.unanswered import may_go
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import FhirServer, Write, Written
 from adapter.model import Delivery
@@ -38,6 +39,7 @@ class _Way:
     rng: random.Random
     owner: str
     rest_us: int
+    read_back: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,14 +58,15 @@ class _Run:
 
 
 def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: random.Random, owner: str = "", *,
-         rest_us: int = 0, beside: Executor | None = None) -> int:
+         rest_us: int = 0, beside: Executor | None = None, read_back: bool = True) -> int:
     """Push what is due; the number of resources that the server took. What they refer to and waits goes along.
 
     owner: this process; of several one pushes to a server at a time. A server that is away is left alone for a while.
     rest_us: how long a change waits for further ones. beside: has one thread, by which packs go one after another while the next
-    is made here; without it one pack goes.
+    is made here; without it one pack goes. read_back: whether what other clients write there comes in, so that ours never goes
+    over it unseen.
     """
-    way = _Way(engine=engine, server=server, clock_us=clock_us, rng=rng, owner=owner, rest_us=rest_us)
+    way = _Way(engine=engine, server=server, clock_us=clock_us, rng=rng, owner=owner, rest_us=rest_us, read_back=read_back)
     with reading(engine) as connection:
         if not outbox.any_due(connection, server.name, clock_us(), rest_us):
             return 0
@@ -77,15 +80,43 @@ def push(engine: Engine, server: FhirServer, clock_us: Callable[[], int], rng: r
 
 
 def _next(way: _Way, on_their_way: Collection[str]) -> _Run | None:
-    """The next pack, noted as begun; None where nothing may go."""
+    """The next pack, noted as begun; None where nothing may go.
+
+    What was begun once and got no answer is looked at first, and while nothing is on its way: a server serves one at a time.
+    """
     with reading(way.engine) as connection:
         lanes = next_lanes(connection, way.server.name, way.clock_us(), way.rest_us, on_their_way)
         if not lanes:
             return None
-        versions = outbox.versions(connection, way.server.name, [key_of(d) for lane in lanes for d in lane])
-    run = _Run(way=way, lanes=lanes, versions=versions)
+        run = _Run(way=way, lanes=lanes, versions=_versions(connection, way, lanes))
+    unanswered = [d for d in _all_of(run, lanes) if way.read_back and d.attempts and key_of(d) not in run.versions]
+    if unanswered and (on_their_way or not _looked_at(run, unanswered)):
+        return None
     _begin(run, _all_of(run, lanes))
     return run
+
+
+def _versions(connection: Connection, way: _Way, lanes: Sequence[list[Delivery]]) -> dict[Key, str]:
+    return outbox.versions(connection, way.server.name, [key_of(d) for lane in lanes for d in lane])
+
+
+def _looked_at(run: _Run, unanswered: Sequence[Delivery]) -> bool:
+    """Whether it is known now on which versions a pack builds; what is not to be sent yet counts as settled."""
+    way, left = run.way, list[Delivery]()
+    for d in unanswered:
+        try:
+            left += [] if may_go(way.engine, way.server, d) else [d]
+        except Unavailable as error:
+            _leave_alone(run, error)
+            return False
+        with writing(way.engine) as connection:
+            targets_of.renew(connection, way.server.name, way.owner, way.clock_us())
+    if left:
+        _begin(run, left)  # as an attempt it counts: after some, what stands there is brought in (reconcile.look_again)
+        _postpone(run, left, _backoff(max(d.attempts for d in left), way.rng), "version-conflict", dead=False)
+    with reading(way.engine) as connection:
+        run.versions.update(_versions(connection, way, run.lanes))
+    return True
 
 
 def _one_after_another(run: _Run, beside: Executor) -> int:

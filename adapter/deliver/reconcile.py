@@ -76,7 +76,7 @@ def look_again(engine: Engine, server: FhirServer, now_us: int) -> int:
         body = server.read(resource_type, one)
         with reading(engine) as connection:
             here = compared.standing(connection, server.name, resource_type, [one], waiting=True).get(one)
-        how = "missing" if body is None else _how(engine, here, body) if here else None
+        how = "missing" if body is None else _how(engine, here, body) if here else "changed"  # on one without answer
         if how:
             put_right(engine, server.name, Difference(resource_type=resource_type, id=one, how=how), body, now_us)
             count += 1

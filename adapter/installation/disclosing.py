@@ -40,8 +40,8 @@ class Disclosing:
     def push(self) -> int:
         """Offer what changed to each target, and push what may go there; how many resources were looked at and sent."""
         here = self._here
-        return sum(self._offer(one) + push(here.engine, self._servers[one.name], here.now_us, self._rng, here.owner)
-                   for one in self._targets)
+        return sum(self._offer(one) + push(here.engine, self._servers[one.name], here.now_us, self._rng, here.owner,
+                                           read_back=False) for one in self._targets)
 
     def sweep(self) -> int:
         """Decide anew on all that was sent, or was not: consents begin and end by themselves; how many go again, or go away."""

@@ -186,9 +186,7 @@ def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delive
 def note_version(connection: Connection, target: str, resource_type: str, resource_id: str, version: str,
                  body: Json | None) -> None:
     """Another client's version stands on the server now: the next push must build on it."""
-    connection.execute(update(PUSHED).where(PUSHED.c.target == target, PUSHED.c.resource_type == resource_type,
-                                            PUSHED.c.id == resource_id).values(
-        version=version, hash="", body=orjson.dumps(body).decode() if body is not None else None))
+    _stands(connection, target, resource_type, resource_id, version, orjson.dumps(body).decode() if body is not None else None)
 
 
 def begin(connection: Connection, target: str, deliveries: Sequence[Delivery]) -> None:
@@ -220,11 +218,15 @@ def adopt(connection: Connection, target: str, resource_type: str, resource_id: 
     mine = next((text for text in ours if content(orjson.loads(text)) == content(body)), None)
     if mine is None:
         return False
+    _stands(connection, target, resource_type, resource_id, version, mine)
+    return True
+
+
+def _stands(connection: Connection, target: str, resource_type: str, resource_id: str, version: str, body: str | None) -> None:
     connection.execute(delete(PUSHED).where(PUSHED.c.target == target, PUSHED.c.resource_type == resource_type,
                                             PUSHED.c.id == resource_id))
     connection.execute(insert(PUSHED).values(target=target, resource_type=resource_type, id=resource_id, hash="",
-                                             version=version, body=mine))
-    return True
+                                             version=version, body=body))
 
 
 def put_right(connection: Connection, target: str, keys: Collection[tuple[str, str]], now_us: int) -> None:

@@ -145,6 +145,23 @@ def test_a_server_gone_for_an_hour_catches_up(tmp_path: Path) -> None:
     pushing.gateway.close()
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_another_client_wrote_on_a_push_without_answer_stays(pushing: Pushing, told: bool) -> None:
+    """The server took the first push of all and its answer was cut off; told: whether its history tells what came after."""
+    pushing.send(adt(1))
+    assert pushing.gateway.delivery.push() > 0  # what others refer to
+    pushing.server.faults = ["lost"]
+    assert pushing.gateway.delivery.push() == 0
+    marital = {"text": "widowed"}
+    pushing.server.write(*pushing.patient(1), pushing.server.current()[pushing.patient(1)] | {"maritalStatus": marital})
+    if not told:
+        pushing.server.told.clear()
+    pushing.send(adt(1, "A31", minute=10))
+    pushing.settle()
+    pushing.alike()
+    assert pushing.here()[pushing.patient(1)]["maritalStatus"] == marital
+
+
 # --- restored, emptied, changed behind its history
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -42,6 +43,10 @@ class StandIn:
     taken: list[str] = field(default_factory=list[str])
     conflicts: list[str] = field(default_factory=list[str])
     name: str = "standin"
+
+    def read(self, resource_type: str, resource_id: str) -> Json | None:
+        version, body = self.standing.get(f"{resource_type}/{resource_id}", (0, None))
+        return body and {**body, "meta": {"versionId": str(version)}}
 
     def transaction(self, writes: Sequence[Write]) -> list[Written]:
         self.calls.append(list(writes))
@@ -391,6 +396,27 @@ def test_a_version_that_another_client_wrote_is_no_reason_to_give_up(bench: Benc
     bench.now += 1000 * SECOND
     assert bench.push() == 1
     assert bench.server.standing["Organization/o"][0] == 3
+
+
+def test_what_another_client_wrote_on_a_delivery_without_answer_is_not_overwritten(bench: Bench) -> None:
+    """The server took it, the answer was lost, and another client changed it before the next try."""
+    bench.put("Organization/o", name="O")
+    bench.put("Organization/p", name="P")
+    take = bench.server.transaction
+
+    def lost(writes: Sequence[Write]) -> list[Written]:
+        take(writes)
+        raise Unavailable("server-unavailable")
+
+    with patch.object(bench.server, "transaction", lost):
+        assert bench.push() == 0
+    theirs = {"resourceType": "Organization", "id": "o", "name": "theirs"}
+    bench.server.standing["Organization/o"] = (2, theirs)
+    bench.now += 1000 * SECOND
+    assert bench.push() == 1
+    assert bench.queue() == {"Organization/o": "waiting"}
+    assert bench.server.standing["Organization/o"] == (2, theirs)
+    assert bench.server.standing["Organization/p"][0] == 1
 
 
 def test_what_would_overwrite_a_version_that_came_in_waits_until_that_is_composed(bench: Bench) -> None:
