@@ -1,7 +1,7 @@
 """HTTP servers for tests that answer as a test says, or fail as servers do: a scripted one, and a FHIR server in memory.
 
 A fault is about one exchange: `500`, `429`, `400` ... a status; `reset` cut before anything is done; `lost` done, and the answer
-cut off; `slow` done, and answered too late.
+cut off; `held` cut, and done by `commit_held`; `slow` done, and answered too late.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class FhirStandIn:
     url: str = ""
     standing: dict[tuple[str, str], list[tuple[datetime, Json | None]]] = field(default_factory=dict[Any, Any])
     faults: list[str] = field(default_factory=list[str])
+    held: list[Json] = field(default_factory=list[Json])
     refuse: Callable[[Json], int] = lambda _: 0
     wait: float = 0.0
     retry_after: str = ""
@@ -127,6 +128,13 @@ class FhirStandIn:
         """Another client's write."""
         self._put((resource_type, resource_id), body)
 
+    def commit_held(self) -> None:
+        """Do late what was cut off."""
+        for bundle in self.held:
+            for entry in bundle["entry"]:
+                self._one(entry)
+        self.held.clear()
+
     def saved(self) -> Any:
         """A backup."""
         return deepcopy((self.standing, self.told))
@@ -144,6 +152,9 @@ class FhirStandIn:
         fault = self.faults.pop(0) if self.faults else ""
         self.tried.append(fault)
         if fault == "reset":
+            raise Cut
+        if fault == "held":
+            self.held.append(bundle)
             raise Cut
         if fault.isdecimal():
             return fault_answer(int(fault), self.retry_after)

@@ -13,7 +13,7 @@ from adapter.deliver.read_back import Written, moment_of, patient_of
 from adapter.fhirserver.embedded import check_versions
 from adapter.fhirserver.port import Version, Write
 from adapter.model import Json
-from adapter.store import journal, outbox
+from adapter.store import compared, journal, outbox, unanswered
 from adapter.store.journal import Entry
 from adapter.store.keys import key_and_person
 from adapter.store.resources import without_meta
@@ -31,7 +31,11 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
     ours = outbox.pushed(connection, server, [at]).get(at)
     if ours is not None and _is_ours(version, ours.version):
         return False
-    if version.body is not None and outbox.adopt(connection, server, *at, without_meta(version.body), version.version):
+    body = without_meta(version.body) if version.body is not None else None
+    if body is not None and unanswered.take(connection, server, *at, body) and ours is not None:
+        compared.push_again(connection, server, *at, version.version, body, now_us)  # committed late, over a newer one
+        return False
+    if body is not None and outbox.adopt(connection, server, *at, body, version.version):
         return False
     base = ours.body if ours else None
     entry = _entry(connection, server, Write(resource_type=at[0], id=at[1], body=version.body), version.version,
@@ -42,7 +46,7 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
     if ours is not None and version.body is None:
         outbox.forget(connection, server, *at, now_us)
     elif ours is not None:
-        outbox.note_version(connection, server, *at, version.version, without_meta(version.body) if version.body else None)
+        outbox.note_version(connection, server, *at, version.version, body)
     return True
 
 

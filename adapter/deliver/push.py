@@ -18,7 +18,7 @@ from adapter.deliver.unanswered import may_go
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import FhirServer, Write, Written
 from adapter.model import Delivery
-from adapter.store import outbox
+from adapter.store import outbox, unanswered
 from adapter.store import targets as targets_of
 from adapter.store.engine import reading, writing
 
@@ -89,8 +89,8 @@ def _next(way: _Way, on_their_way: Collection[str]) -> _Run | None:
         if not lanes:
             return None
         run = _Run(way=way, lanes=lanes, versions=_versions(connection, way, lanes))
-    unanswered = [d for d in _all_of(run, lanes) if way.read_back and d.attempts and key_of(d) not in run.versions]
-    if unanswered and (on_their_way or not _looked_at(run, unanswered)):
+    silent = [d for d in _all_of(run, lanes) if way.read_back and d.attempts and key_of(d) not in run.versions]
+    if silent and (on_their_way or not _looked_at(run, silent)):
         return None
     _begin(run, _all_of(run, lanes))
     return run
@@ -100,10 +100,10 @@ def _versions(connection: Connection, way: _Way, lanes: Sequence[list[Delivery]]
     return outbox.versions(connection, way.server.name, [key_of(d) for lane in lanes for d in lane])
 
 
-def _looked_at(run: _Run, unanswered: Sequence[Delivery]) -> bool:
+def _looked_at(run: _Run, silent: Sequence[Delivery]) -> bool:
     """Whether it is known now on which versions a pack builds; what is not to be sent yet counts as settled."""
     way, left = run.way, list[Delivery]()
-    for d in unanswered:
+    for d in silent:
         try:
             left += [] if may_go(way.engine, way.server, d) else [d]
         except Unavailable as error:
@@ -180,6 +180,7 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Wr
     with writing(way.engine) as connection:
         targets_of.renew(connection, way.server.name, way.owner, way.clock_us())
         outbox.note_pushed(connection, way.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)])
+        unanswered.answered(connection, way.server.name, _creations(run, everything))
         outbox.revive(connection, way.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, way.clock_us())
         targets_of.answered(connection, way.server.name)
     return len(everything)
@@ -192,6 +193,12 @@ def _begin(run: _Run, deliveries: Sequence[Delivery]) -> None:
         run.begun.update(map(key_of, new))
         with writing(run.way.engine) as connection:
             outbox.begin(connection, run.way.server.name, new)
+            unanswered.note(connection, run.way.server.name, _creations(run, new))
+
+
+def _creations(run: _Run, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """What goes without If-Match, and would be brought in again if the server committed it late."""
+    return [d for d in deliveries if run.way.read_back and key_of(d) not in run.versions]
 
 
 def _write(d: Delivery, versions: dict[Key, str]) -> Write:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import FhirServer
 from adapter.model import Delivery
-from adapter.store import outbox
+from adapter.store import outbox, unanswered
 from adapter.store.engine import writing
 from adapter.store.resources import without_meta
 
@@ -30,4 +30,5 @@ def may_go(engine: Engine, server: FhirServer, d: Delivery) -> bool:
         return True
     version = str(there.get("meta", {}).get("versionId", ""))
     with writing(engine) as connection:
+        unanswered.take(connection, server.name, d.resource_type, d.id, there)
         return outbox.adopt(connection, server.name, d.resource_type, d.id, without_meta(there), version)

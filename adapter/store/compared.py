@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, tuple_, update
 from adapter.model import Json
 from adapter.store.contributions import chunks
 from adapter.store.outbox import KEY, is_ours, note_version, pushed, queued_of
-from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID
+from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID, UNANSWERED
 
 _CHUNK = 300
 _PAGE = 1000
@@ -100,7 +100,7 @@ def push_again(connection: Connection, target: str, resource_type: str, resource
 
 def begin_anew(connection: Connection, target: str, now_us: int) -> int:
     """Forget all that a server had, and queue for it all that stands and is ours; how many resources."""
-    for table in (OUTBOX, PUSHED, SERVER_ID):
+    for table in (OUTBOX, PUSHED, SERVER_ID, UNANSWERED):
         connection.execute(delete(table).where(table.c.target == target))
     r = RESOURCE.c
     query = select(r.resource_type, r.id, r.hash, r.person, r.sources).where(r.deleted == 0)

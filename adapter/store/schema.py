@@ -199,6 +199,14 @@ PUSHED = Table(
     Column("body", Text),  # what we pushed: base of the difference when others change it; NULL: deleted
 )
 
+UNANSWERED = Table(
+    "unanswered", METADATA,
+    Column("target", Text, primary_key=True),
+    Column("resource_type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, primary_key=True),  # of the content that was sent, and may be committed there late
+)
+
 SERVER_ID = Table(
     "server_id", METADATA,
     Column("target", Text, primary_key=True),

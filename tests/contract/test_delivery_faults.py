@@ -162,6 +162,29 @@ def test_what_another_client_wrote_on_a_push_without_answer_stays(pushing: Pushi
     assert pushing.here()[pushing.patient(1)]["maritalStatus"] == marital
 
 
+def test_a_first_version_that_is_committed_late_does_not_stay(pushing: Pushing) -> None:
+    """The newer one went there meanwhile. Another client that writes the same afterwards is heard."""
+    pushing.send(adt(1))
+    assert pushing.gateway.delivery.push() > 0  # what others refer to
+    pushing.server.faults = ["held"]
+    assert pushing.gateway.delivery.push() == 0
+    first = pushing.here()[pushing.patient(1)]
+    pushing.send(adt(1, "A31", minute=10))
+    pushing.settle()
+    newer = pushing.here()
+    assert newer[pushing.patient(1)] != first
+    pushing.server.commit_held()
+    assert pushing.server.current()[pushing.patient(1)] == first
+    pushing.settle()
+    pushing.alike()
+    assert pushing.here() == newer
+    pushing.server.write(*pushing.patient(1), first)
+    pushing.settle()
+    pushing.alike()
+    with reading(pushing.gateway.engine) as connection:
+        assert len(list(connection.execute(select(JOURNAL.c.id).where(JOURNAL.c.kind == "fhir")))) == 1
+
+
 # --- restored, emptied, changed behind its history
 
 
