@@ -162,13 +162,18 @@ def test_what_another_client_wrote_on_a_push_without_answer_stays(pushing: Pushi
     assert pushing.here()[pushing.patient(1)]["maritalStatus"] == marital
 
 
-def test_a_first_version_that_is_committed_late_does_not_stay(pushing: Pushing) -> None:
-    """The newer one went there meanwhile. Another client that writes the same afterwards is heard."""
+@pytest.mark.parametrize("sent_again", [True, False])
+def test_a_first_version_that_is_committed_late_does_not_stay(pushing: Pushing, sent_again: bool) -> None:
+    """The newer one went there meanwhile. Another client that writes the same afterwards is heard. sent_again: the first
+    version went there a second time, and was answered, before the newer one."""
     pushing.send(adt(1))
     assert pushing.gateway.delivery.push() > 0  # what others refer to
     pushing.server.faults = ["held"]
     assert pushing.gateway.delivery.push() == 0
     first = pushing.here()[pushing.patient(1)]
+    if sent_again:
+        pushing.settle()
+        pushing.alike()
     pushing.send(adt(1, "A31", minute=10))
     pushing.settle()
     newer = pushing.here()
