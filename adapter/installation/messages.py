@@ -101,7 +101,8 @@ class Messages:
         known = {i for i, ack in before.items() if ack is not None}
         self._entries.keep([one.mapped for one in every if one.mapped is not None and one.entry.state == "waiting"
                             and one.entry.identity not in known])
-        return [stored if (stored := before.get(e.identity)) is not None else e.ack or b"" for e in entries]
+        given = {identity: ack for identity, ack in before.items() if ack is not None}
+        return [given.setdefault(e.identity, e.ack or b"") if e.identity else e.ack or b"" for e in entries]
 
 
 def _most(raw: bytes) -> int:

@@ -189,8 +189,8 @@ def _mark_first() -> None:
 
     def marked(run: Any, deliveries: Sequence[Any]) -> None:
         begin(run, deliveries)
-        with push.writing(run.engine) as connection:
-            outbox.note_pushed(connection, run.server.name, [(one, "1") for one in deliveries])
+        with push.writing(run.way.engine) as connection:
+            outbox.note_pushed(connection, run.way.server.name, [(one, "1") for one in deliveries])
 
     push._begin = marked
 
