@@ -18,9 +18,12 @@ Key = tuple[str, str]
 """Type and id."""
 
 _IDS_AT_ONCE = 500
-_OPEN = [(resource_type, param.name) for resource_type, params in PARAMS.items() for param in params.values()
+_OPEN = [(resource_type, param.indexed) for resource_type, params in PARAMS.items() for param in params.values()
          if "*" in param.targets]
 """Type and search parameter of references that may point at any type."""
+_OF_VISITS = sorted({*_OPEN, *((resource_type, param.indexed) for resource_type, params in PARAMS.items()
+                               for param in params.values() if "Encounter" in param.targets)})
+"""The same of those that may point at a visit."""
 
 
 def key_and_person(connection: Connection, resource_type: str, resource_id: str) -> tuple[str, str] | None:
@@ -81,13 +84,16 @@ def naming(connection: Connection, persons: Iterable[str], names: Iterable[str])
 
 
 def pointing(connection: Connection, names: Collection[str]) -> set[tuple[str, str]]:
-    """(type, business key) of what stands, of anybody, and by a parameter that is open to all types refers to one of these.
+    """(type, business key) of what stands, of anybody, and refers to one of these: to a visit, or by what is open to all types.
 
-    That is how a message about two persons, and who said what in it, name the resources of both.
+    That is how a message about two persons, and who said what in it, name the resources of both; and what was done or
+    measured in a visit names it, whosever it is said to be.
     """
+    visits = {name for name in names if name.startswith("Encounter/")}
+    asked = [(at, visits) for at in _OF_VISITS] + [(at, set(names) - visits) for at in _OPEN]
     found: set[tuple[str, str]] = set()
-    for resource_type, param in _OPEN if names else ():
-        for chunk in _parts(names):
+    for (resource_type, param), wanted in asked:
+        for chunk in _parts(wanted):
             query = select(RESOURCE.c.key).join(SEARCH_INDEX, and_(
                 SEARCH_INDEX.c.resource_type == RESOURCE.c.resource_type, SEARCH_INDEX.c.id == RESOURCE.c.id)).where(
                 RESOURCE.c.resource_type == resource_type, RESOURCE.c.deleted == 0,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LOG = log("worker")
 _IDLE = 1.0
 _READ_BACK = 5.0
-_TIMES, _READ_BACK_AT_LEAST = 10.0, 60.0
+_TIMES, _READ_BACK_LONGEST = 10.0, 60.0
 """Pause after a step that says so, in times of what it took, and the longest: while much is pushed, what is read back is that."""
 _LOOK = 10.0
 _MAPPINGS = 2.0
@@ -48,7 +48,7 @@ class Worker(Background):
                       Step("disclose", gateway.disclosing.push),
                       Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                       Step("conflicts", gateway.delivery.look_again, every=_LOOK))
-        self._reading = (Step("read-back", gateway.delivery.read_back, every=_READ_BACK, longest=_READ_BACK_AT_LEAST),)
+        self._reading = (Step("read-back", gateway.delivery.read_back, every=_READ_BACK, longest=_READ_BACK_LONGEST),)
         self._beside = (Background("delivery", lambda: self._all(delivering) > 0, _IDLE),
                         Background("read-back", self._read_back, _IDLE))
 

@@ -159,11 +159,13 @@ LINKED = [Told(event="A17", hour=10, number="2", other="3", visit="V2"), Told(ev
 """A message about two persons, and a link by which one of them is known by another record."""
 DELETED = [Told(event="A27", hour=2, number="2", account="ACC1", kind="E", bed=""), Told(event="A23", hour=8)]
 """A message that has a visit with one person, and a deletion of it that has it with another."""
+MEASURED = [Told(event="A08", hour=2, segments=(SEGMENTS[6],)), Told(event="A23", hour=8, number="2")]
+"""The same with something that was measured in it, of the one."""
 
 
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("arrivals", [[0, 1], [1, 0]])
-@pytest.mark.parametrize("stay", [LINKED, DELETED])
+@pytest.mark.parametrize("stay", [LINKED, DELETED, MEASURED])
 def test_what_names_another_person_follows_what_becomes_of_that(gateway: Gateway, stay: list[Told], arrivals: list[int],
                                                                 at_once: bool) -> None:
     assert_same(gateway, stay, arrivals, at_once=at_once)
