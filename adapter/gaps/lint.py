@@ -51,7 +51,7 @@ def check_rules(folder: Path = RULES, catalog: Catalog | None = None) -> list[Is
         place = f"{rule.id}.yaml, statement"
         issues += Linter(rules, catalog, known, parameters_of(rules, rule)).issues(rule.statement, place)
         issues += _rule_issues(rule, place)
-        issues += _key_issues(rule.statement, place, told=True) if rule.subject == "member" else []
+        issues += _key_issues(rule.statement, place, told=True)
     for number, program in enumerate(rules.programs):
         issues += _program_issues(rules, program, f"{PROGRAMS}, programs.{number}")
     return issues

@@ -2,7 +2,8 @@
 
 Bucket by bucket the tables of some members are read once, the shared tables are made once, and every rule goes over
 them; rules about organizations follow over all buckets. So memory stays that of few buckets, however many members there are.
-Within a bucket `member_id` is the member's number (snapshot.py): lint sees to it that rules only join by it.
+`member_id` is the member's number (snapshot.py): lint sees to it that rules only join by it. Over all buckets it is the text
+where any row belongs to somebody who is no member, and so has no number.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -137,54 +138,84 @@ def database(memory: str, threads: int | None) -> Generator[duckdb.DuckDBPyConne
 
 
 def _each(snapshot: Snapshot, asked: Question, take: Callable[[duckdb.DuckDBPyConnection, Run], T]) -> Iterator[T]:
-    """What is taken of each statement: those about members bucket by bucket, then those about organizations."""
+    """What is taken of each statement: those about members bucket by bucket, then those about organizations.
+
+    A thread of its own compiles the statements while others already answer: that is as much as a twentieth of 1,000,000 members.
+    """
     chosen = asked.chosen(snapshot)
-    of_members = list(_runs(asked, [rule for rule in chosen if rule.subject == "member"]))
-    others = list(_runs(asked, [rule for rule in chosen if rule.subject != "member"]))
     threads = asked.threads or os.cpu_count() or 1
     at_once = min(threads, AT_ONCE)
-    with database(asked.memory, threads - at_once + 1) as made, ThreadPoolExecutor(at_once) as pool:
-        if of_members:
-            for found in pool.map(partial(_part, made, snapshot, asked, of_members, take), range(snapshot.buckets)):
+    with (database(asked.memory, threads - at_once + 1) as made, ThreadPoolExecutor(at_once) as pool,
+          ThreadPoolExecutor(1) as compiler):
+        ours, others = (_Work.begun(compiler, asked, [rule for rule in chosen if (rule.subject == "member") == about_members])
+                        for about_members in (True, False))
+        if ours.runs:
+            for found in pool.map(partial(_part, made, snapshot, asked, ours, take), range(snapshot.buckets)):
                 yield from found
-        if others:
+        if others.runs:
             made.execute(f"SET threads = {threads}")
             yield from _part(made, snapshot, asked, others, take, None)
 
 
-def _runs(asked: Question, chosen: list[Rule]) -> Iterator[Run]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """Rules to go over, being compiled. tables: the views and shared tables that they read; runs: of each rule."""
+
+    tables: Future[_Tables]
+    runs: tuple[Future[list[Run]], ...]
+
+    @classmethod
+    def begun(cls, compiler: ThreadPoolExecutor, asked: Question, chosen: Sequence[Rule]) -> _Work:
+        return cls(tables=compiler.submit(_tables, asked, chosen),
+                   runs=tuple(compiler.submit(_runs, asked, rule) for rule in chosen))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tables:
+    """What rules read: views, the SELECT of each shared table, names of columns, and what is named often enough to be kept."""
+
+    views: Sequence[str]
+    shared: Mapping[str, str]
+    columns: frozenset[str]
+    often: frozenset[str]
+
+
+def _tables(asked: Question, chosen: Sequence[Rule]) -> _Tables:
+    views, shared = everything_read(asked.rules, asked.catalog, chosen)
+    times = times_read(asked.rules, chosen)
+    often = {MEMBER_PROGRAM, *(name for name, number in times.items() if number > READ_AGAIN)}
+    selects = {name: bound(compile_shared(asked.rules, asked.catalog, name, "duckdb"), asked.binds()) for name in shared}
+    return _Tables(views=views, shared=selects, columns=columns_read(asked.rules, chosen), often=frozenset(often))
+
+
+def _runs(asked: Question, rule: Rule) -> list[Run]:
     target = Target(dialect="duckdb", states=asked.states, one_organization=asked.organization is not None, shared_stored=True)
-    for rule in chosen:
-        found = [withheld(rule)] if asked.withheld(rule) else statements(asked.rules, asked.catalog, rule, target)
-        for number, statement in enumerate(found):
-            yield Run(name=f"{rule.id}-{number}", rule=rule, statement=bound(statement, asked.binds()))
+    found = [withheld(rule)] if asked.withheld(rule) else statements(asked.rules, asked.catalog, rule, target)
+    return [Run(name=f"{rule.id}-{number}", rule=rule, statement=bound(statement, asked.binds()))
+            for number, statement in enumerate(found)]
 
 
-def _part(made: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, runs: Sequence[Run],
+def _part(made: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, work: _Work,
              take: Callable[[duckdb.DuckDBPyConnection, Run], T], bucket: int | None) -> list[T]:
     """What is taken of each statement over a bucket (None: over everybody), in a schema that stands as long."""
     part = "all" if bucket is None else f"{bucket:04}"
     with made.cursor() as own:
         own.execute(f"CREATE SCHEMA part_{part}; SET schema = 'part_{part}'")
-        _stand(own, snapshot, asked, [run.rule for run in runs], bucket)
-        found = [take(own, replace(run, name=f"{run.name}-{part}")) for run in runs]
+        _stand(own, snapshot, asked, work.tables.result(), bucket)
+        found = [take(own, replace(run, name=f"{run.name}-{part}")) for runs in work.runs for run in runs.result()]
         own.execute(f"SET schema = 'main'; DROP SCHEMA part_{part} CASCADE")
     return found
 
 
-def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, chosen: list[Rule],
-           bucket: int | None) -> None:
+def _stand(database: duckdb.DuckDBPyConnection, snapshot: Snapshot, asked: Question, tables: _Tables, bucket: int | None) -> None:
     """Make the tables that the rules read: of one bucket in memory, or of all as views of the files; what is read once too."""
-    often = {name for name, times in times_read(asked.rules, chosen).items() if times > READ_AGAIN}
-    views, shared = everything_read(asked.rules, asked.catalog, chosen)
-    read = columns_read(asked.rules, chosen)
-    for name in views:
-        select = rows(snapshot, asked.catalog, name, bucket, read, numbered=bucket is not None)
-        kind = "TABLE" if bucket is not None and name in often else "VIEW"
+    numbered = bucket is not None or snapshot.all_numbered(asked.catalog, tables.views)
+    for name in tables.views:
+        select = rows(snapshot, asked.catalog, name, bucket, tables.columns, numbered=numbered)
+        kind = "TABLE" if bucket is not None and name in tables.often else "VIEW"
         database.execute(f"CREATE {kind} {PREFIX}{name} AS {select}")
-    for name in shared:
-        select = bound(compile_shared(asked.rules, asked.catalog, name, "duckdb"), asked.binds())
-        kind = "TABLE" if name in often or name == MEMBER_PROGRAM else "VIEW"
+    for name, select in tables.shared.items():
+        kind = "TABLE" if name in tables.often else "VIEW"
         database.execute(f"CREATE {kind} {SHARED_PREFIX}{name} AS {select}")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -61,6 +61,19 @@ class Snapshot:
             return [str(self.folder / f"{table}.parquet")]
         part = "*" if bucket is None else bucket
         return sorted(str(path) for path in self.folder.glob(f"{table}/bucket={part}/*.parquet"))
+
+
+    def all_numbered(self, catalog: Catalog, tables: Collection[str]) -> bool:
+        """Whether every row of these tables that belongs to a person has its member's number, as the files' own counts tell."""
+        import duckdb
+
+        files = [file for table in tables if personal(catalog, table) for file in self.files(catalog, table)]
+        if not files:
+            return True
+        counted = (f"SELECT COUNT(*) FROM parquet_metadata([{', '.join(map(quoted, files))}]) WHERE path_in_schema = '{NUMBER}' "
+                   "AND COALESCE(stats_null_count, 1) > 0")
+        with duckdb.connect() as database:
+            return database.execute(counted).fetchall() == [(0,)]
 
 
 def personal(catalog: Catalog, table: str) -> bool:

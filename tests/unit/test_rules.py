@@ -16,7 +16,7 @@ from adapter.gaps import tables
 from adapter.gaps.catalog import open_catalog
 from adapter.gaps.engine import evaluate
 from adapter.gaps.lint import check_rules
-from adapter.gaps.rules import RULES, open_rules
+from adapter.gaps.rules import RULES, State, open_rules
 from adapter.gaps.statement import Dialect, Target, compile_rule
 from adapter.model import Composed
 from adapter.store.engine import migrate, open_engine
@@ -100,6 +100,21 @@ def test_what_engines_read_differently_is_refused(folder: Path, condition: str, 
 def test_the_statement_of_a_rule_is_linted(folder: Path, old: str, new: str, told: str):
     rewrite(folder, "G01.yaml", old, new)
     assert any(told in issue.detail for issue in check_rules(folder)), check_rules(folder)
+
+
+def test_a_rule_about_organizations_tells_no_member(folder: Path):
+    rewrite(folder, "O01.yaml", "COUNT(*) AS members", "COUNT(DISTINCT e.member_id || 'x') AS members")
+    assert any("a member_id is for joins" in issue.detail for issue in check_rules(folder)), check_rules(folder)
+
+
+@pytest.mark.parametrize(("states", "condition"), [
+    ({"open", "missed", "prospective", "closed"}, "NOT verdict IN ('not-enrolled')"),
+    ({"not-applicable"}, "verdict IN ('not-enrolled')"),
+    ({"withheld"}, "FALSE")])
+def test_states_are_asked_for_by_the_shorter_list(states: set[State], condition: str):
+    rules = open_rules()
+    text = compile_rule(rules, open_catalog(), rules.named("G02"), Target(dialect="duckdb", states=frozenset(states)))
+    assert " ".join(text.split()).endswith(f"WHERE {condition}")
 
 
 def test_a_list_belongs_into_in(folder: Path):
