@@ -46,7 +46,7 @@ from adapter.intake.silence import heard, listen_for
 from adapter.intake.stored_rows import StoredRows
 from adapter.logs import log
 from adapter.memory import tidy
-from adapter.model import Contribution, Issue
+from adapter.model import Contribution, Issue, Outlet
 from adapter.settings import Settings
 from adapter.store import findings as noticed
 from adapter.store import journal, lanes
@@ -84,7 +84,8 @@ class Gateway:
         self.key = settings.installation_key()
         upstream, reader = self._upstream(), self._upstream()
         self._here = here = Installation(engine=self.engine, mappings=self.mappings, key=self.key, clock=clock,
-                                         target=upstream.name if upstream else "", arrivals=Arrivals(clock))
+                                         outlet=Outlet(name=upstream.name, messages=settings.push_messages) if upstream else None,
+                                         arrivals=Arrivals(clock))
         self._entries = Entries(here)
         self._messages = Messages(here, self._entries)
         self.gaps = GapLives(here)
@@ -248,7 +249,7 @@ class Gateway:
             journal.settle(connection, [entry.id], "failed")
             return
         end_left_out(connection, entry.feed, orjson.loads(entry.raw), entry.arrival, self.feeds, self.key,
-                     self._here.now_us(), self._here.target)
+                     self._here.now_us(), self._here.outlet)
 
     def _set_aside(self, entries: Sequence[Entry], rows: StoredRows, reason: Exception, claimed: Sequence[Lane]) -> int:
         """Process each alone; those that fail are left for an operator. Where all fail the fault is ours: they wait on.

@@ -212,6 +212,21 @@ class Composed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """The FHIR server that changes are queued for. messages: what of the messages themselves goes there (`takes`)."""
+
+    name: str
+    messages: Literal["all", "provenance", "none"] = "all"
+
+    def takes(self, resource_type: str, body: Json) -> bool:
+        """Whether a resource goes there: a MessageHeader, and the Provenance of one, may not, or none of a message."""
+        if self.messages == "all" or resource_type not in ("MessageHeader", "Provenance"):
+            return True
+        return self.messages == "provenance" and resource_type == "Provenance" and any(
+            not str(target.get("reference", "")).startswith("MessageHeader/") for target in body.get("target", ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A resource version waiting to be pushed (body None: deleted). lane: person key, or the resource's own name.
 

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     notice_days: int = Field(90, ge=0, description="days that notices are kept; 0: for good")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
     fhir_url: str = Field("", description="base URL of the FHIR server to push to; empty: the embedded one")
+    push_messages: Literal["all", "provenance", "none"] = Field("all", description=(
+        "what of the messages themselves is pushed; provenance: not their MessageHeader; none: not their Provenance either"))
     push_rest: int = Field(0, ge=0, le=3600, description="seconds that a change waits for further ones before it is pushed")
     targets: str = Field("", description="file that declares the servers of others to which data is disclosed; empty: none")
     auth: Literal["off"] = Field("off", description="sign-in; not built yet, so only loopback addresses are served")

@@ -44,7 +44,7 @@ from adapter.home import HOME
 from adapter.installation.delivery import OVERLAP
 from adapter.intake.send import send
 from adapter.memory import tune_memory
-from adapter.model import Received
+from adapter.model import Outlet, Received
 from adapter.pipeline import convert
 from adapter.settings import Settings
 from adapter.store.engine import open_engine, reading, writing
@@ -104,24 +104,24 @@ def _without_versions(bundle: dict[str, Any]) -> dict[str, Any]:
     return bundle
 
 
-def gateway_in(folder: Path, url: str) -> Gateway:
+def gateway_in(folder: Path, outlet: Outlet) -> Gateway:
     """A gateway over a store of its own, that pushes to HAPI; its ids are of a key that it makes itself."""
-    return Gateway(Settings.model_validate({"data_dir": folder, "fhir_url": url}))
+    return Gateway(Settings.model_validate({"data_dir": folder, "fhir_url": outlet.name, "push_messages": outlet.messages}))
 
 
-def composed_ahead(folder: Path, url: str, messages: Sequence[bytes]) -> None:
+def composed_ahead(folder: Path, outlet: Outlet, messages: Sequence[bytes]) -> None:
     """A store in which everything is composed and waits to be pushed; the network's own definitions are none of it."""
-    with closing(gateway_in(folder, url)) as gateway:
+    with closing(gateway_in(folder, outlet)) as gateway:
         gateway.accept([(raw, "bench") for raw in messages])
         while gateway.work(200):
             pass
 
 
-def recorded(folder: Path, url: str) -> list[bytes]:
+def recorded(folder: Path, outlet: Outlet) -> list[bytes]:
     """The transactions by which our pusher empties a copy of that store."""
     copy, recorder = folder.with_name(f"{folder.name}-copy"), Recorder()
     shutil.copytree(folder, copy)
-    with patch("adapter.gateway.new_session", recorder.session), closing(gateway_in(copy, url)) as gateway:
+    with patch("adapter.gateway.new_session", recorder.session), closing(gateway_in(copy, outlet)) as gateway:
         while gateway.delivery.push():
             pass
     return recorder.taken
@@ -132,9 +132,9 @@ def renamed(transactions: Sequence[bytes], salt: bytes) -> list[bytes]:
     return [_ID.sub(lambda found: md5(salt + found[0]).hexdigest().encode(), one) for one in transactions]
 
 
-def bare(url: str, transactions: Sequence[bytes]) -> None:
+def bare(outlet: Outlet, transactions: Sequence[bytes]) -> None:
     """Post transactions one after another on one connection."""
-    where = urlsplit(url)
+    where = urlsplit(outlet.name)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=300)
     for one in transactions:
         connection.request("POST", where.path, one, HEADERS)
@@ -145,25 +145,25 @@ def bare(url: str, transactions: Sequence[bytes]) -> None:
     connection.close()
 
 
-def bare_turn(url: str, transactions: Sequence[bytes], messages: int) -> Turn:
+def bare_turn(outlet: Outlet, transactions: Sequence[bytes], messages: int) -> Turn:
     """Transactions as they are, timed."""
     count = sum(len(orjson.loads(one)["entry"]) for one in transactions)
-    return Turn(messages=messages, resources=count, seconds=_timed(lambda: bare(url, transactions)))
+    return Turn(messages=messages, resources=count, seconds=_timed(lambda: bare(outlet, transactions)))
 
 
-def push_turn(folder: Path, url: str, messages: int) -> Turn:
+def push_turn(folder: Path, outlet: Outlet, messages: int) -> Turn:
     """Our pusher over a full outbox."""
     def emptied() -> None:
         while gateway.delivery.push(beside):
             pass
 
-    with closing(gateway_in(folder, url)) as gateway, ThreadPoolExecutor(1) as beside:
+    with closing(gateway_in(folder, outlet)) as gateway, ThreadPoolExecutor(1) as beside:
         tune_memory()
         seconds = _timed(emptied)
     return Turn(messages=messages, resources=pushed(folder), seconds=seconds)
 
 
-def whole_turn(folder: Path, url: str, messages: Sequence[bytes]) -> Turn:
+def whole_turn(folder: Path, outlet: Outlet, messages: Sequence[bytes]) -> Turn:
     """A served gateway; the clock runs from the first message on. Its own definitions have gone before."""
     def all_of_it() -> None:
         with ThreadPoolExecutor(SENDERS) as senders:
@@ -173,17 +173,17 @@ def whole_turn(folder: Path, url: str, messages: Sequence[bytes]) -> Turn:
         gateway.settle(600)
 
     shares = [messages[number::SENDERS] for number in range(SENDERS)]
-    begin_here(folder / "data", url)
-    with served(folder, {"CARELOOP_FHIR_URL": url}) as gateway:
+    begin_here(folder / "data", outlet)
+    with served(folder, {"CARELOOP_FHIR_URL": outlet.name, "CARELOOP_PUSH_MESSAGES": outlet.messages}) as gateway:
         gateway.settle(120)
         before = pushed(folder / "data")
         seconds = _timed(all_of_it)
         return Turn(messages=len(messages), resources=pushed(folder / "data") - before, seconds=seconds)
 
 
-def begin_here(folder: Path, url: str) -> None:
+def begin_here(folder: Path, outlet: Outlet) -> None:
     """Make a store that reads the server's history back from now on: what other sides wrote there is not read."""
-    with closing(gateway_in(folder, url)) as gateway, writing(gateway.engine) as connection:
+    with closing(gateway_in(folder, outlet)) as gateway, writing(gateway.engine) as connection:
         set_cursor(connection, f"history:{gateway.delivery.server.name}", (datetime.now(UTC) + OVERLAP).isoformat())
 
 
@@ -196,9 +196,12 @@ def pushed(folder: Path) -> int:
     return count
 
 
-def whole_bundles(messages: Sequence[bytes], feeds: Feeds, key: bytes) -> list[bytes]:
-    """Each message's Bundle, as `careloop convert` makes it."""
-    return [orjson.dumps(convert(Received(raw=raw, arrival=datetime.now(UTC)), feeds, key).bundle) for raw in messages]
+def whole_bundles(messages: Sequence[bytes], feeds: Feeds, key: bytes, outlet: Outlet) -> list[bytes]:
+    """Each message's Bundle, as `careloop convert` makes it, without what is not to go there."""
+    bundles = [convert(Received(raw=raw, arrival=datetime.now(UTC)), feeds, key).bundle for raw in messages]
+    for bundle in bundles:
+        bundle["entry"] = [one for one in bundle["entry"] if outlet.takes(one["resource"]["resourceType"], one["resource"])]
+    return [orjson.dumps(bundle) for bundle in bundles]
 
 
 def _timed(act: Callable[[], None]) -> float:
@@ -207,19 +210,19 @@ def _timed(act: Callable[[], None]) -> float:
     return time.perf_counter() - begun
 
 
-def one_round(folder: Path, url: str, number: int, count: int, feeds: Feeds) -> dict[str, Turn]:
+def one_round(folder: Path, outlet: Outlet, number: int, count: int, feeds: Feeds) -> dict[str, Turn]:
     """Every side once, in an order that turns from round to round; people and ids are of this round and side alone."""
     first = [(4 * number + part) * count for part in range(3)]
     ahead, salt = folder / "ahead", b"%d" % number
     messages = [stays(one, count) for one in first]
-    composed_ahead(ahead, url, messages[0])
-    transactions = renamed(recorded(ahead, url), salt)
-    bundles = whole_bundles(messages[2], feeds, salt)
+    composed_ahead(ahead, outlet, messages[0])
+    transactions = renamed(recorded(ahead, outlet), salt)
+    bundles = whole_bundles(messages[2], feeds, salt, outlet)
     sides: list[tuple[str, Callable[[], Turn]]] = [
-        ("bare", lambda: bare_turn(url, transactions, len(messages[0]))),
-        ("push", lambda: push_turn(ahead, url, len(messages[0]))),
-        ("whole", lambda: whole_turn(folder / "whole", url, messages[1])),
-        ("naive", lambda: bare_turn(url, bundles, len(bundles)))]
+        ("bare", lambda: bare_turn(outlet, transactions, len(messages[0]))),
+        ("push", lambda: push_turn(ahead, outlet, len(messages[0]))),
+        ("whole", lambda: whole_turn(folder / "whole", outlet, messages[1])),
+        ("naive", lambda: bare_turn(outlet, bundles, len(bundles)))]
     sides = sides[number % 4:] + sides[:number % 4]
     return {name: act() for name, act in sides}
 
@@ -251,13 +254,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stays", type=int, default=120, help="of each side in each round")
+    parser.add_argument("--messages", choices=("all", "provenance", "none"), default="all", help="as CARELOOP_PUSH_MESSAGES")
     given = parser.parse_args()
     turns: dict[str, list[Turn]] = {}
     feeds = open_feeds(HOME / "mappings")
     with hapi() as url:
+        outlet = Outlet(name=url, messages=given.messages)
         for number in range(given.rounds + 1):
             with tempfile.TemporaryDirectory() as folder:
-                found = one_round(Path(folder), url, number, given.stays, feeds)
+                found = one_round(Path(folder), outlet, number, given.stays, feeds)
             print(f"round {number}: " + ", ".join(f"{name} {one.resources / one.seconds:.0f}" for name, one in found.items()),
                   file=sys.stderr)
             for name in ("bare", "push", "whole", "naive"):

@@ -17,7 +17,7 @@ from adapter.deliver import others
 from adapter.deliver.read_back import moment_of
 from adapter.errors import Rejected
 from adapter.fhirserver.port import FhirServer, Version
-from adapter.model import Json
+from adapter.model import Json, Outlet
 from adapter.store import compared, outbox
 from adapter.store.compared import Standing
 from adapter.store.engine import reading, writing
@@ -99,15 +99,15 @@ def put_right(engine: Engine, target: str, found: Difference, body: Json | None,
             compared.push_again(connection, target, *key, version, without_meta(body), now_us)
 
 
-def replay(engine: Engine, server: FhirServer, now_us: int) -> int:
-    """Queue all that stands for a server that holds nothing; how many resources. Nobody is told anything.
+def replay(engine: Engine, server: FhirServer, outlet: Outlet, now_us: int) -> int:
+    """Queue all that goes to a server, which holds nothing; how many resources. Nobody is told anything.
 
     Raises Rejected (server-not-empty).
     """
     if server.search("Patient", [], 1).resources or server.search("Organization", [], 1).resources:
         raise Rejected("server-not-empty", server.name)
     with writing(engine) as connection:
-        return compared.begin_anew(connection, server.name, now_us)
+        return compared.begin_anew(connection, outlet, now_us)
 
 
 def _how(engine: Engine, here: Standing, there: Json) -> How | None:

@@ -18,7 +18,7 @@ from adapter.engine.affected import Affected, persons_around
 from adapter.engine.local import follow
 from adapter.feeds import Feeds
 from adapter.identity.persons import Person
-from adapter.model import Composed, Contribution
+from adapter.model import Composed, Contribution, Outlet
 from adapter.store import contributions as stored
 from adapter.store import lists
 
@@ -31,10 +31,10 @@ REST_US = 5000
 
 
 def compose_list(connection: Connection, one: tuple[str, str], feeds: Feeds, key: bytes, now_us: int,
-                 target: str = "", *, at_once: int = AT_ONCE, small: int = SMALL) -> list[Composed]:
+                 outlet: Outlet | None = None, *, at_once: int = AT_ONCE, small: int = SMALL) -> list[Composed]:
     """Compose a list (type, key) that was noted, in the transaction of the caller; what changed."""
     work = list_affected(connection, one, feeds, key, at_once)
-    changed = follow(connection, work, feeds, key, now_us, target)
+    changed = follow(connection, work, feeds, key, now_us, outlet)
     many = sum(len(said) for said in work.by_target.values())
     lists.composed(connection, one, now_us + many * REST_US if many > small else 0)
     return changed

@@ -15,7 +15,7 @@ from adapter.engine.gap_keeping import touched
 from adapter.engine.stays import tell_stays
 from adapter.feeds import Feeds
 from adapter.gaps.tables import refresh
-from adapter.model import Composed, Contribution
+from adapter.model import Composed, Contribution, Outlet
 from adapter.store import contributions as stored
 from adapter.store import findings as noticed
 from adapter.store import gap_lives, lists
@@ -28,30 +28,31 @@ from adapter.validate.profiles import claim
 
 
 def apply(connection: Connection, said: Sequence[Contribution], feeds: Feeds, key: bytes, now_us: int,
-          target: str = "", *, later: bool = False) -> list[Composed]:
+          outlet: Outlet | None = None, *, later: bool = False) -> list[Composed]:
     """Store contributions and bring every resource they touch up to date; those that changed are returned.
 
-    target: name of the FHIR server to queue changes for, '' for none. later: lists of many persons are only noted, for
+    outlet: the FHIR server to queue changes for, None for none. later: lists of many persons are only noted, for
     `lists.compose_list`. Source: COMPOSE, from a message to the world.
     """
     added = stored.append(connection, said)
-    return compose_touched(connection, added.fresh, said, feeds, key, now_us, target, added, later=later)
+    return compose_touched(connection, added.fresh, said, feeds, key, now_us, outlet, added, later=later)
 
 
 def compose_touched(connection: Connection, fresh: Sequence[Contribution], touched: Sequence[Contribution], feeds: Feeds,
-                    key: bytes, now_us: int, target: str, added: Added | None = None, *, later: bool = False) -> list[Composed]:
+                    key: bytes, now_us: int, outlet: Outlet | None, added: Added | None = None, *,
+                    later: bool = False) -> list[Composed]:
     """Bring every resource up to date that statements touch; fresh: those of them that are new, or over since now.
 
     added: what was stored just now, which is not read again. later: as in apply.
     """
     work = affected(connection, fresh, touched, feeds, key, added=added, later=later)
-    return follow(connection, work, feeds, key, now_us, target, later=later)
+    return follow(connection, work, feeds, key, now_us, outlet, later=later)
 
 
-def follow(connection: Connection, work: Affected, feeds: Feeds, key: bytes, now_us: int, target: str, *,
+def follow(connection: Connection, work: Affected, feeds: Feeds, key: bytes, now_us: int, outlet: Outlet | None, *,
            later: bool = False) -> list[Composed]:
     """Bring what is affected up to date, and whatever refers to what stands now, or no more."""
-    changed = bring(connection, work, now_us, target)
+    changed = bring(connection, work, now_us, outlet)
     noted = set(work.later)
     for _ in range(4):  # what was taken out for want of a target goes in once that stands; what refers to the gone lets go
         gone = {f"{c.resource_type}/{c.id}" for c in changed if c.deleted}
@@ -68,13 +69,13 @@ def follow(connection: Connection, work: Affected, feeds: Feeds, key: bytes, now
             again += plans_of(connection, mains | persons_of(connection, wanting))
         rest = affected(connection, (), again, feeds, key, later=later)
         noted.update(rest.later)
-        changed += bring(connection, rest, now_us, target)
+        changed += bring(connection, rest, now_us, outlet)
     lists.note(connection, noted)
     return changed
 
 
-def bring(connection: Connection, work: Affected, now_us: int, target: str) -> list[Composed]:
-    """Compose what is affected, check it, store what changed and queue it for the FHIR server `target` ('' for none)."""
+def bring(connection: Connection, work: Affected, now_us: int, outlet: Outlet | None) -> list[Composed]:
+    """Compose what is affected, check it, store what changed and queue it for the FHIR server `outlet`."""
     composed = [composed_of(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
     composed += [Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True)
                  for t, i, k in work.vanished]
@@ -86,6 +87,6 @@ def bring(connection: Connection, work: Affected, now_us: int, target: str) -> l
     refresh(connection, changed, new=new)
     gap_lives.note(connection, touched(changed))
     tell_stays(connection, changed, now_us)
-    if target:
-        enqueue(connection, target, changed, now_us)
+    if outlet is not None:
+        enqueue(connection, outlet, changed, now_us)
     return changed

@@ -13,7 +13,7 @@ from adapter.engine.affected import Affected, affected
 from adapter.engine.lists import list_affected
 from adapter.engine.local import bring
 from adapter.feeds import Feeds
-from adapter.model import Composed, Contribution, Issue, Json, Mapped, is_array, is_object
+from adapter.model import Composed, Contribution, Issue, Json, Mapped, Outlet, is_array, is_object
 from adapter.store import contributions as stored
 from adapter.store import findings as noticed
 from adapter.store import journal, retention
@@ -49,7 +49,7 @@ class Remapped:
 
 
 def remap(connection: Connection, feed: str, map_entries: Callable[[Sequence[Entry]], Iterator[Mapped | Issue]], feeds: Feeds,
-          key: bytes, now_us: int, *, target: str, everything: bool) -> Remapped:
+          key: bytes, now_us: int, *, outlet: Outlet | None, everything: bool) -> Remapped:
     """Map and compose a feed's processed entries anew, in the caller's transaction (which may be rolled back afterwards).
 
     map_entries: each entry as mapped now, or why not. everything: also where each statement has the version of now, as after
@@ -63,7 +63,7 @@ def remap(connection: Connection, feed: str, map_entries: Callable[[Sequence[Ent
         return Remapped(entries=0, outdated=0, refused=(), changes=(), purged=len(staying))
     stored.take_out(connection, feed, over)
     after, refused, entries = _say(connection, feed, map_entries)
-    changes = _compose(connection, before, [*after, *staying], feeds, key, now_us, target)
+    changes = _compose(connection, before, [*after, *staying], feeds, key, now_us, outlet)
     journal.settle(connection, [entry for entry, _ in refused], "failed")
     noticed.add(connection, [(entry, "", issue) for entry, issue in refused])
     return Remapped(entries=entries, outdated=outdated, refused=tuple(refused), changes=changes,
@@ -90,7 +90,7 @@ def _say(connection: Connection, feed: str, map_entries: Callable[[Sequence[Entr
 
 
 def _compose(connection: Connection, before: Sequence[Contribution], after: Sequence[Contribution], feeds: Feeds, key: bytes,
-             now_us: int, target: str) -> tuple[Change, ...]:
+             now_us: int, outlet: Outlet | None) -> tuple[Change, ...]:
     """Everything that was stated before, or is now; what nobody states any more goes."""
     turned = [replace(c, patient=c.other, other=c.patient) for c in before if c.resource_type == "Link" and c.other]
     touched = sorted((*before, *turned, *after), key=lambda c: (c.patient, c.resource_type, c.key))
@@ -102,14 +102,14 @@ def _compose(connection: Connection, before: Sequence[Contribution], after: Sequ
         targets = {(one[0], target_id(one, work.network)) for one in work.by_target}
         persons |= {member for c in chunk for member in work.network.person(c.patient).members}
         over = {(t, i) for t, i, _ in work.vanished}
-        changes.note(read_resources(connection, (targets | over) - alive), bring(connection, work, now_us, target))
+        changes.note(read_resources(connection, (targets | over) - alive), bring(connection, work, now_us, outlet))
         alive |= targets
     scopes = {(c.resource_type, c.key): c.scope for c in before}
     gone = [(t, i, k) for t, i, k, person in standing_of_keys(connection, scopes)
             if (t, i) not in alive and (scopes[t, k] != "person" or person in persons)]
     if gone and work is not None:
         standing = read_resources(connection, [(t, i) for t, i, _ in gone])
-        changes.note(standing, bring(connection, replace(work, by_target={}, vanished=gone), now_us, target))
+        changes.note(standing, bring(connection, replace(work, by_target={}, vanished=gone), now_us, outlet))
     return changes.told()
 
 

@@ -18,7 +18,7 @@ from adapter.fhirserver.embedded import EmbeddedServer
 from adapter.fhirserver.port import FhirServer, Version, Write
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Installation
-from adapter.model import Json
+from adapter.model import Json, Outlet
 from adapter.store import journal, outbox, targets
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading, writing
@@ -108,7 +108,8 @@ class Delivery:
     def replay(self) -> int:
         """Queue everything for an upstream server that is empty; how many resources. Raises Rejected (no-server,
         server-not-empty)."""
-        return replay(self._here.engine, self._upstream(), self._here.now_us())
+        server = self._upstream()
+        return replay(self._here.engine, server, self._here.outlet or Outlet(name=server.name), self._here.now_us())
 
     def waiting(self) -> int:
         """How many resources wait to be pushed."""

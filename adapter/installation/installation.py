@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from adapter.engine.local import apply
 from adapter.feeds import Feeds
 from adapter.installation.mappings import Mappings
-from adapter.model import Composed, Contribution
+from adapter.model import Composed, Contribution, Outlet
 from adapter.pipeline import microseconds
 from adapter.store.engine import writing
 from adapter.store.resources import lock_writes
@@ -47,7 +47,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """One installation. key: ids are made with it; target: the FHIR server that changes are queued for, '' for none.
+    """One installation. key: ids are made with it; outlet: the FHIR server that changes are queued for, if there is one.
 
     turn: held by whoever composes, so that one does at a time. owner: names this process where it claims work.
     """
@@ -56,7 +56,7 @@ class Installation:
     mappings: Mappings
     key: bytes
     clock: Callable[[], datetime]
-    target: str
+    outlet: Outlet | None
     arrivals: Arrivals
     turn: threading.Lock = field(default_factory=threading.Lock)
     owner: str = field(default_factory=lambda: owner_name(secrets.token_hex(8)))
@@ -87,7 +87,7 @@ class Installation:
     def apply(self, connection: Connection, said: Sequence[Contribution], *, later: bool = False) -> list[Composed]:
         """Bring contributions into force in the caller's transaction; the resources that changed. later: lists of many persons
         are only noted (Lists)."""
-        return apply(connection, said, self.feeds, self.key, self.now_us(), self.target, later=later)
+        return apply(connection, said, self.feeds, self.key, self.now_us(), self.outlet, later=later)
 
 
 def instant(arrival: int) -> datetime:

@@ -34,7 +34,7 @@ class Lists:
         for one in noted:
             try:
                 with here.in_turn() as connection:
-                    compose_list(connection, one, here.feeds, here.key, here.now_us(), here.target)
+                    compose_list(connection, one, here.feeds, here.key, here.now_us(), here.outlet)
                 count += 1
             except Unavailable:
                 raise

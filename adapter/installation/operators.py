@@ -37,7 +37,7 @@ class Operators:
         here.feeds.named(withdrawal.feed)
         with here.composing() as connection:
             self._journal(connection, withdrawal)
-            count = withdraw_feed(connection, withdrawal.feed, here.feeds, here.key, here.now_us(), here.target)
+            count = withdraw_feed(connection, withdrawal.feed, here.feeds, here.key, here.now_us(), here.outlet)
         self._lists.compose()
         return count
 
@@ -52,7 +52,7 @@ class Operators:
         here.feeds.named(feed)
         with here.composing() as connection:
             done = remap(connection, feed, partial(self._entries.each, connection), here.feeds, here.key, here.now_us(),
-                         target=here.target, everything=everything)
+                         outlet=here.outlet, everything=everything)
             if dry_run:
                 connection.rollback()
         return done

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Connection, and_, delete, insert, select, tuple_, update
 
-from adapter.model import Json
+from adapter.model import Json, Outlet
 from adapter.store.contributions import chunks
 from adapter.store.outbox import KEY, is_ours, note_version, pushed, queued_of
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID, UNANSWERED
@@ -98,17 +98,19 @@ def push_again(connection: Connection, target: str, resource_type: str, resource
         hash=row.hash, queued=now_us, due=now_us, attempts=0, state="waiting", error=""))
 
 
-def begin_anew(connection: Connection, target: str, now_us: int) -> int:
-    """Forget all that a server had, and queue for it all that stands and is ours; how many resources."""
+def begin_anew(connection: Connection, outlet: Outlet, now_us: int) -> int:
+    """Forget all that a server had, and queue for it all that stands, is ours and goes there; how many resources."""
+    target = outlet.name
     for table in (OUTBOX, PUSHED, SERVER_ID, UNANSWERED):
         connection.execute(delete(table).where(table.c.target == target))
     r = RESOURCE.c
-    query = select(r.resource_type, r.id, r.hash, r.person, r.sources).where(r.deleted == 0)
+    query = select(r.resource_type, r.id, r.hash, r.person, r.sources, r.body).where(r.deleted == 0)
     count = 0
     for rows in connection.execute(query.execution_options(yield_per=_PAGE)).partitions():
         new = [{"target": target, "resource_type": row.resource_type, "id": row.id, "hash": row.hash, "queued": now_us,
                 "due": now_us, "lane": row.person or f"{row.resource_type}/{row.id}", "attempts": 0, "state": "waiting",
-                "error": ""} for row in rows if is_ours(orjson.loads(row.sources))]
+                "error": ""} for row in rows
+               if is_ours(orjson.loads(row.sources)) and outlet.takes(row.resource_type, orjson.loads(row.body))]
         if new:
             connection.execute(insert(OUTBOX), new)
         count += len(new)

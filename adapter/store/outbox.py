@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from adapter.compose.references import targets
-from adapter.model import Composed, Delivery, Json
+from adapter.model import Composed, Delivery, Json, Outlet
 from adapter.store.contributions import chunks
 from adapter.store.engine import among
 from adapter.store.schema import JOURNAL, OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
@@ -44,12 +44,13 @@ class Pushed:
     body: Json | None
 
 
-def enqueue(connection: Connection, target: str, changed: Sequence[Composed], now_us: int) -> None:
-    """Queue changed resources for a target; a version that still waits is replaced by the newer one, and what is held stays so.
+def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed], now_us: int) -> None:
+    """Queue changed resources for a server; a version that still waits is replaced by the newer one, and what is held stays so.
 
-    What the target has already, and what only other clients of a server have said, is not queued, and waits no more. But
-    where an older version was begun to be sent nobody knows what the target has: whatever is newer is sent.
+    What the server has already, what it does not take, and what only other clients of it have said, is not queued, and waits
+    no more. But where an older version was begun to be sent nobody knows what it has: whatever is newer is sent.
     """
+    target = outlet.name
     before: dict[tuple[str, str], Row[Any]] = {}
     for chunk in chunks(changed, _CHUNK):
         among = (OUTBOX.c.target == target, KEY.in_([(c.resource_type, c.id) for c in chunk]))
@@ -63,7 +64,8 @@ def enqueue(connection: Connection, target: str, changed: Sequence[Composed], no
         rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
                  "hash": c.hash, "due": now_us, "attempts": int(key in begun), "error": "", **_as_before(before.get(key), now_us)}
                 for c, key in zip(chunk, keys, strict=True)
-                if key in begun or (have.get(key) != c.hash and not (c.deleted and key not in have))]
+                if key in begun or (have.get(key) != c.hash
+                                    and (key in have or not (c.deleted or not outlet.takes(c.resource_type, c.body))))]
         if rows:
             connection.execute(insert(OUTBOX), rows)
 

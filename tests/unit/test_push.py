@@ -22,7 +22,7 @@ from adapter.deliver.others import bring_in
 from adapter.deliver.push import push
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import Version, Write, Written
-from adapter.model import Composed, Json
+from adapter.model import Composed, Json, Outlet
 from adapter.store import outbox
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.resources import write_resources
@@ -99,7 +99,7 @@ class Bench:
         )
         with writing(self.engine) as connection:
             changed = write_resources(connection, [one], self.now)
-            outbox.enqueue(connection, self.server.name, changed, self.now)
+            outbox.enqueue(connection, Outlet(name=self.server.name), changed, self.now)
 
     def push(self, owner: str = "", rest: int = 0) -> int:
         return push(self.engine, self.server, lambda: self.now, random.Random(7), owner, rest_us=rest * SECOND)
