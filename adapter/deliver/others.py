@@ -44,7 +44,7 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
         return False
     journal.append(connection, [entry])
     if ours is not None and version.body is None:
-        outbox.forget(connection, server, *at, now_us)
+        outbox.forget(connection, server, *at, now_us, version.version)
     elif ours is not None:
         outbox.note_version(connection, server, *at, version.version, body)
     return True

@@ -211,10 +211,11 @@ def _backoff(attempts: int, rng: random.Random) -> float:
 
 
 def _postpone(run: _Run, deliveries: Sequence[Delivery], wait: float, error: str, *, dead: bool) -> None:
+    """dead: leave them for an operator; but where another process pushed meanwhile, what they refer to may have come by it."""
     run.settled.update(map(key_of, deliveries))
     with writing(run.way.engine) as connection:
-        outbox.postpone(connection, run.way.server.name, deliveries, _after(run, wait), error, dead=dead)
-        targets_of.renew(connection, run.way.server.name, run.way.owner, run.way.clock_us())
+        alone = targets_of.renew(connection, run.way.server.name, run.way.owner, run.way.clock_us())
+        outbox.postpone(connection, run.way.server.name, deliveries, _after(run, wait), error, dead=dead and alone)
 
 
 def _leave_alone(run: _Run, error: Unavailable) -> None:

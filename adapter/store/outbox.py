@@ -60,7 +60,7 @@ def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed],
     ours = [c for c in changed if is_ours(c.sources)]
     for chunk in chunks(ours, _CHUNK):
         keys = [(c.resource_type, c.id) for c in chunk]
-        have = {key: p.hash for key, p in pushed(connection, target, keys).items()}
+        have = {key: p.hash for key, p in pushed(connection, target, keys).items() if p.body is not None}
         rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
                  "hash": c.hash, "due": now_us, "attempts": int(key in begun), "error": "", **_as_before(before.get(key), now_us)}
                 for c, key in zip(chunk, keys, strict=True)
@@ -253,10 +253,16 @@ def content(body: Json) -> Json:
     return {name: value for name, value in body.items() if name != "meta"}
 
 
-def forget(connection: Connection, target: str, resource_type: str, resource_id: str, now_us: int) -> None:
-    """The server has lost what we pushed (another client deleted it): it is pushed anew, for our sources still state it."""
-    at = (PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id)
-    connection.execute(delete(PUSHED).where(*at))
+def forget(connection: Connection, target: str, resource_type: str, resource_id: str, now_us: int, version: str = "") -> None:
+    """The server has lost what we pushed (another client deleted it): it is pushed anew, for our sources still state it.
+
+    version: of the deletion, '' where it is not known. What came before that is over, and the next push builds on it.
+    """
+    if version:
+        _stands(connection, target, resource_type, resource_id, version, None)
+    else:
+        connection.execute(delete(PUSHED).where(
+            PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id))
     row = connection.execute(select(RESOURCE.c.hash, RESOURCE.c.person).where(
         RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
     connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(resource_type, resource_id)])))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from adapter.store.contributions import chunks
+from adapter.store.schema import PUSHED
 from adapter.store.schema import SERVER_ID as T
 
 Key = tuple[str, str]
@@ -49,8 +50,13 @@ def note(connection: Connection, target: str, given: Sequence[tuple[str, str, st
 
 
 def end(connection: Connection, target: str, keys: Collection[Key]) -> None:
-    """The server has these resources of ours no more, and does not bring them back: made again, they get other ids."""
+    """The server has these resources of ours no more, and does not bring them back: made again, they get other ids.
+
+    Their versions begin at the first one again there, so the last of the one that is gone counts no more.
+    """
     for chunk in chunks(sorted(keys), _CHUNK):
+        pushed = tuple_(PUSHED.c.resource_type, PUSHED.c.id).in_(chunk)
+        connection.execute(delete(PUSHED).where(PUSHED.c.target == target, pushed))
         connection.execute(update(T).where(T.c.target == target, tuple_(T.c.resource_type, T.c.id).in_(chunk)).values(gone=1))
 
 

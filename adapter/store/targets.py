@@ -30,9 +30,11 @@ def take(connection: Connection, name: str, owner: str, now_us: int) -> bool:
     return True
 
 
-def renew(connection: Connection, name: str, owner: str, now_us: int) -> None:
-    """Have a server for another lease."""
+def renew(connection: Connection, name: str, owner: str, now_us: int) -> bool:
+    """Have a server for another lease; whether nobody else had it since the last one, by a clock that is far off."""
+    before = connection.scalar(select(T.c.owner).where(T.c.name == name).with_for_update())
     connection.execute(update(T).where(T.c.name == name).values(owner=owner, until=now_us + LEASE_US))
+    return before == owner
 
 
 def answered(connection: Connection, name: str) -> None:

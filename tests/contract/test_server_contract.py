@@ -110,6 +110,19 @@ def test_a_deletion_can_be_guarded(server: FhirServer, run: str) -> None:
     assert _version(server, f"{run}-a") is None
 
 
+def test_what_was_deleted_is_put_again_on_its_deletion(server: FhirServer, run: str) -> None:
+    """HAPI takes the deletion for the version that is current; here, as in RFC 9110 13.1.1, there is none then."""
+    server.transaction([patient(f"{run}-a", gender="female")])
+    server.transaction([removal(f"{run}-a")])
+    again = [guarded(patient(f"{run}-a", gender="male"), "2")]
+    if server.name == "hapi":
+        server.transaction(again)
+        assert (server.read("Patient", f"{run}-a") or {})["gender"] == "male"
+    with pytest.raises(Rejected) as refusal:
+        server.transaction(again)
+    assert refusal.value.issue.code == "version-conflict"
+
+
 @pytest.mark.parametrize("wrong", [
     Write(resource_type="Patient", id="RUN-x", body={"resourceType": "Group", "id": "RUN-x"}),
     Write(resource_type="Nonsense", id="RUN-x", body={"resourceType": "Nonsense", "id": "RUN-x"}),

@@ -27,12 +27,13 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One version. body: None where it was deleted."""
+    """One version. body: None where it was deleted. client: whether another client than the gateway wrote it."""
 
     key: Key
     version: int
     moment: datetime
     body: Json | None
+    client: bool = False
 
 
 class Refused(Exception):
@@ -48,6 +49,7 @@ class Refused(Exception):
 class SimulatedServer(BaseAdapter):
     """Its state and its faults. point: called where the gateway's process may die around an exchange.
 
+    posts: transactions that were sent; meanwhile: called in each exchange.
     gone: no connection at all. trouble: exchanges that go wrong in a way of their own, as long as it is above 0.
     """
 
@@ -58,6 +60,8 @@ class SimulatedServer(BaseAdapter):
     trouble: int = 0
     log: list[Told] = field(default_factory=list[Told])
     standing: dict[Key, Told] = field(default_factory=dict[Key, Told])
+    posts: int = 0
+    meanwhile: Callable[[], None] = lambda: None
 
     def session(self) -> requests.Session:
         """A session of the real client that reaches this server."""
@@ -68,6 +72,8 @@ class SimulatedServer(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """One exchange, as requests' adapters do it."""
+        self.posts += request.method == "POST"
+        self.meanwhile()
         self.point()
         if self.gone:
             raise requests.ConnectionError("gone")
@@ -130,7 +136,7 @@ class SimulatedServer(BaseAdapter):
                    for other, told in self.standing.items() if other not in after):
                 raise Refused(409, "conflict")
         return {"resourceType": "Bundle", "type": "transaction-response",
-                "entry": [self._write((t, i), body) for _, t, i, body in writes]}
+                "entry": [self._written((t, i), body) for _, t, i, body in writes]}
 
     def _check_version(self, request: Json, key: Key) -> None:
         standing = self.standing.get(key)
@@ -142,14 +148,19 @@ class SimulatedServer(BaseAdapter):
         standing = self.standing.get(key)
         return after.get(key, standing and standing.body) is not None
 
-    def _write(self, key: Key, body: Json | None) -> Json:
+    def write(self, key: Key, body: Json | None, *, client: bool = False) -> Told:
+        """The version that stands once this is written."""
         before = self.standing.get(key)
         own = None if body is None else {name: value for name, value in body.items() if name != "meta" or value}
         if before is None or before.body != own:
-            told = Told(key=key, version=before.version + 1 if before else 1, moment=self.clock(), body=own)
+            told = Told(key=key, version=before.version + 1 if before else 1, moment=self.clock(), body=own, client=client)
             self.standing[key] = told
             self.log.append(told)
-        told = self.standing[key]
+        return self.standing[key]
+
+    def _written(self, key: Key, body: Json | None) -> Json:
+        before = self.standing.get(key)
+        told = self.write(key, body)
         return {"response": {"status": "200 OK" if before else "201 Created", "etag": f'W/"{told.version}"',
                              "location": f"{key[0]}/{key[1]}/_history/{told.version}"}}
 

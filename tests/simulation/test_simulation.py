@@ -9,10 +9,14 @@ from unittest.mock import patch
 import pytest
 
 from adapter.errors import Unavailable
+from adapter.fhirserver.port import Write
 from adapter.gateway import Gateway
+from adapter.intake.arrived import Arrived
+from adapter.model import Delivery
 from tests.property.test_orders import Told
+from tests.simulation.promises import standing
 from tests.simulation.server import SimulatedServer
-from tests.simulation.world import Broken, Open, World, new_world, run, standing, template
+from tests.simulation.world import Broken, Open, World, new_world, run, template
 
 SEEDS = 200
 BLOCK = 10
@@ -37,7 +41,7 @@ def test_a_seed_replays_exactly(tmp_path: Path, empty: Path, seed: int) -> None:
 class Hasty(Gateway):
     """Acknowledges what it could not keep."""
 
-    def accept(self, batch: Sequence[tuple[bytes, str]], feed: str | None = None) -> list[bytes]:
+    def accept(self, batch: Sequence[Arrived | tuple[bytes, str]], feed: str | None = None) -> list[bytes]:
         try:
             return super().accept(batch, feed)
         except Unavailable:
@@ -54,6 +58,28 @@ def test_an_acknowledgement_before_the_commit_is_found(tmp_path: Path, empty: Pa
         many(range(20), tmp_path, empty, Hasty)
 
 
+def test_a_push_that_does_not_ask_for_the_version_it_builds_on_is_found(tmp_path: Path, empty: Path) -> None:
+    world = new_world(0, tmp_path, empty)
+    world.engines, world.partner.files = [], []
+    tell(world, "A01", 1)
+    world.settle()
+    world.clients.add(next(key for key, told in world.server.standing.items() if key[0] == "Patient" and told.body))
+    tell(world, "A08", 2, "^PRN^PH^^1^518^5550161")
+    with patch("adapter.deliver.push._write", blindly), pytest.raises(Broken, match="was overwritten"):
+        world.settle()
+
+
+def blindly(delivery: Delivery, _versions: object) -> Write:
+    return Write(resource_type=delivery.resource_type, id=delivery.id, body=delivery.body)
+
+
+@pytest.mark.parametrize("place", ["adapter.installation.delivery.others.bring_in", "adapter.deliver.others.outbox.adopt",
+                                   "adapter.deliver.others.outbox.note_version"])
+def test_what_others_wrote_and_is_not_taken_in_as_it_was_written_is_found(tmp_path: Path, empty: Path, place: str) -> None:
+    with patch(place, return_value=0), pytest.raises(Broken, match=r"not heard of|still wait"):
+        many(range(40), tmp_path, empty)
+
+
 def test_what_a_lost_answer_was_about_is_taken_back(tmp_path: Path, empty: Path) -> None:
     """It stayed on the server when it was taken back here before the next try."""
     world = new_world(0, tmp_path, empty)
@@ -68,6 +94,6 @@ def test_what_a_lost_answer_was_about_is_taken_back(tmp_path: Path, empty: Path)
     assert there == set(standing(world.gateway))
 
 
-def tell(world: World, event: str, hour: int) -> None:
-    world.gateway.accept([(Told(event=event, hour=hour).raw(), "east")])
+def tell(world: World, event: str, hour: int, phone: str = "") -> None:
+    world.gateway.accept([(Told(event=event, hour=hour, phone=phone).raw(), "east")])
     world.gateway.work()

@@ -11,7 +11,6 @@ import hashlib
 import random
 import shutil
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import orjson
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
@@ -31,8 +29,11 @@ from adapter.feeds import open_feeds
 from adapter.gateway import Gateway
 from adapter.memory import forget
 from adapter.settings import Settings
-from adapter.store.engine import reading
-from adapter.store.schema import JOURNAL, OUTBOX, RESOURCE
+from adapter.store import journal
+from adapter.store.engine import reading, writing
+from adapter.store.schema import JOURNAL, OUTBOX
+from tests.simulation.clients import Clients
+from tests.simulation.promises import Bodies, always, entries_of_clients, in_the_end, standing
 from tests.simulation.senders import Engine, Partner, files, message
 from tests.simulation.server import BASE, SimulatedServer
 
@@ -43,7 +44,6 @@ ROUNDS, LOOKS = 60, 4
 """Once all faults are over: times ten minutes, and how often the worker looks each time."""
 BEGIN = datetime(2026, 4, 1, tzinfo=UTC)
 Open = Callable[..., Gateway]
-Bodies = dict[tuple[str, str], dict[str, Any]]
 
 
 class Crash(BaseException):
@@ -84,26 +84,44 @@ class World:
         self.seed = seed
         self.rng = random.Random(seed)
         self.now = BEGIN
+        self.ahead: dict[int, timedelta] = {}
+        self._nested = self._calm = False
         self.trace: list[str] = []
         self._open_gateway = open_gateway
         self._folder = folder
         self._crash_in: int | None = None
         self._full = False
-        self.server = SimulatedServer(self.rng, self.clock, self.point)
+        self.server = SimulatedServer(self.rng, self.true_time, self.point)
+        self.clients = Clients(server=self.server, rng=self.rng)
         count = self.rng.randrange(3, 9)
         hours = self.rng.sample(range(1, 12), count)
         raws = [message(self.rng, hour, 12) for hour in hours]
         cut = self.rng.randrange(1, count)
         self.engines = [Engine(name="east", messages=raws[:cut]), Engine(name="east-2", messages=raws[cut:])]
         self.partner = Partner(files=files(self.rng))
-        self.gateway = self._start()
+        self.gateways: dict[int, Gateway | None] = {}
+        for n in range(self.rng.choice((1, 2))):
+            self.at = n
+            self._start()
+        self.server.meanwhile = self._meanwhile
+
+    @property
+    def gateway(self) -> Gateway:
+        """The one of the gateways on this database whose turn it is."""
+        gateway = self.gateways[self.at]
+        assert gateway is not None, "it runs"
+        return gateway
 
     # --- the world's hands on the gateway
 
-    def clock(self) -> datetime:
-        """The time that the gateway is told: it goes on with each look."""
+    def true_time(self) -> datetime:
+        """The time of the world, and of the FHIR server: it goes on with each look."""
         self.now += timedelta(milliseconds=10)
         return self.now
+
+    def clock_of(self, n: int) -> Callable[[], datetime]:
+        """The clock of the machine of a gateway."""
+        return lambda: self.true_time() + self.ahead.get(n, timedelta())
 
     def point(self) -> None:
         """A point at which the process may die."""
@@ -113,16 +131,16 @@ class World:
                 self._crash_in = None
                 raise Crash
 
-    def _start(self) -> Gateway:
+    def _start(self) -> None:
         drawn = random.Random(self.rng.random())
         with (patch("adapter.installation.mappings.open_feeds", _feeds),
               patch("adapter.gateway.new_session", self.server.session),
               patch("adapter.installation.delivery.random.Random", lambda: drawn)):
-            gateway = self._open_gateway(_settings(self._folder, BASE), self.clock)
+            gateway = self._open_gateway(_settings(self._folder, BASE), self.clock_of(self.at))
         event.listen(gateway.engine, "begin", self._boundary)
         event.listen(gateway.engine, "commit", self._boundary)
         event.listen(gateway.engine, "before_cursor_execute", self._statement)
-        return gateway
+        self.gateways[self.at] = gateway
 
     def _boundary(self, _connection: object) -> None:
         self.point()
@@ -136,37 +154,84 @@ class World:
 
     def _restart(self) -> None:
         """The process died, or was stopped: nothing but the database file remains."""
+        self._end()
+        self._start()
+
+    def _end(self) -> None:
         self._crash_in = None
         self.gateway.close()
         forget(self.gateway.feeds)
-        self.gateway = self._start()
+        self.gateways[self.at] = None
+
+    def _crash(self) -> None:
+        """It stays dead for a while, or for good, where another gateway is there; what it held is held until the lease ends."""
+        self._end()
+        if self._alive():
+            self.at = self._alive()[0]
+        else:
+            self._start()
+
+    def _alive(self) -> list[int]:
+        return [n for n, gateway in self.gateways.items() if gateway is not None]
+
+    def _comes_back(self) -> None:
+        """A gateway that is dead is started, or one that runs anew."""
+        dead = [n for n, gateway in self.gateways.items() if gateway is None]
+        if dead:
+            self.at = dead[0]
+            self._start()
+        else:
+            self._restart()
+
+    def _meanwhile(self) -> None:
+        """While one gateway is at an exchange with the server another client writes there, or another gateway does some of its
+        work, with no fault of its own."""
+        if not self._calm and self.rng.random() < 0.1:
+            self.clients.act()
+        others = [n for n in self._alive() if n != self.at]
+        if self._nested or not others or self.rng.random() < 0.8:
+            return
+        before, crash_in, posts = self.at, self._crash_in, self.server.posts
+        self.at, self._crash_in, self._nested = others[0], None, True
+        try:
+            with suppress(Unavailable):
+                self.rng.choice((self._push, self._push, self._work, self._read_back))()
+        finally:
+            self.at, self._crash_in, self._nested = before, crash_in, False
+        if self.server.posts != posts and not self.ahead:
+            raise self._broken("two gateways push to one server at a time")
 
     # --- steps
 
     def step(self) -> None:
         """One step: something happens, or the gateway does some of its work; then the promises are checked."""
         name, act = self.rng.choices(self._acts, self._weights)[0]
-        said = ""
+        self._saying = said = ""
         if self.rng.random() < 0.12:
             self._crash_in = self.rng.randrange(60)
+        self.at = self.rng.choice(self._alive())
         try:
             act()
         except Unavailable as error:
             said = error.issue.code
         except Crash:
             said = "crash"
-            self._restart()
+            self._crash()
         self._crash_in = None
-        self.trace.append(f"{name} {said}".strip())
+        self.trace.append(f"{name} {said}{self._saying}".strip())
         self.check()
 
     @property
     def _acts(self) -> Sequence[tuple[str, Callable[[], object]]]:
         return (("send", self._send), ("file", self._file), ("work", self._work), ("push", self._push),
-                ("read back", self._read_back), ("restart", self._restart), ("server goes", self._server_goes),
-                ("trouble", self._trouble), ("disk", self._disk), ("time", self._time), ("clock", self._clock_jumps))
+                ("read back", self._read_back), ("restart", self._comes_back), ("server goes", self._server_goes),
+                ("trouble", self._trouble), ("disk", self._disk), ("time", self._time), ("clock", self._clock_jumps),
+                ("client", self._client))
 
-    _weights = (20, 6, 22, 20, 6, 2, 3, 8, 3, 8, 2)
+    _weights = (20, 6, 22, 20, 8, 2, 3, 8, 3, 8, 2, 9)
+
+    def _client(self) -> None:
+        self._saying = self.clients.act()
 
     def _send(self) -> None:
         self.rng.choice(self.engines).send(self.gateway, self.rng, careful=False)
@@ -201,29 +266,24 @@ class World:
         self.now += timedelta(seconds=self.rng.choice((1, 30, 600, 7200)))
 
     def _clock_jumps(self) -> None:
-        self.now += timedelta(days=self.rng.choice((-1, 1)))
+        self.ahead[self.at] = timedelta(days=self.rng.choice((-1, 0, 1)))
 
     # --- promises
 
     def check(self) -> None:
-        """What holds at every moment: all that was acknowledged is in the journal, once."""
-        with reading(self.gateway.engine) as connection:
-            kept = Counter(connection.scalars(select(JOURNAL.c.raw).where(JOURNAL.c.kind == "hl7v2")))
-        for engine in self.engines:
-            for n in engine.acknowledged:
-                if not kept[engine.messages[n]]:
-                    raise self._broken(f"an acknowledged message of {engine.name} is not in the journal")
-        if any(times > 1 for times in kept.values()):
-            raise self._broken("a message is in the journal twice")
+        """What holds at every moment. Raises Broken."""
+        for what in always(self):
+            raise self._broken(what)
 
     def settle(self) -> None:
         """All faults are over: what was not acknowledged is sent again, and the gateway works until nothing waits."""
-        self._crash_in, self._full, self.server.gone, self.server.trouble = None, False, False, 0
+        self._crash_in, self._full, self.server.gone, self.server.trouble, self._calm = None, False, False, 0, True
         for _ in range(ROUNDS):
             for sender in (*self.engines, self.partner):
                 if not sender.done:
                     sender.send(self.gateway, self.rng, careful=True)
             worked = sum(self._looked() for _ in range(LOOKS)) + self.gateway.delivery.read_back()
+            self.check()
             if not worked and self.partner.done and all(e.done for e in self.engines) and not self._waiting():
                 return
             self.now += timedelta(minutes=10)
@@ -232,6 +292,7 @@ class World:
     def _looked(self) -> int:
         """What the worker does each second but for reading back; how much that was."""
         self.now += timedelta(seconds=1)
+        self.at = self.rng.choice(self._alive())
         return self.gateway.work() + self.gateway.delivery.push()
 
     def _waiting(self) -> list[tuple[str, ...]]:
@@ -245,13 +306,8 @@ class World:
 
     def compare(self, expected: Bodies) -> None:
         """What stands here and on the server is what an undisturbed run ends in. Raises Broken."""
-        found = standing(self.gateway)
-        upstream = {key: told.body for key, told in self.server.standing.items() if told.body is not None}
-        for where, bodies in (("store", found), ("server", upstream)):
-            different = sorted({f"{t}/{i}" for t, i in {**bodies, **expected}
-                                if _content(bodies.get((t, i))) != _content(expected.get((t, i)))})
-            if different:
-                raise self._broken(f"the {where} differs in {', '.join(different)}")
+        for what in in_the_end(self, expected):
+            raise self._broken(what)
 
     def _broken(self, what: str) -> Broken:
         return Broken(f"seed {self.seed}, step {len(self.trace)}: {what}\n  {' | '.join(self.trace)}")
@@ -262,25 +318,18 @@ class World:
         return hashlib.sha256(said.encode()).hexdigest()
 
 
-def standing(gateway: Gateway) -> Bodies:
-    """All that stands in the store."""
-    with reading(gateway.engine) as connection:
-        query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.body).where(RESOURCE.c.deleted == 0)
-        return {(row.resource_type, row.id): orjson.loads(row.body) for row in connection.execute(query)}
-
-
-def _content(body: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if body is None else {name: value for name, value in body.items() if name not in ("id", "meta")}
-
-
 def undisturbed(world: World, folder: Path) -> Bodies:
-    """What the same messages and files end in where nothing ever goes wrong."""
+    """What the same messages, files and writes of other clients end in where nothing ever goes wrong."""
     seconds = iter(range(10**9))
     with patch("adapter.installation.mappings.open_feeds", _feeds):
         gateway = Gateway(_settings(folder), lambda: BEGIN + timedelta(seconds=next(seconds)))
     gateway.accept([(raw, "test") for engine in world.engines for raw in engine.messages])
     for feed, content in world.partner.files:
         gateway.load(feed, content)
+    while gateway.work():
+        pass
+    with writing(gateway.engine) as connection:
+        journal.append(connection, entries_of_clients(world.gateway))
     while gateway.work():
         pass
     found = standing(gateway)
@@ -305,7 +354,9 @@ def run(seed: int, folder: Path, template: Path, open_gateway: Open = Gateway) -
         _empty(folder / "reference", template)
         world.compare(undisturbed(world, folder / "reference"))
     finally:
-        world.gateway.close()
+        for gateway in world.gateways.values():
+            if gateway is not None:
+                gateway.close()
     return world
 
 

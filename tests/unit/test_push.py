@@ -438,6 +438,60 @@ def test_what_would_overwrite_a_version_that_came_in_waits_until_that_is_compose
     assert bench.push() == 1
 
 
+def test_what_came_before_a_deletion_by_another_client_is_not_taken_for_what_stands(bench: Bench) -> None:
+    """The history is read a minute back again: our own version in it was built on then, and refused for ever."""
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.server.standing["Organization/o"] = (3, None)
+    ours: Json = {"resourceType": "Organization", "id": "o", "name": "O"}
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    told = [Version(resource_type="Organization", id="o", version=str(n), body=body, last_updated=day)
+            for n, body in ((1, ours), (2, {**ours, "language": "fr"}), (3, None))]
+    with writing(bench.engine) as connection:
+        assert [bring_in(connection, one, "standin", bench.now) for one in told] == [False, True, True]
+        assert [bring_in(connection, one, "standin", bench.now) for one in told] == [False, False, False]
+        connection.execute(JOURNAL.update().values(state="done"))
+    assert bench.push() == 1
+    assert bench.server.standing["Organization/o"] == (4, ours)
+
+
+def test_what_another_client_makes_anew_after_a_deletion_is_not_overwritten(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    with writing(bench.engine) as connection:
+        assert bring_in(connection, Version(resource_type="Organization", id="o", version="2", body=None,
+                                            last_updated=datetime(2026, 3, 1, tzinfo=UTC)), "standin", bench.now)
+        connection.execute(JOURNAL.update().values(state="done"))
+    theirs: Json = {"resourceType": "Organization", "id": "o", "name": "theirs"}
+    bench.server.standing["Organization/o"] = (3, theirs)
+    assert bench.push() == 0
+    assert bench.server.standing["Organization/o"] == (3, theirs)
+
+
+def test_what_another_process_brought_meanwhile_leaves_nothing_dead(bench: Bench) -> None:
+    """Its clock is a day ahead, so it does not wait for the lease to end."""
+    bench.put("Encounter/e", person="mrn|1", serviceProvider=ref("Organization/o"))
+    send = bench.server.transaction
+
+    def late(writes: Sequence[Write]) -> list[Written]:
+        try:
+            return send(writes)
+        except Rejected:
+            with patch.object(bench.server, "transaction", send):
+                bench.put("Organization/o", name="O")
+                bench.now += 86400 * SECOND
+                assert bench.push("b") == 1
+                bench.now -= 86400 * SECOND
+            raise
+
+    with patch.object(bench.server, "transaction", late):
+        assert bench.push("a") == 0
+    assert bench.queue() == {"Encounter/e": "waiting"}
+    bench.now += 3600 * SECOND
+    bench.drain()
+    assert bench.queue() == {}
+
+
 def test_a_version_queued_while_one_is_on_its_way_stays_queued(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.put("Organization/o", name="O")
     send = bench.server.transaction
