@@ -102,6 +102,7 @@ class Gateway:
         with writing(self.engine) as connection:
             prepare(connection)
             self.subscriptions.bind(connection)
+            lanes.free_ended(connection)
             self._know(connection, self.feeds)
 
     def _upstream(self) -> NamingServer | None:

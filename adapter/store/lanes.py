@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, or_, select,
 from sqlalchemy.dialects.postgresql import insert
 
 from adapter.store.schema import JOURNAL, LANE
+from adapter.store.targets import ended
 
 _ADD_SQLITE = """
 INSERT INTO lane (name, feed, due, added)
@@ -70,6 +71,14 @@ def claim(connection: Connection, owner: str, now_us: int, feeds: Collection[str
         connection.execute(update(LANE).where(LANE.c.name.in_([one.name for one in taken])).values(
             owner=owner, due=now_us + LEASE_US))
     return taken
+
+
+def free_ended(connection: Connection) -> None:
+    """Free what processes of this machine had claimed and have ended: who starts again waits for no claim of before."""
+    owners = connection.scalars(select(LANE.c.owner).where(LANE.c.owner != "").distinct())
+    over = [owner for owner in owners if ended(owner)]
+    if over:
+        connection.execute(update(LANE).where(LANE.c.owner.in_(over)).values(owner=""))
 
 
 def release(connection: Connection, owner: str, lanes: Sequence[Lane], now_us: int) -> None:

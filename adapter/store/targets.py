@@ -24,7 +24,7 @@ def take(connection: Connection, name: str, owner: str, now_us: int) -> bool:
     row = connection.execute(select(T).where(T.c.name == name).with_for_update()).one()
     if now_us < row.closed <= now_us + LONGEST_US:
         return False
-    if row.owner not in ("", owner) and now_us < row.until <= now_us + LEASE_US and not _gone(row.owner):
+    if row.owner not in ("", owner) and now_us < row.until <= now_us + LEASE_US and not ended(row.owner):
         return False
     renew(connection, name, owner, now_us)
     return True
@@ -57,7 +57,7 @@ def owner_name(token: str) -> str:
     return f"{socket.gethostname()} {os.getpid()} {token}"
 
 
-def _gone(owner: str) -> bool:
+def ended(owner: str) -> bool:
     """Whether a process that held something was one of this machine and has ended."""
     host, _, rest = owner.partition(" ")
     number = rest.partition(" ")[0]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -153,6 +157,17 @@ def test_what_a_killed_process_had_claimed_is_taken_over_and_others_do_not_wait_
     # it was not dead, only slow: what it does now, too late, is nothing
     assert first._process(entries, rows, claimed) == 0  # pyright: ignore[reportPrivateUsage]  # as work() would
     assert state(second) == before
+
+
+def test_who_starts_again_on_its_machine_waits_for_no_claim_of_before(beside: Beside) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    first = beside.open()
+    send(first, [adt(1), adt(2)])
+    first._here = replace(first._here, owner=f"{socket.gethostname()} {process.pid} x")  # pyright: ignore[reportPrivateUsage]  # it was that process
+    claimed, _, _ = first._claim(1)  # pyright: ignore[reportPrivateUsage]  # and is killed here
+    assert len(claimed) == 1
+    assert drain(beside.open()) == 2
 
 
 def test_what_comes_in_while_its_lane_is_processed_is_not_left_behind(beside: Beside) -> None:
