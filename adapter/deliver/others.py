@@ -37,6 +37,8 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
         return False
     if body is not None and outbox.adopt(connection, server, *at, body, version.version):
         return False
+    if body is not None and ours is None and compared.recognized(connection, server, *at, version.version, body, now_us):
+        return False
     base = ours.body if ours else None
     entry = _entry(connection, server, Write(resource_type=at[0], id=at[1], body=version.body), version.version,
                    moment_of(version.last_updated), base, now_us, known=ours is not None)

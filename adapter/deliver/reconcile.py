@@ -25,8 +25,8 @@ from adapter.store.outbox import content
 from adapter.store.resources import without_meta
 
 How = Literal["missing", "older", "changed", "left", "renumbered"]
-"""missing: not there. older: there as we pushed it once. changed: as another client left it. left: deleted here, and there
-yet. renumbered: the same, under another version id."""
+"""missing: not there, whether or not it ever was. older: there as we pushed it once. changed: as another client left it.
+left: deleted here, and there yet. renumbered: the same, under another version id."""
 CONFLICTS = 3
 """Conflicts in a row after which a resource is looked at by itself: a restored server tells no newer version of it."""
 AT_ONCE = 200
@@ -92,7 +92,7 @@ def put_right(engine: Engine, target: str, found: Difference, body: Json | None,
             return
         version = str(body["meta"]["versionId"])
         if found.how == "renumbered":
-            compared.renumber(connection, target, *key, version)
+            compared.renumber(connection, target, *key, version, without_meta(body))
         elif found.how == "changed":
             _bring_in(connection, target, found, body, now_us)
         else:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import Connection, and_, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, select, tuple_, update
 
 from adapter.model import Json, Outlet
 from adapter.store.contributions import chunks
-from adapter.store.outbox import KEY, is_ours, note_version, pushed, queued_of
+from adapter.store.outbox import KEY, content, is_ours, note_version, pushed, queued_of
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID, UNANSWERED
 
 _CHUNK = 300
@@ -37,27 +37,44 @@ def types(connection: Connection, target: str) -> list[str]:
 
 def standing(connection: Connection, target: str, resource_type: str, ids: Collection[str], *,
              waiting: bool = False) -> dict[str, Standing]:
-    """Of these ids, those that we pushed there, as they should stand; without those in the queue unless they are asked for."""
+    """Of these ids, those that are ours, as they should stand; without those in the queue unless they are asked for.
+
+    version: '' of what was never noted as pushed there: what is deleted here is told only where it was.
+    """
     keys = [(resource_type, one) for one in ids]
     have, queued = pushed(connection, target, keys), queued_of(connection, target, keys)
     found: dict[str, Standing] = {}
-    for chunk in chunks([key for key in have if waiting or key not in queued], _CHUNK):
+    for chunk in chunks([key for key in keys if waiting or key not in queued], _CHUNK):
         query = select(RESOURCE).where(tuple_(RESOURCE.c.resource_type, RESOURCE.c.id).in_(chunk))
         for row in connection.execute(query):
-            key = (row.resource_type, row.id)
-            found[row.id] = Standing(resource_type=row.resource_type, id=row.id, version=have[key].version, waits=key in queued,
-                                     body=None if row.deleted else orjson.loads(row.body))
+            noted = have.get(key := (row.resource_type, row.id))
+            if noted is not None or (not row.deleted and is_ours(orjson.loads(row.sources))):
+                found[row.id] = Standing(resource_type=row.resource_type, id=row.id, version=noted.version if noted else "",
+                                         waits=key in queued, body=None if row.deleted else orjson.loads(row.body))
     return found
 
 
 def expected(connection: Connection, target: str, resource_type: str) -> list[str]:
-    """Ids that should stand there and do not wait to be pushed."""
-    query = select(RESOURCE.c.id).join(PUSHED, and_(
-        PUSHED.c.resource_type == RESOURCE.c.resource_type, PUSHED.c.id == RESOURCE.c.id, PUSHED.c.target == target)).where(
-        RESOURCE.c.resource_type == resource_type, RESOURCE.c.deleted == 0).order_by(RESOURCE.c.id)
-    ids = list(connection.scalars(query))
+    """Ids that should stand there and do not wait to be pushed: those that were, and those of ours that never went there."""
+    query = select(RESOURCE.c.id).join(PUSHED, _noted(target)).where(
+        RESOURCE.c.resource_type == resource_type, RESOURCE.c.deleted == 0)
+    ids = sorted([*connection.scalars(query), *(one for _, one in unsent(connection, target, resource_type))])
     queued = queued_of(connection, target, [(resource_type, one) for one in ids])
     return [one for one in ids if (resource_type, one) not in queued]
+
+
+def unsent(connection: Connection, target: str, resource_type: str = "") -> Iterator[tuple[str, str]]:
+    """(type, id) of what stands here, is ours, and was neither pushed there nor queued: composed before the server was named."""
+    queued = and_(OUTBOX.c.resource_type == RESOURCE.c.resource_type, OUTBOX.c.id == RESOURCE.c.id, OUTBOX.c.target == target)
+    query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.sources).where(
+        RESOURCE.c.deleted == 0, ~exists().where(_noted(target)), ~exists().where(queued))
+    query = query.where(RESOURCE.c.resource_type == resource_type) if resource_type else query
+    for rows in connection.execute(query.execution_options(yield_per=_PAGE)).partitions():
+        yield from ((row.resource_type, row.id) for row in rows if is_ours(orjson.loads(row.sources)))
+
+
+def _noted(target: str) -> ColumnElement[bool]:
+    return and_(PUSHED.c.resource_type == RESOURCE.c.resource_type, PUSHED.c.id == RESOURCE.c.id, PUSHED.c.target == target)
 
 
 def in_conflict(connection: Connection, target: str, attempts: int, limit: int) -> list[tuple[str, str]]:
@@ -76,10 +93,30 @@ def versions(connection: Connection, resource_type: str, resource_id: str) -> li
     return [(row.updated, orjson.loads(row.body)) for row in connection.execute(query)]
 
 
-def renumber(connection: Connection, target: str, resource_type: str, resource_id: str, version: str) -> None:
-    """What we pushed stands there as it was, under this version id; what waits is tried again at once."""
+def recognized(connection: Connection, target: str, resource_type: str, resource_id: str, version: str, body: Json,
+               now_us: int) -> bool:
+    """Whether what stands on a server for which nothing was noted is as we have it, or had it: then it is noted as ours.
+
+    So it is where a server got another address, and where its notes were lost: our own words are no other client's statement.
+    """
+    row = connection.execute(select(RESOURCE).where(
+        RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)).first()
+    if row is None or not is_ours(orjson.loads(row.sources)):
+        return False
+    if all(content(mine) != content(body) for _, mine in versions(connection, resource_type, resource_id)):
+        return False
+    if row.deleted or content(orjson.loads(row.body)) != content(body):
+        push_again(connection, target, resource_type, resource_id, version, body, now_us)
+    else:
+        note_version(connection, target, resource_type, resource_id, version, body)
+    return True
+
+
+def renumber(connection: Connection, target: str, resource_type: str, resource_id: str, version: str, body: Json) -> None:
+    """What we pushed stands there as it was, under this version id; what waits is tried again at once. body: as it stands."""
     at = (PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id)
-    connection.execute(update(PUSHED).where(*at).values(version=version))
+    if not connection.execute(update(PUSHED).where(*at).values(version=version)).rowcount:
+        note_version(connection, target, resource_type, resource_id, version, body)
     connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(resource_type, resource_id)])).values(
         due=0, attempts=0))
 
@@ -89,7 +126,7 @@ def push_again(connection: Connection, target: str, resource_type: str, resource
     """Queue a resource as it stands here (or its deletion), to be put in the place of this version there."""
     note_version(connection, target, resource_type, resource_id, version, body)
     if queued_of(connection, target, [(resource_type, resource_id)]):
-        renumber(connection, target, resource_type, resource_id, version)
+        renumber(connection, target, resource_type, resource_id, version, body)
         return
     row = connection.execute(select(RESOURCE.c.hash, RESOURCE.c.person).where(
         RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)).one()

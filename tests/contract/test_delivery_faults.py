@@ -239,6 +239,63 @@ def test_what_a_restored_server_refuses_for_ever_is_looked_at_by_itself(pushing:
     assert pushing.server.current()[pushing.patient(1)] == pushing.here()[pushing.patient(1)]
 
 
+def also_called(server: FhirStandIn) -> FhirStandIn:
+    """The same server by another name."""
+    server.url = server.url.replace("127.0.0.1", "localhost")
+    return server
+
+
+def statements(pushing: Pushing) -> int:
+    """How many writes of other clients were taken in."""
+    with reading(pushing.gateway.engine) as connection:
+        return len(list(connection.execute(select(JOURNAL.c.id).where(JOURNAL.c.kind == "fhir"))))
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_what_was_pushed_to_a_server_under_its_old_address_is_no_other_client_s_statement(
+        pushing: Pushing, compared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """compared: by `reconcile`, before a gateway reads the history under the new address."""
+    pushing.send(adt(1), adt(2), adt(3), adt(1, "A31", minute=10))
+    pushing.settle()
+    before = pushing.here()
+    pushing.server.write(*pushing.patient(2), before[pushing.patient(2)] | {"maritalStatus": {"text": "widowed"}})
+    pushing.gateway.close()
+    pushing = Pushing(tmp_path, also_called(pushing.server))
+    if compared:
+        code, told = command(pushing, tmp_path, monkeypatch, "reconcile")
+        assert (code, "1 changed there by another client" in told, "not on the server" in told) == (0, True, False), told
+    pushing.settle()
+    assert statements(pushing) == 1
+    assert pushing.here()[pushing.patient(2)]["maritalStatus"] == {"text": "widowed"}
+    pushing.send(adt(1, "A31", minute=20), adt(3, "A40", minute=25, old=2))
+    pushing.settle()
+    pushing.alike()
+    assert statements(pushing) == 1
+
+
+def test_what_was_composed_before_a_server_was_named_is_found_missing_and_goes_there(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Gateway(Settings(data_dir=tmp_path, key="00" * 32))  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+    alone.accept([(adt(1), "t"), (adt(2), "t")])
+    while alone.work():
+        pass
+    alone.close()
+    with fhir_stand_in() as server:
+        theirs = {"resourceType": "Organization", "id": "another-s", "active": True, "name": "Fernley"}
+        server.write("Organization", "another-s", theirs)
+        pushing = Pushing(tmp_path, server)
+        count = len(pushing.here())
+        code, told = command(pushing, tmp_path, monkeypatch, "reconcile", "--dry-run")
+        assert (code, f"{count} not on the server" in told) == (1, True), told
+        code, told = command(pushing, tmp_path, monkeypatch, "reconcile")
+        assert (code, "all is sent" in told) == (0, True), told
+        pushing.ahead += timedelta(minutes=10)  # the command has the server for a lease
+        pushing.settle()
+        pushing.alike()
+        assert command(pushing, tmp_path, monkeypatch, "reconcile") == (0, "the server stands as the store does\n")
+        pushing.gateway.close()
+
+
 def test_an_emptied_server_is_filled_anew_and_nobody_is_told(pushing: Pushing, tmp_path: Path,
                                                               monkeypatch: pytest.MonkeyPatch) -> None:
     pushing.send(adt(1), adt(2))
