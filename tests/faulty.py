@@ -1,7 +1,7 @@
 """HTTP servers for tests that answer as a test says, or fail as servers do: a scripted one, and a FHIR server in memory.
 
-A fault is about one exchange: `500`, `429`, `400` ... a status; `reset` cut before anything is done; `lost` done, and the answer
-cut off; `held` cut, and done by `commit_held`; `slow` done, and answered too late.
+A fault is about one exchange: `500`, `429`, `400` ... a status; `page 404` a proxy's page with it; `reset` cut before anything is
+done; `lost` done, and the answer cut off; `held` cut, and done by `commit_held`; `slow` done, and answered too late.
 """
 
 from __future__ import annotations
@@ -158,6 +158,8 @@ class FhirStandIn:
             raise Cut
         if fault.isdecimal():
             return fault_answer(int(fault), self.retry_after)
+        if fault.startswith("page "):
+            return int(fault.removeprefix("page ")), {"Content-Type": "text/html"}, b"<html>not here</html>"
         entries: list[Json] = bundle["entry"]
         if status := self._refused(entries):
             return fault_answer(status, "")

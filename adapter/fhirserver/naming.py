@@ -17,10 +17,10 @@ from urllib.parse import quote
 from sqlalchemy import Engine
 
 from adapter.compose.references import resolved, targets
-from adapter.errors import Rejected
+from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
 from adapter.fhirserver.upstream import Creation, UpstreamServer
-from adapter.model import Json
+from adapter.model import Issue, Json
 from adapter.store import server_ids
 from adapter.store.engine import reading, writing
 from adapter.store.keys import key_and_person
@@ -105,8 +105,8 @@ class NamingServer:
                 return self._translated(writes)
         try:
             return self._inner.transaction(writes)
-        except Rejected as refusal:
-            if not (any(_creates(w) for w in writes) and self._refused_to_create(refusal)):
+        except (Rejected, Unavailable) as refusal:
+            if not (any(_creates(w) for w in writes) and self._refused_to_create(refusal.issue)):
                 raise
             _check(writes)
             return self._translated(writes)
@@ -119,12 +119,15 @@ class NamingServer:
                 self._gives = server_ids.any_of(connection, self.name)
         return self._gives
 
-    def _refused_to_create(self, refusal: Rejected) -> bool:
-        if refusal.issue.code != "server-refused":
+    def _refused_to_create(self, issue: Issue) -> bool:
+        """Whether the server names resources itself; it is asked, unless it said so clearly: a proxy has pages for 404 too."""
+        refused, barely = issue.code == "server-refused", issue.detail.startswith(_NOT_CREATED)
+        if refused == barely:
+            return refused
+        try:
+            able = self._inner.capabilities()
+        except Rejected:
             return False
-        if refusal.issue.detail.startswith(_NOT_CREATED):
-            return True
-        able = self._inner.capabilities()
         return able.update_create != able.types
 
     def _translated(self, writes: Sequence[Write]) -> list[Written]:
@@ -136,7 +139,8 @@ class NamingServer:
         new = {(w.resource_type, w.id) for w in writes if w.body is not None and _is_new(w, theirs)}
         names = {f"{t}/{i}": f"{t}/{found}" for (t, i), found in theirs.items() if found}
         names |= {f"{t}/{i}": f"urn:uuid:{_temporary((t, i))}" for t, i in new}
-        sent = [(w, _outwards(w, theirs, new, names)) for w in writes if not _over(w, theirs)]
+        there = [w for w in writes if w.body is not None or not _is_new(w, theirs)]  # of the others nothing is left to delete
+        sent = [(w, _outwards(w, theirs, new, names)) for w in there]
         answers = self._inner.transaction([out for _, out in sent])
         done = {(w.resource_type, w.id): answer for (w, _), answer in zip(sent, answers, strict=True)}
         given = {key: done[key].id for key in new}
@@ -250,11 +254,6 @@ def _is_new(write: Write, theirs: Mapping[Key, str]) -> bool:
     """
     found = theirs.get((write.resource_type, write.id))
     return write.if_match is None if found is None else not found
-
-
-def _over(write: Write, theirs: Mapping[Key, str]) -> bool:
-    """Whether nothing is left to delete there."""
-    return write.body is None and _is_new(write, theirs)
 
 
 def _temporary(key: Key) -> str:

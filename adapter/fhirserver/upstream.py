@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
 from adapter.model import Json
 
 _FORM = "application/x-www-form-urlencoded; charset=UTF-8"  # unnamed, some servers (Tomcat) read it as Latin-1
+_NOT_ITS_WORD = re.compile(r"HTTP (401.*|407.*|3\d\d|403|404|405)")
+"""What `http.call` tells of a refusal that is about no resource: of the latter ones, where no OperationOutcome came along."""
 _HISTORY_PAGE = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IN_MEMORY = 32 * 1024 * 1024
@@ -66,14 +69,20 @@ class UpstreamServer:
     def transaction(self, writes: Sequence[Write]) -> list[Written]:
         """One transaction Bundle, as the Protocol says. Raises Unavailable, Rejected (as http.call).
 
-        A conflict is also that the server will not delete what others point at.
+        A conflict is also that the server will not delete what others point at. An answer that is no word of a FHIR server on
+        what was sent (no sign-in; a proxy's page in its place, while it starts) is Unavailable: no resource is to blame for it.
         """
         if not writes:
             return []
         self._check_deletions(writes)
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [self._entry(write) for write in writes]}
-        answer, _ = call(self._session, "POST", self._base, place="transaction", data=orjson.dumps(bundle),
-                         headers={"Content-Type": FHIR_JSON})
+        try:
+            answer, _ = call(self._session, "POST", self._base, place="transaction", data=orjson.dumps(bundle),
+                             headers={"Content-Type": FHIR_JSON})
+        except Rejected as refusal:
+            if _NOT_ITS_WORD.fullmatch(refusal.issue.detail):
+                raise Unavailable("server-unavailable", "transaction", refusal.issue.detail) from refusal
+            raise
         entries = answer.get("entry", [])
         if len(entries) != len(writes):
             raise Unavailable("server-unavailable", "transaction", f"answered {len(entries)} of {len(writes)} entries")

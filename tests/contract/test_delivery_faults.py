@@ -79,7 +79,7 @@ def _pushing(tmp_path: Path) -> Iterator[Pushing]:
         pushing.gateway.close()
 
 
-@pytest.mark.parametrize("fault", ["500", "502", "503", "429", "reset", "lost", "slow"])
+@pytest.mark.parametrize("fault", ["401", "page 403", "page 404", "500", "502", "503", "429", "reset", "lost", "slow"])
 def test_a_fault_that_passes_loses_and_doubles_nothing(pushing: Pushing, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT", (1.0, 0.3))
     pushing.server.wait = 0.6

@@ -71,7 +71,7 @@ def test_try_again(stand_in: StandIn, call: Callable[[UpstreamServer], object], 
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(("status", "code"), [
-    (301, "server-refused"), (302, "server-refused"), (400, "server-refused"), (401, "server-refused"),
+    (301, "server-refused"), (302, "server-refused"), (400, "server-refused"),
     (403, "server-refused"), (422, "server-refused"), (409, "version-conflict"), (412, "version-conflict")])
 def test_no_use(stand_in: StandIn, call: Callable[[UpstreamServer], object], status: int, code: str) -> None:
     stand_in.answer = (status, {"Location": f"{stand_in.url}/elsewhere"}, OUTCOME)
@@ -79,6 +79,20 @@ def test_no_use(stand_in: StandIn, call: Callable[[UpstreamServer], object], sta
         call(upstream(stand_in))
     assert refusal.value.issue.code == code
     assert len(stand_in.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 401, 403, 404, 405, 407])
+def test_no_resource_is_to_blame_for_a_proxy_s_page(stand_in: StandIn, status: int) -> None:
+    stand_in.answer = (status, {"Location": f"{stand_in.url}/sign-in"}, b"<html>CANARY</html>")
+    with pytest.raises(Unavailable) as failure:
+        upstream(stand_in).transaction(PUT)
+    assert (failure.value.issue.detail, len(stand_in.asked)) == (f"HTTP {status}", 1)
+
+
+def test_without_a_sign_in_nothing_is_refused_for_what_it_holds(stand_in: StandIn) -> None:
+    stand_in.answer = (401, {}, OUTCOME)
+    with pytest.raises(Unavailable):
+        upstream(stand_in).transaction(PUT)
 
 
 def test_what_a_server_says_is_told_without_its_words(stand_in: StandIn) -> None:
