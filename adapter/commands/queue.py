@@ -71,8 +71,9 @@ def _list(limit: int, form: str) -> None:
     now = datetime.now(UTC)
     if form == "json":
         for row in rows:
-            click.echo(orjson.dumps({"place": row.place, "state": row.state, "subject": row.subject, "lane": row.lane,
-                                     "since": row.since, "attempts": row.attempts, "code": row.code}))
+            click.echo(orjson.dumps({"place": row.place, "target": row.target, "state": row.state, "subject": row.subject,
+                                     "lane": row.lane, "since": row.since, "attempts": row.attempts, "code": row.code,
+                                     "detail": row.detail}))
     elif rows:
         _table(rows, now)
     else:
@@ -82,8 +83,8 @@ def _list(limit: int, form: str) -> None:
 def _table(rows: Sequence[QueueRow], now: datetime) -> None:
     table = Table("in", "state", "what", "lane", "age", "attempts", "code")
     for row in rows:
-        table.add_row(row.place, row.state, row.subject, row.lane, age((now - row.since).total_seconds()),
-                      str(row.attempts), row.code)
+        place, code = f"{row.place} {row.target}".strip(), f"{row.code} {row.detail}".strip()
+        table.add_row(place, row.state, row.subject, row.lane, age((now - row.since).total_seconds()), str(row.attempts), code)
     (Console() if sys.stdout.isatty() else Console(width=200)).print(table, markup=False)
 
 
@@ -135,8 +136,9 @@ def _acting(act: Act, text: str, *, must: bool = False) -> None:
             subjects = [*names, *(_with_code(gateway, code, act) if code else ())]
             if not names and not code:
                 raise click.UsageError("name what: a number, Type/id, or --code")
-            count = gateway.queue.act(act, subjects, by, reason) if subjects else 0
-        click.echo(f"{act}: {count}")
+            count = gateway.queue.act(act, subjects, by, reason, whole=bool(names)) if subjects else 0
+        left = len(set(subjects)) - count
+        click.echo(f"{act}: {count}" + (f", {left} left: refused still" if left else ""))
 
     queue.command(act, help=text)(run)
 
@@ -149,7 +151,7 @@ def _with_code(gateway: Any, code: str, act: Act) -> list[str]:
 
 _acting("hold", "Set aside what waits or failed, until it is released.")
 _acting("release", "Let what was held go on.")
-_acting("retry", "Try again what failed, was refused, or is dead, once its cause is mended.")
+_acting("retry", "Try again what failed, was refused, dropped, or is dead, once its cause is mended.")
 _acting("drop", "Give up on entries, which stay in the journal, or on sending resources, until they change.", must=True)
 
 

@@ -17,7 +17,7 @@ from adapter.deliver.packs import Key, apart, key_of, next_lanes
 from adapter.deliver.unanswered import may_go
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import FhirServer, Write, Written
-from adapter.model import Delivery
+from adapter.model import Delivery, Issue
 from adapter.store import outbox, unanswered
 from adapter.store import targets as targets_of
 from adapter.store.engine import reading, writing
@@ -165,7 +165,7 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Wr
         half = len(lanes) // 2
         if half and error.issue.detail.startswith("HTTP 500") and min(d.attempts for d in everything) >= PATIENCE:
             return sum(_push_lanes(run, part) for part in (lanes[:half], lanes[half:]))
-        _postpone(run, everything, error.retry_after or wait, error.issue.code, dead=False)
+        _postpone(run, everything, error.retry_after or wait, _told(error.issue), dead=False)
         if not error.issue.detail.startswith("HTTP 500"):  # that may be for what was sent: others are tried
             _leave_alone(run, error)
         return 0
@@ -174,7 +174,7 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Wr
         parts = [lanes[:half], lanes[half:]] if half else [[part] for part in apart(everything)]
         if len(parts) > 1:
             return sum(_push_lanes(run, part) for part in parts)
-        _postpone(run, everything, wait, error.issue.code, dead=error.issue.code != "version-conflict")
+        _postpone(run, everything, wait, _told(error.issue), dead=error.issue.code != "version-conflict")
         return 0
     run.settled.update(map(key_of, everything))
     with writing(way.engine) as connection:
@@ -208,6 +208,11 @@ def _write(d: Delivery, versions: dict[Key, str]) -> Write:
 def _backoff(attempts: int, rng: random.Random) -> float:
     """Seconds to wait after so many attempts: doubling, with full jitter above the first wait."""
     return _FIRST_WAIT + rng.random() * min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts, 10))
+
+
+def _told(issue: Issue) -> str:
+    """Why something did not go, for who looks into the queue: http tells codes, statuses and places, no word of the server."""
+    return f"{issue.code} {issue.detail}".strip()[:200]
 
 
 def _postpone(run: _Run, deliveries: Sequence[Delivery], wait: float, error: str, *, dead: bool) -> None:

@@ -13,7 +13,7 @@ from adapter.installation.installation import Installation, instant
 from adapter.intake.accept import take
 from adapter.intake.decisions import Handling, entry_of_decision
 from adapter.intake.stored_rows import StoredRows
-from adapter.model import Received
+from adapter.model import Issue, Received
 from adapter.store import findings as noticed
 from adapter.store import handling, journal
 from adapter.store.handling import FROM, FROM_OUT, Act
@@ -40,19 +40,21 @@ class Queue:
     def __init__(self, here: Installation) -> None:
         self._here = here
 
-    def act(self, act: Act, subjects: Sequence[str], by: str, reason: str) -> int:
+    def act(self, act: Act, subjects: Sequence[str], by: str, reason: str, *, whole: bool = True) -> int:
         """Hold, release, retry or drop entries (by number) and resources on their way out (`Type/id`); how many.
 
-        All or nothing. Raises Rejected: unknown-entry, entry-state, or why a message that was refused is refused still.
+        All or nothing; with whole=False a message that would be refused still is left as it is. Raises Rejected: unknown-entry,
+        entry-state, or why a message that was refused is refused still.
         """
         here = self._here
         with here.composing() as connection:
             found = _find(connection, subjects)
             _check(found, act)
-            self._journal(connection, Handling(does=act, by=by, reason=reason, subjects=found.states()))
             if act == "retry":
-                for one in found.entries:
-                    self._retry(connection, one)
+                found = replace(found, entries=[one for one in found.entries if self._retried(connection, one, must=whole)])
+            if not found.states():
+                return 0
+            self._journal(connection, Handling(does=act, by=by, reason=reason, subjects=found.states()))
             handling.move(connection, [e.id for e in found.entries], _STATE[act])
             if act == "drop":
                 handling.drop_out(connection, found.out)
@@ -94,18 +96,31 @@ class Queue:
         StoredRows(connection, [new], self._here.feeds).mapped(new)
         return new
 
-    def _retry(self, connection: Connection, one: Entry) -> None:
-        """Make an entry ready to be tried again; a message that was refused is read again. Raises Rejected where it still is."""
-        if one.lost:
-            raise Rejected(one.lost, str(one.id))
-        handling.forget_findings(connection, one)
-        if one.kind == "hl7v2" and one.state == "refused":
-            received = Received(raw=one.raw, arrival=instant(one.arrival), feed=one.feed or None, origin=one.origin)
-            new = take(received, self._here.feeds).entry
-            if new.state == "refused":
-                raise Rejected(new.issues[0].code, new.issues[0].place, new.issues[0].detail, new.issues)
+    def _retried(self, connection: Connection, one: Entry, *, must: bool) -> bool:
+        """Make an entry ready to be tried again, a message that was refused is read again; False where it would be refused still.
+
+        Raises Rejected there, naming the entry, if it must go.
+        """
+        issue, new = self._read_again(one)
+        if issue is not None and must:
+            raise Rejected(issue.code, f"{one.id}, {issue.place}" if issue.place else str(one.id), issue.detail)
+        if issue is None:
+            handling.forget_findings(connection, one)
+        if issue is None and new is not None:
+            handling.move(connection, [one.id], "refused")
             journal.retry_refused(connection, [replace(new, identity=one.identity)])
-            noticed.add(connection, [(one.id, "", issue) for issue in new.issues])
+            noticed.add(connection, [(one.id, "", noted) for noted in new.issues])
+        return issue is None
+
+    def _read_again(self, one: Entry) -> tuple[Issue | None, Entry | None]:
+        """Why an entry cannot be tried again, if so, and what a message that was refused is now."""
+        if one.lost:
+            return Issue(code=one.lost, place=""), None
+        if one.kind != "hl7v2" or one.state not in {"refused", "dropped"}:
+            return None, None
+        received = Received(raw=one.raw, arrival=instant(one.arrival), feed=one.feed or None, origin=one.origin)
+        new = take(received, self._here.feeds).entry
+        return (new.issues[0], None) if new.state == "refused" else (None, new)
 
     def _journal(self, connection: Connection, done: Handling) -> None:
         journal.append(connection, [entry_of_decision(done, self._here.arrivals.take(1)[0])])

@@ -80,7 +80,7 @@ def _noted(target: str) -> ColumnElement[bool]:
 def in_conflict(connection: Connection, target: str, attempts: int, limit: int) -> list[tuple[str, str]]:
     """(type, id) of what the server refuses as changed there, so many times by now."""
     query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(
-        OUTBOX.c.target == target, OUTBOX.c.state == "waiting", OUTBOX.c.error == "version-conflict",
+        OUTBOX.c.target == target, OUTBOX.c.state == "waiting", OUTBOX.c.error.startswith("version-conflict"),
         OUTBOX.c.attempts >= attempts)
     return [(row.resource_type, row.id) for row in connection.execute(query.limit(limit))]
 

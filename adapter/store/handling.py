@@ -18,7 +18,7 @@ from adapter.store.vault import vault_of
 Act = Literal["hold", "release", "retry", "drop", "resubmit"]
 ACTS: tuple[Act, ...] = ("hold", "release", "retry", "drop", "resubmit")
 FROM: dict[Act, tuple[str, ...]] = {
-    "hold": ("waiting", "failed"), "release": ("held",), "retry": ("failed", "refused", "held"),
+    "hold": ("waiting", "failed"), "release": ("held",), "retry": ("failed", "refused", "held", "dropped"),
     "drop": ("waiting", "failed", "refused", "held"), "resubmit": ("failed", "refused", "held"),
 }
 """States of journal entries from which each act leads."""

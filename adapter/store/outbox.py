@@ -199,7 +199,8 @@ def begin(connection: Connection, target: str, deliveries: Sequence[Delivery]) -
 
 
 def postpone(connection: Connection, target: str, deliveries: Sequence[Delivery], due_us: int, error: str, *, dead: bool) -> None:
-    """Try these again at a time, or (dead) leave them for an operator; error: an issue code, never content."""
+    """Try these again at a time, or (dead) leave them for an operator; error: an issue code and, behind a space, statuses
+    and places, never content."""
     for d in deliveries:
         connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type,
                                                 OUTBOX.c.id == d.id, OUTBOX.c.hash == d.hash).values(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 from adapter.errors import kind_of
 from adapter.issues import ISSUES
 from adapter.model import Issue, Json
+from adapter.store.journal import OF_FILES
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 from adapter.store.subscriptions import failing
 
@@ -58,7 +59,10 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """One thing that waits or stopped: a journal entry, a resource on its way, a subscriber, a silent feed. since: UTC."""
+    """One thing that waits or stopped: a journal entry, a resource on its way, a subscriber, a silent feed. since: UTC.
+
+    target: the server it is on its way to. detail: what that said, in codes, statuses and places.
+    """
 
     place: Literal["journal", "outbox", "notices", "feeds"]
     state: str
@@ -67,6 +71,8 @@ class QueueRow:
     since: datetime
     attempts: int
     code: str
+    target: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,18 +177,23 @@ def queue(connection: Connection, limit: int = 200) -> list[QueueRow]:
     entries = [*connection.execute(ahead), *connection.execute(refused)]
     codes = _codes(connection, [row.id for row in entries])
     rows = [QueueRow(place="journal", state=row.state,
-                     subject=f"{row.id} {row.event or f'{row.origin} row {row.control_id}'}".strip(),
+                     subject=f"{row.id} {row.event or _unnamed(row)}".strip(),
                      lane=row.sender if row.kind == "hl7v2" else row.feed, since=moment(row.arrival),
                      attempts=row.attempts,
                      code=next((code for code in codes.get(row.id, ()) if not code.startswith("tolerated-")), ""))
             for row in entries]
     leaving = connection.execute(select(OUTBOX).order_by(OUTBOX.c.queued).limit(limit)).all()
     rows += [QueueRow(place="outbox", state=row.state, subject=f"{row.resource_type}/{row.id}", lane=row.lane,
-                      since=moment(row.queued), attempts=row.attempts, code=row.error.partition(" ")[0])
-             for row in leaving]
+                      since=moment(row.queued), attempts=row.attempts, code=row.error.partition(" ")[0], target=row.target,
+                      detail=row.error.partition(" ")[2]) for row in leaving]
     rows += [QueueRow(place="notices", state=one.status, subject=f"Subscription/{one.id}", lane=f"{one.events - one.sent} events",
                       since=moment(since), attempts=one.attempts, code=one.error) for one, since in failing(connection, limit)]
     return rows
+
+
+def _unnamed(row: Any) -> str:
+    """What an entry of no event is called: where it came from, and its row or control id."""
+    return f"{row.origin} row {row.control_id}" if row.kind in OF_FILES else f"{row.origin} {row.control_id}"
 
 
 def acknowledged_since(connection: Connection, journal: int) -> tuple[int, list[tuple[str, str, str, int]]]:

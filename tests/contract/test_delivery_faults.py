@@ -118,6 +118,7 @@ def test_one_resource_that_it_does_not_take_holds_up_nobody_else(pushing: Pushin
         pushing.ahead += timedelta(minutes=7)
     culprit = "/".join(pushing.patient(2))
     assert pushing.queue()[culprit].startswith("waiting" if status == 500 else "dead")
+    assert f"HTTP {status}" in pushing.queue()[culprit]  # an operator is told why
     there = {key for key in pushing.server.current() if key[0] == "Patient"}
     assert there == {key for key in pushing.here() if key[0] == "Patient"} - {pushing.patient(2)}
     pushing.server.refuse = lambda _: 0

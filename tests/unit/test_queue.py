@@ -122,6 +122,34 @@ def test_what_is_dropped_stays_in_the_journal_with_the_reason(gateway: Gateway, 
     assert states(gateway) == {"C1": "dropped"}
 
 
+def test_what_was_dropped_by_mistake_is_tried_again(gateway: Gateway, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.accept([(adt("C1"), "t"), (adt("C2", phone="5550162").replace(b"|P|", b"|X|"), "t")])
+    both = [number(gateway, "C1"), number(gateway, "C2")]
+    assert run("drop", *both, "--reason", "test patients").exit_code == 0
+    assert "C2" not in run("list").output
+    monkeypatch.setattr("adapter.mapping.header._PROCESSING", frozenset(("P", "X")))
+    assert run("retry", *both, "--reason", "they are real").exit_code == 0
+    drain(gateway)
+    assert states(gateway) == {"C1": "done", "C2": "done"}
+
+
+def test_all_of_one_code_are_tried_again_but_for_those_that_are_refused_still(
+        gateway: Gateway, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for control, processing in (("C1", b"X"), ("C2", b"Z"), ("C3", b"X")):
+        gateway.accept([(adt(control).replace(b"|P|", b"|%s|" % processing), "t")])
+    monkeypatch.setattr("adapter.mapping.header._PROCESSING", frozenset(("P", "X")))
+    named = run("retry", number(gateway, "C1"), number(gateway, "C2"))
+    assert (named.exit_code, f"({number(gateway, 'C2')}, MSH-11)" in named.stderr) == (1, True)  # which one is told
+    assert set(states(gateway).values()) == {"refused"}
+    done = run("retry", "--code", "processing-id")
+    assert (done.exit_code, done.output) == (0, "retry: 2, 1 left: refused still\n")
+    drain(gateway)
+    assert states(gateway) == {"C1": "done", "C2": "refused", "C3": "done"}
+    assert f"{number(gateway, 'C2')}" not in run("log").output.splitlines()[0].split()[3:]
+    assert run("retry", "--code", "processing-id").output == "retry: 0, 1 left: refused still\n"
+    assert len(run("log").output.splitlines()) == 1
+
+
 def test_an_edited_message_goes_in_and_the_original_stays(gateway: Gateway, run: Run, tmp_path: Path) -> None:
     one = failing(gateway, "C1", phone="5550161")
     original = adt("C1", phone="5550161")
