@@ -77,7 +77,7 @@ class Gateway:
         self.settings = settings
         self.clock = clock
         if not settings.database_url:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.engine: Engine = open_engine(settings.database(), Vault(settings.sealing_keys()))
         migrate(self.engine)
         self.mappings = Mappings(settings.mappings)

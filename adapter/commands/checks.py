@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Generator, Iterator
+import stat
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import requests
@@ -15,14 +17,20 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapter.commands.installation import opened
+from adapter.deliver.declared import read_targets
 from adapter.errors import Defect, Rejected, Unavailable, kind_of, message
 from adapter.feeds import open_feeds
+from adapter.fhirserver.http import new_session
 from adapter.fhirserver.port import Capabilities
+from adapter.fhirserver.upstream import UpstreamServer
 from adapter.logs import where
 from adapter.mapping.lint import lint
+from adapter.model import Issue
 from adapter.settings import Settings, host_port
-from adapter.store.engine import migrate, newest_revision, open_engine
+from adapter.store import compared, retention
+from adapter.store.engine import migrate, newest_revision, open_engine, reading
 from adapter.store.search_params import PARAMS
+from adapter.store.vault import name_of
 from adapter.web.guard import is_loopback
 from adapter.web.readiness import writable
 
@@ -65,7 +73,7 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir.absolute()
     elsewhere = "set CARELOOP_DATA_DIR to a folder of yours"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         yield _unsound("data folder", f"{folder} cannot be made ({error.strerror})", elsewhere)
         return
@@ -76,6 +84,10 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
         yield _unsound("data folder", f"{folder} has {free // 1024**2} MB free", "make room on its disk")
     else:
         yield _sound("data folder", f"{folder}, {free // 1024**3} GB free")
+    store = folder / "careloop.db"
+    if folder.stat().st_mode & stat.S_IXOTH and store.exists() and store.stat().st_mode & stat.S_IROTH:
+        yield Finding(what="data folder", verdict="note", told="every account of this machine can read patients' records in it",
+                      next_step=f"chmod 700 {folder}")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -86,9 +98,23 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 yield _unsound("database", "it does not take a write", "check disk, rights, and who else holds it")
             else:
                 yield _sound("database", f"{engine.dialect.name}, schema {newest_revision()}")
+                yield from _raw_bytes(engine, settings)
     except (ValueError, SQLAlchemyError) as error:
         told = str(error) if isinstance(error, ValueError) else type(error).__name__
         yield _unsound("database", told, "correct CARELOOP_DATABASE_URL")
+
+
+def _raw_bytes(engine: Engine, settings: Settings) -> Iterator[Finding]:
+    """Whether what is sealed can be opened, and what is to be sealed is."""
+    with reading(engine) as connection:
+        held, _ = retention.counts(connection)
+    known = {name_of(key) for key in settings.sealing_keys()}
+    if lacking := sorted(set(held) - known - {""}):
+        yield _unsound("raw bytes", f"sealed with key {', '.join(lacking)}, which CARELOOP_RAW_KEYS does not have",
+                       kind_of(Issue(code="raw-key-missing", place="")).next_step)
+    elif known:
+        open_yet = f", {held['']} of before are not: careloop raw reseal" if held.get("") else ""
+        yield _sound("raw bytes", f"sealed{open_yet}")
 
 
 @contextmanager
@@ -117,23 +143,39 @@ def _fhir_server(settings: Settings) -> Iterator[Finding]:
     try:
         with opened(settings, new=True) as gateway:
             held = gateway.delivery.server.capabilities()
+            with reading(gateway.engine) as connection:
+                unsent = next(compared.unsent(connection, gateway.delivery.server.name), None)
     except (Unavailable, Rejected) as error:
         told = message(error.issue).rpartition(" - ")[0]
         yield _unsound("FHIR server", told, "start it, or correct CARELOOP_FHIR_URL")
         return
-    yield from _capabilities(held)
+    yield from _capabilities(held, f"FHIR server {held.software}".strip(), PARAMS.keys())
+    if unsent:
+        yield Finding(what="FHIR server", verdict="note", told="what was composed before it was named here never went there",
+                      next_step="careloop replay where it is empty, else careloop reconcile")
 
 
-def _capabilities(held: Capabilities) -> Iterator[Finding]:
+def _targets(settings: Settings) -> Iterator[Finding]:
+    """Servers of others take what is declared for them."""
+    for one in read_targets(Path(settings.targets)) if settings.targets else ():
+        what = f"target {one.name}"
+        try:
+            held = UpstreamServer(one.url, new_session(), one.name).capabilities()
+        except (Unavailable, Rejected) as error:
+            yield _unsound(what, message(error.issue).rpartition(" - ")[0], "start it, or correct its url in CARELOOP_TARGETS")
+            continue
+        yield from (one for one in _capabilities(held, what, one.types) if "history" not in one.told)  # which is not read there
+
+
+def _capabilities(held: Capabilities, what: str, types: Collection[str]) -> Iterator[Finding]:
     """What we need of a server that we push to: R4, transactions, our types; ids are its own where it wants that."""
-    what = f"FHIR server {held.software}".strip()
     if not held.fhir_version.startswith("4.0"):
         yield _unsound(what, f"it speaks FHIR {held.fhir_version}", "name a FHIR R4 (4.0.1) server")
     if not held.transaction:
         yield _unsound(what, "it takes no transaction", "allow system-level transactions there")
-    if missing := PARAMS.keys() - held.types:
+    if missing := set(types) - held.types:
         yield _unsound(what, f"it takes no {', '.join(sorted(missing))}", "allow these types there")
-    if fixed := (PARAMS.keys() & held.types) - held.update_create:
+    if fixed := (set(types) & held.types) - held.update_create:
         yield Finding(what=what, verdict="note", told=f"it names {', '.join(sorted(fixed))} itself",
                       next_step="its ids are kept beside ours; back the database up with it")
     if not held.system_history:
@@ -147,7 +189,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for what, variable, address in (("web", "CARELOOP_HTTP", settings.http), ("MLLP", "CARELOOP_MLLP", settings.mllp),
                                     ("events", "CARELOOP_EVENTS", settings.events)):
         host, port = host_port(address)
-        if not is_loopback(host):
+        if not is_loopback(host) and not (what == "MLLP" and settings.mllp_clients):
             yield _unsound(what, f"{address} can be reached from elsewhere, and sign-in is not built yet",
                            f"set {variable} to 127.0.0.1:{port}")
         elif _free(host, port):
@@ -189,4 +231,4 @@ def _java(_: Settings) -> Iterator[Finding]:
 
 
 _CHECKS = {"data folder": _data_dir, "database": _database, "mappings": _mappings, "FHIR server": _fhir_server,
-           "addresses": _ports, "Java": _java}
+           "targets": _targets, "addresses": _ports, "Java": _java}

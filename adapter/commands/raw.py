@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from adapter.commands.installation import opened, settings
+from adapter.errors import Rejected
 from adapter.store import retention
 from adapter.store.engine import reading
 
@@ -44,5 +45,7 @@ def purge(days: int) -> None:
 def reseal() -> None:
     """Seal all raw bytes under the first of CARELOOP_RAW_KEYS; afterwards the other keys are not needed any more."""
     with opened(settings()) as gateway:
+        if not gateway.retention.keys:
+            raise Rejected("raw-key-missing", "CARELOOP_RAW_KEYS", "no key to seal with")
         count = gateway.retention.reseal()
     click.echo(f"{count} entries sealed anew")

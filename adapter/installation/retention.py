@@ -25,6 +25,12 @@ class Retention:
         with reading(self._here.engine) as connection:
             return vault_of(connection).names
 
+    def lacking(self) -> str:
+        """The key without which work stands still, as it is called: the oldest that waits is sealed with it; '' where none is."""
+        with reading(self._here.engine) as connection:
+            key = retention.key_of_oldest_waiting(connection)
+            return key if key not in {"", *vault_of(connection).names} else ""
+
     def keep(self) -> int:
         """Mark how old entries are, and purge what is too old; how many entries lost their raw bytes."""
         with writing(self._here.engine) as connection:

@@ -205,9 +205,15 @@ def _told_apart() -> Generator[None]:
 
 
 def _open_sqlite(address: URL) -> Engine:
-    if address.database and address.database != ":memory:":
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(address.database) if address.database and address.database != ":memory:" else None
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(address, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "cached_statements": STATEMENTS})
+
+    @event.listens_for(engine, "do_connect")
+    def make(*_: object) -> None:  # pyright: ignore[reportUnusedFunction] - a listener
+        if file and not file.exists():  # patients' records: for its owner alone; its log gets the same mode from SQLite
+            file.touch(mode=0o600)
 
     @event.listens_for(engine, "connect")
     def prepare(dbapi_connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] - a listener

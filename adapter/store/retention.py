@@ -90,3 +90,8 @@ def counts(connection: Connection) -> tuple[dict[str, int], int]:
     held = select(JOURNAL.c.raw_key, func.count()).where(JOURNAL.c.purged.is_(None)).group_by(JOURNAL.c.raw_key)
     purged = select(func.count()).select_from(JOURNAL).where(JOURNAL.c.purged.is_not(None))
     return {row[0]: row[1] for row in connection.execute(held)}, connection.scalar(purged) or 0
+
+
+def key_of_oldest_waiting(connection: Connection) -> str:
+    """The key that seals the oldest entry that waits, '' for none."""
+    return connection.scalar(select(JOURNAL.c.raw_key).where(JOURNAL.c.state == "waiting").order_by(JOURNAL.c.id).limit(1)) or ""

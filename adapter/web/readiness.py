@@ -57,12 +57,14 @@ def free_bytes(folder: Path) -> int:
 
 
 def notes(gateway: Gateway) -> list[Json]:
-    """What hinders no message and yet wants somebody to act: changed mappings not in force, feeds that are silent."""
+    """What hinders no message and yet wants somebody to act: changed mappings not in force, a key that lacks, silent feeds."""
     changed = gateway.mappings.files.changed()
     faults = gateway.mappings.faults
     detail = f"{faults[0]}{f' (and {len(faults) - 1} more)' if len(faults) > 1 else ''}" if faults else ""
     found = [Issue(code="mappings-changed", place=", ".join(changed), detail=detail)] if changed else []
     with suppress(Unavailable):  # of which `unready` tells
+        if key := gateway.retention.lacking():
+            found.append(Issue(code="raw-key-missing", place="CARELOOP_RAW_KEYS", detail=f"key {key}; nothing is composed"))
         found += [Issue(code="feed-silent", place=one.feed, detail=f"last heard {moment(one.last):%Y-%m-%d %H:%M} UTC")
                   for one in gateway.silence.silent()]
     return [told(issue) for issue in found]

@@ -274,6 +274,34 @@ def test_what_was_pushed_to_a_server_under_its_old_address_is_no_other_client_s_
     assert statements(pushing) == 1
 
 
+def test_a_store_restored_from_a_backup_takes_nothing_of_ours_for_another_client_s(
+        pushing: Pushing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server knows more than the store: senders repeat what they sent since, and only then both are compared."""
+    first = [adt(1), adt(2), adt(4)]
+    later = [adt(1, "A31", minute=10), adt(3), adt(1, "A31", minute=20), adt(2, "A40", minute=25, old=4)]
+    pushing.send(*first)
+    pushing.settle()
+    assert command(pushing, tmp_path, monkeypatch, "backup", str(tmp_path / "copy.db"))[0] == 0
+    pushing.send(*later)
+    pushing.settle()
+    before = pushing.here()
+    pushing.gateway.close()
+    assert command(pushing, tmp_path, monkeypatch, "restore", str(tmp_path / "copy.db"), "--replace")[0] == 0
+    alone = Gateway(Settings(data_dir=tmp_path, key="00" * 32), pushing.now)  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+    alone.accept([(one, "t") for one in (*first, *later)])
+    while alone.work():
+        pass
+    alone.close()
+    code, told = command(pushing, tmp_path, monkeypatch, "reconcile")
+    assert (code, "another client" in told) == (0, False), told
+    pushing = Pushing(tmp_path, pushing.server)
+    pushing.ahead += timedelta(minutes=10)
+    pushing.settle()
+    pushing.alike()
+    assert (pushing.here(), statements(pushing)) == (before, 0)
+    pushing.gateway.close()
+
+
 def test_what_was_composed_before_a_server_was_named_is_found_missing_and_goes_there(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = Gateway(Settings(data_dir=tmp_path, key="00" * 32))  # pyright: ignore[reportCallIssue]  # the settings fill the rest

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
@@ -20,7 +21,8 @@ from adapter.settings import Settings
 from adapter.store.engine import reading, writing
 from adapter.store.handling import handled
 from adapter.store.schema import CONTRIBUTION, FINDING, JOURNAL, RESOURCE
-from adapter.store.vault import Vault
+from adapter.store.vault import Vault, name_of
+from adapter.web.readiness import notes
 from tests.contract.conftest import DATABASES
 from tests.servers import postgres_url
 from tests.unit.test_gateway import BESS, MEMBERS, adt
@@ -248,6 +250,25 @@ def test_the_command_tells_purges_and_reseals(tmp_path: Path, monkeypatch: pytes
     assert (code, "which CARELOOP_RAW_KEYS does not have" in told) == (1, True)
     assert careloop("raw", "purge", "--older-than", "0") == (0, "1 entries lost their raw bytes\n")
     assert careloop("raw", "status") == (0, "       1 purged\n")
+
+
+def test_a_gateway_started_without_its_key_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_settings: None) -> None:
+    sealing = Gateway(Settings(data_dir=tmp_path, raw_keys=OLD))
+    sealing.accept([(adt("C1"), "t")])
+    sealing.close()
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path))
+    without = Gateway(Settings(data_dir=tmp_path))
+    [note] = notes(without)
+    assert (note["code"], name_of(bytes.fromhex(OLD)) in note["message"]) == ("raw-key-missing", True)
+    told = CliRunner().invoke(main, ["doctor"])
+    assert (told.exit_code, "unsound  raw bytes: sealed with key" in told.stdout) == (1, True)
+    assert "[raw-key-missing]" in CliRunner().invoke(main, ["raw", "reseal"]).stderr
+    without.close()
+    monkeypatch.setenv("CARELOOP_RAW_KEYS", OLD)
+    again = Gateway(Settings(data_dir=tmp_path, raw_keys=OLD))
+    assert notes(again) == []
+    assert "ok  raw bytes: sealed\n" in CliRunner().invoke(main, ["doctor"]).stdout
+    again.close()
 
 
 @pytest.mark.parametrize("value", ["aa", "zz" * 32, f"{OLD},{OLD}0", "file:/nowhere/at/all"])

@@ -15,6 +15,7 @@ from adapter.gateway import Gateway
 from adapter.intake.loop_thread import run_in_thread
 from adapter.intake.mllp import MllpListener
 from adapter.settings import Settings
+from tests.faulty import answering
 
 Run = Callable[..., Result]
 CANARY = "Zzyzxqua"
@@ -302,6 +303,64 @@ def test_doctor_is_sound_and_says_what_is_not(run: Run, monkeypatch: pytest.Monk
     assert unsound.exit_code == 1
     assert "FHIR server" in unsound.stdout
     assert "set CARELOOP_HTTP to 127.0.0.1:8000" in unsound.stdout
+
+
+def test_a_store_is_its_owner_s_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "new" / "store"
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(folder))
+    before = os.umask(0o022)
+    try:
+        told = run("doctor")
+    finally:
+        os.umask(before)
+    assert "can read" not in told.stdout
+    assert {path.name: path.stat().st_mode & 0o777 for path in (folder, folder / "careloop.db")} == {
+        "store": 0o700, "careloop.db": 0o600}
+    folder.chmod(0o755)
+    assert "can read" not in run("doctor").stdout  # nobody else reads the file
+    (folder / "careloop.db").chmod(0o644)
+    told = run("doctor").stdout
+    assert f"note  data folder: every account of this machine can read patients' records in it - chmod 700 {folder}" in told
+
+
+def test_doctor_looks_at_others_servers_and_at_what_never_went_to_ours(
+        run: Run, message: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP", "MLLP", "EVENTS"):
+        monkeypatch.setenv(f"CARELOOP_{name}", "127.0.0.1:0")
+    gateway = Gateway(Settings(data_dir=Path(os.environ["CARELOOP_DATA_DIR"])))  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+    gateway.accept([(message.read_bytes(), "t")])
+    while gateway.work():
+        pass
+    gateway.close()
+    statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "software": {"name": "S"}, "rest": [
+        {"interaction": [{"code": "history-system"}], "resource": [
+            {"type": "Patient", "interaction": [{"code": "update"}]}]}]}
+    with answering(lambda _: (200, {}, json.dumps(statement).encode())) as port:
+        declared = tmp_path / "targets.yaml"
+        declared.write_text(f"- {{name: harbor, url: 'http://127.0.0.1:{port}/fhir', recipient: '*', purpose: TREAT, "
+                            "classes: [general], types: [Patient, CareTeam]}\n"
+                            "- {name: away, url: 'http://127.0.0.1:1/fhir', recipient: '*', purpose: TREAT, "
+                            "classes: [general], types: [Patient]}\n")
+        monkeypatch.setenv("CARELOOP_TARGETS", str(declared))
+        monkeypatch.setenv("CARELOOP_FHIR_URL", f"http://127.0.0.1:{port}/fhir")
+        told = run("doctor").stdout
+    assert "note  FHIR server: what was composed before it was named here never went there - careloop replay" in told
+    assert "unsound  target harbor: it takes no transaction" in told
+    assert "unsound  target harbor: it takes no CareTeam - " in told
+    assert "unsound  target away: " in told
+
+
+def test_doctor_allows_what_serve_allows(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A listener that asks for client certificates may be reached from elsewhere."""
+    for name in ("HTTP", "EVENTS"):
+        monkeypatch.setenv(f"CARELOOP_{name}", "127.0.0.1:0")
+    monkeypatch.setenv("CARELOOP_MLLP", "0.0.0.0:0")
+    assert "can be reached from elsewhere" in run("doctor").stdout
+    pem = tmp_path / "some.pem"
+    pem.write_text("")
+    for name in ("CERTIFICATE", "CLIENTS"):
+        monkeypatch.setenv(f"CARELOOP_MLLP_{name}", str(pem))
+    assert "can be reached from elsewhere" not in run("doctor").stdout
 
 
 def test_check_and_cases(run: Run) -> None:
