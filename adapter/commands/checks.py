@@ -27,7 +27,7 @@ from adapter.logs import where
 from adapter.mapping.lint import lint
 from adapter.model import Issue
 from adapter.settings import Settings, host_port
-from adapter.store import compared, retention
+from adapter.store import retention
 from adapter.store.engine import migrate, newest_revision, open_engine, reading
 from adapter.store.search_params import PARAMS
 from adapter.store.vault import name_of
@@ -143,8 +143,7 @@ def _fhir_server(settings: Settings) -> Iterator[Finding]:
     try:
         with opened(settings, new=True) as gateway:
             held = gateway.delivery.server.capabilities()
-            with reading(gateway.engine) as connection:
-                unsent = next(compared.unsent(connection, gateway.delivery.server.name), None)
+            unsent = gateway.delivery.never_sent()
     except (Unavailable, Rejected) as error:
         told = message(error.issue).rpartition(" - ")[0]
         yield _unsound("FHIR server", told, "start it, or correct CARELOOP_FHIR_URL")

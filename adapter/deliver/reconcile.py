@@ -41,7 +41,7 @@ class Difference:
     how: How
 
 
-def differences(engine: Engine, server: FhirServer) -> Iterator[tuple[Difference, Json | None]]:
+def differences(engine: Engine, server: FhirServer, outlet: Outlet) -> Iterator[tuple[Difference, Json | None]]:
     """What differs between the store and a server, with what stands there; what waits to be pushed is not looked at."""
     with reading(engine) as connection:
         types = compared.types(connection, server.name)
@@ -60,7 +60,7 @@ def differences(engine: Engine, server: FhirServer) -> Iterator[tuple[Difference
                 break
             page = server.search_page(page.next)
         with reading(engine) as connection:
-            absent = [one for one in compared.expected(connection, server.name, resource_type) if one not in seen]
+            absent = [one for one in compared.expected(connection, outlet, resource_type) if one not in seen]
         for one in absent:
             body = server.read(resource_type, one)  # it may have come while pages were read
             if body is None:

@@ -19,7 +19,7 @@ from adapter.fhirserver.port import FhirServer, Version, Write
 from adapter.installation.gap_lives import GapLives
 from adapter.installation.installation import Installation
 from adapter.model import Json, Outlet
-from adapter.store import journal, outbox, targets
+from adapter.store import compared, journal, outbox, targets
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading, writing
 
@@ -99,7 +99,7 @@ class Delivery:
 
     def differences(self) -> Iterator[tuple[Difference, Json | None]]:
         """What differs between the store and the upstream server. Raises Rejected (no-server), Unavailable."""
-        return differences(self._here.engine, self._upstream())
+        return differences(self._here.engine, self._upstream(), self._outlet())
 
     def put_right(self, found: Difference, body: Json | None) -> None:
         """Put one difference right: push ours again, or take in what another client wrote."""
@@ -108,8 +108,12 @@ class Delivery:
     def replay(self) -> int:
         """Queue everything for an upstream server that is empty; how many resources. Raises Rejected (no-server,
         server-not-empty)."""
-        server = self._upstream()
-        return replay(self._here.engine, server, self._here.outlet or Outlet(name=server.name), self._here.now_us())
+        return replay(self._here.engine, self._upstream(), self._outlet(), self._here.now_us())
+
+    def never_sent(self) -> bool:
+        """Whether something stands here that should have gone to the upstream server, was not pushed, and does not wait to be."""
+        with reading(self._here.engine) as connection:
+            return next(compared.unsent(connection, self._outlet()), None) is not None
 
     def waiting(self) -> int:
         """How many resources wait to be pushed."""
@@ -120,6 +124,9 @@ class Delivery:
         if self.upstream is None:
             raise Rejected("no-server")
         return self.upstream
+
+    def _outlet(self) -> Outlet:
+        return self._here.outlet or Outlet(name=self._upstream().name)
 
     def settle(self, connection: Connection, written: Sequence[Written]) -> None:
         """What follows from other clients' writes, once composed: gaps are answered, and what differs upstream is put right."""

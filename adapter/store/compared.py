@@ -54,23 +54,25 @@ def standing(connection: Connection, target: str, resource_type: str, ids: Colle
     return found
 
 
-def expected(connection: Connection, target: str, resource_type: str) -> list[str]:
+def expected(connection: Connection, outlet: Outlet, resource_type: str) -> list[str]:
     """Ids that should stand there and do not wait to be pushed: those that were, and those of ours that never went there."""
-    query = select(RESOURCE.c.id).join(PUSHED, _noted(target)).where(
+    query = select(RESOURCE.c.id).join(PUSHED, _noted(outlet.name)).where(
         RESOURCE.c.resource_type == resource_type, RESOURCE.c.deleted == 0)
-    ids = sorted([*connection.scalars(query), *(one for _, one in unsent(connection, target, resource_type))])
-    queued = queued_of(connection, target, [(resource_type, one) for one in ids])
+    ids = sorted([*connection.scalars(query), *(one for _, one in unsent(connection, outlet, resource_type))])
+    queued = queued_of(connection, outlet.name, [(resource_type, one) for one in ids])
     return [one for one in ids if (resource_type, one) not in queued]
 
 
-def unsent(connection: Connection, target: str, resource_type: str = "") -> Iterator[tuple[str, str]]:
-    """(type, id) of what stands here, is ours, and was neither pushed there nor queued: composed before the server was named."""
-    queued = and_(OUTBOX.c.resource_type == RESOURCE.c.resource_type, OUTBOX.c.id == RESOURCE.c.id, OUTBOX.c.target == target)
-    query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.sources).where(
-        RESOURCE.c.deleted == 0, ~exists().where(_noted(target)), ~exists().where(queued))
+def unsent(connection: Connection, outlet: Outlet, resource_type: str = "") -> Iterator[tuple[str, str]]:
+    """(type, id) of what stands here, is ours, goes there, and was neither pushed nor queued: of before the server was named."""
+    queued = and_(OUTBOX.c.resource_type == RESOURCE.c.resource_type, OUTBOX.c.id == RESOURCE.c.id,
+                  OUTBOX.c.target == outlet.name)
+    query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.sources, RESOURCE.c.body).where(
+        RESOURCE.c.deleted == 0, ~exists().where(_noted(outlet.name)), ~exists().where(queued))
     query = query.where(RESOURCE.c.resource_type == resource_type) if resource_type else query
     for rows in connection.execute(query.execution_options(yield_per=_PAGE)).partitions():
-        yield from ((row.resource_type, row.id) for row in rows if is_ours(orjson.loads(row.sources)))
+        yield from ((row.resource_type, row.id) for row in rows
+                   if is_ours(orjson.loads(row.sources)) and outlet.takes(row.resource_type, orjson.loads(row.body)))
 
 
 def _noted(target: str) -> ColumnElement[bool]:
