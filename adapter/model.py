@@ -194,8 +194,8 @@ class Composed:
     """One current resource. hash: SHA-256 of its canonical JSON. person: key of its person's main Patient, or ''.
 
     sources: FHIR element -> (source, message identity) that said it. references: `Type/id` that the body names.
-    checked: profile claimed and found valid. hash and sources are left empty where nobody asks (one message alone).
-    deleted: no source states it any more.
+    checked: profile claimed and found valid; stated: the body before that, where it may have to be done again.
+    hash and sources are left empty where nobody asks (one message alone). deleted: no source states it any more.
     """
 
     resource_type: str
@@ -209,6 +209,7 @@ class Composed:
     checked: bool = False
     issues: tuple[Issue, ...] = ()
     deleted: bool = False
+    stated: Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,7 @@ def nothing(target: Target, c: Contribution, network: Network) -> Composed:
 def compose_pieced(target: Target, c: Contribution, said: PiecedBody, network: Network) -> tuple[Composed, Forms]:
     """What `compose` gives for one snapshot of pieces, with their forms; who said what is left out where it is not asked.
 
-    Where nobody asks who said what, and it is known what comes of resources of these forms, it is claimed and checked already.
+    Where it is known what comes of resources of these forms, it is claimed and checked already.
     """
     resource_type, key, _ = target
     person = network.person(c.patient).main if c.patient else ""
@@ -142,14 +142,15 @@ def compose_pieced(target: Target, c: Contribution, said: PiecedBody, network: N
     if len(body) == 2:
         return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body={}, hash="", sources={},
                         deleted=True), forms
-    verdict = verdict_on(forms, layout.ordered, body) if network.lean else None
+    verdict = verdict_on(forms, layout.ordered, body)
     sources = {} if network.lean else dict.fromkeys(names_of(layout, body), (c.source, c.message))
     if verdict is None:
         return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body=body, hash="",
                         sources=sources, references=frozenset(found)), forms
+    stated = None if network.lean else dict(body)
     body.update(verdict.added)
     return Composed(resource_type=resource_type, id=identifier, key=key, person=person, body=body, hash="", sources=sources,
-                    references=frozenset(found), checked=True, issues=verdict.issues), forms
+                    references=frozenset(found), checked=True, issues=verdict.issues, stated=stated), forms
 
 
 def _latest_patient(contributions: Sequence[Contribution]) -> str:

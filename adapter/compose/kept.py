@@ -42,13 +42,15 @@ def composed_of(target: Target, said: Sequence[Contribution], network: Network) 
 
 
 def _pieced(target: Target, c: Contribution, body: PiecedBody, network: Network) -> Composed:
-    """A resource of pieces; checked where nobody asks who said what."""
+    """A resource of pieces; checked where that is known of its forms, and where nobody asks who said what."""
     made, forms = compose_pieced(target, c, body, network)
-    if made.checked or not network.lean:
+    if made.checked or made.deleted:
         return made
     stands = stand_alone(made, frozenset(), claim, check)
-    learn(forms, made.body, stands)
-    return stands
+    known = learn(forms, made.body, stands)
+    if network.lean:
+        return stands
+    return replace(stands, stated=made.body) if known else made
 
 
 @lru_cache(maxsize=20_000)

@@ -39,13 +39,18 @@ def stand(composed: Sequence[Composed], exists: Exists, claim: Claim, check: Cla
         for n in todo:
             c = composed[n]
             if not c.checked or (missing and not c.references.isdisjoint(missing)):
-                done[n] = stand_alone(c, c.references & missing if missing else _NONE, claim, check)
+                done[n] = stand_alone(_as_stated(c), c.references & missing if missing else _NONE, claim, check)
                 if done[n].deleted and names[n] in alive:
                     failed.add(names[n])
         alive -= failed
         outside |= failed
         todo = [n for n, c in enumerate(composed) if names[n] in alive and not c.references.isdisjoint(failed)]
     return done
+
+
+def _as_stated(c: Composed) -> Composed:
+    """The resource before it was claimed and checked: without a reference that is to be taken out it may fare otherwise."""
+    return c if c.stated is None else replace(c, body=c.stated, stated=None, issues=(), checked=False)
 
 
 def stand_alone(c: Composed, missing: frozenset[str], claim: Claim, check: Claim) -> Composed:

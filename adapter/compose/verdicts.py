@@ -39,15 +39,16 @@ def verdict_on(forms: tuple[int, ...], pairs: Sequence[tuple[Steps, Steps]], bod
     return verdict
 
 
-def learn(forms: tuple[int, ...], stated: Mapping[str, Any], stands: Composed) -> None:
-    """Keep what came of a resource. stated: its body before it was claimed."""
+def learn(forms: tuple[int, ...], stated: Mapping[str, Any], stands: Composed) -> bool:
+    """Keep what came of a resource; whether it may be kept. stated: its body before it was claimed."""
     body = stands.body
     if stands.deleted or not stands.checked or any(body.get(name) is not value for name, value in stated.items()):
-        return
+        return False
     if len(_verdicts) >= KEPT:
         _verdicts.clear()
     added = {name: value for name, value in body.items() if name not in stated}
     _verdicts[forms] = Verdict(added=added, issues=stands.issues)
+    return True
 
 
 def forget_verdicts() -> None:
