@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from adapter.errors import Defect, Unavailable
 
@@ -51,6 +51,17 @@ class Vault:
         except InvalidTag as error:
             raise Defect("raw-damaged", "journal", f"key {key}") from error
 
+    def opened(self, identity: str, stored: bytes, key: str, purged: int | None) -> tuple[bytes, str]:
+        """The raw bytes of a journal entry, and the code of why they are not there ('' where they are). Raises Unavailable.
+
+        purged: when they were emptied by age.
+        """
+        try:
+            raw = self.unseal(identity, stored, key) if key else stored
+        except Defect as error:
+            return b"", error.issue.code
+        return raw, "" if purged is None else "raw-purged"
+
 
 def name_of(key: bytes) -> str:
     """What a key is called: the first 8 hexadecimal digits of its SHA-256. It says nothing of the key."""
@@ -63,12 +74,3 @@ _OPEN = Vault()
 def vault_of(connection: Connection) -> Vault:
     """The vault of the engine that a connection belongs to (execution option `vault`); one without keys where none was given."""
     return cast("Vault", connection.get_execution_options().get("vault", _OPEN))
-
-
-def raw_of(connection: Connection, row: Row[Any]) -> tuple[bytes, str]:
-    """The raw bytes of a row of the journal, and the code of why they are not there ('' where they are). Raises Unavailable."""
-    try:
-        raw = vault_of(connection).unseal(row.identity, row.raw, row.raw_key)
-    except Defect as error:
-        return b"", error.issue.code
-    return raw, "" if row.purged is None else "raw-purged"
