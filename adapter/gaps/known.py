@@ -15,7 +15,8 @@ from sqlalchemy import Connection, func, select, text, tuple_
 from adapter.gaps.tables import ARRIVAL
 from adapter.gaps.views import Row
 from adapter.model import Json
-from adapter.store.schema import RESOURCE, RESOURCE_VERSION
+from adapter.store.engine import among
+from adapter.store.schema import LATER, RESOURCE, RESOURCE_VERSION
 
 _AT_ONCE = 2_000
 
@@ -25,17 +26,18 @@ def known_resources(connection: Connection, known_at: datetime, member: str | No
 
     member: a Patient id, and then only that person's resources (by what is known now) and those of nobody.
     """
-    v, after = RESOURCE_VERSION.c, ("", "")
-    latest = (select(v.resource_type, v.id, func.max(v.version).label("version"))
-              .where(v.updated <= int(known_at.timestamp() * 1_000_000)).group_by(v.resource_type, v.id))
+    r, v, after = RESOURCE.c, RESOURCE_VERSION.c, ("", "")
+    own = (v.seq == r.first_version) | ((v.resource_type == r.resource_type) & (v.id == r.id) & LATER)
+    latest = (select(r.resource_type, r.id, func.max(v.seq).label("seq")).select_from(RESOURCE).join(RESOURCE_VERSION, own)
+              .where(v.updated <= int(known_at.timestamp() * 1_000_000)).group_by(r.resource_type, r.id))
     if member is not None:
-        person = select(RESOURCE.c.person).where(RESOURCE.c.resource_type == "Patient", RESOURCE.c.id == member)
-        latest = (latest.join(RESOURCE, (RESOURCE.c.resource_type == v.resource_type) & (RESOURCE.c.id == v.id))
-                  .where((RESOURCE.c.person == "") | RESOURCE.c.person.in_(person)))
+        named = RESOURCE.alias()
+        person = select(named.c.person).where(named.c.resource_type == "Patient", named.c.id == member)
+        latest = latest.where((r.person == "") | r.person.in_(person))
     while rows := connection.execute(
-            latest.where(tuple_(v.resource_type, v.id) > after).order_by(v.resource_type, v.id).limit(_AT_ONCE)).all():
-        keys = tuple_(v.resource_type, v.id, v.version).in_([tuple(row) for row in rows])
-        for row in connection.execute(select(v.resource_type, v.id, v.body).where(keys, v.body.is_not(None))):
+            latest.where(tuple_(r.resource_type, r.id) > after).order_by(r.resource_type, r.id).limit(_AT_ONCE)).all():
+        last = among(connection, v.seq, [row.seq for row in rows])
+        for row in connection.execute(select(v.resource_type, v.id, v.body).where(last, v.body.is_not(None))):
             yield {**orjson.loads(row.body), "resourceType": row.resource_type, "id": row.id}
         after = (rows[-1].resource_type, rows[-1].id)
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, 
 from adapter.model import Json, Outlet
 from adapter.store.contributions import chunks
 from adapter.store.outbox import KEY, content, is_ours, note_version, pushed, queued_of
+from adapter.store.resources import of_resource
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID, UNANSWERED
 
 _CHUNK = 300
@@ -90,8 +91,8 @@ def in_conflict(connection: Connection, target: str, attempts: int, limit: int) 
 def versions(connection: Connection, resource_type: str, resource_id: str) -> list[tuple[int, Json]]:
     """(written, body) of the last hundred versions of a resource here, the newest first."""
     query = select(RESOURCE_VERSION.c.updated, RESOURCE_VERSION.c.body).where(
-        RESOURCE_VERSION.c.resource_type == resource_type, RESOURCE_VERSION.c.id == resource_id,
-        RESOURCE_VERSION.c.body.is_not(None)).order_by(RESOURCE_VERSION.c.version.desc()).limit(100)
+        of_resource(resource_type, resource_id), RESOURCE_VERSION.c.body.is_not(None)).order_by(
+        RESOURCE_VERSION.c.version.desc()).limit(100)
     return [(row.updated, orjson.loads(row.body)) for row in connection.execute(query)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, or_, select, text, tuple_, update
@@ -260,7 +260,7 @@ _READ = tuple(JOURNAL.c[name] for name in (
 def _entries(connection: Connection, query: Select[Any]) -> list[Entry]:
     """What a query of _READ finds. Rows are taken apart at once: asked for by name, columns take three times as long."""
     vault = vault_of(connection)
-    rows: Iterable[Any] = connection.execute(query)
+    rows = cast("Iterable[tuple[Any, ...]]", connection.execute(query))
     return [Entry(identity=identity, kind=kind, feed=feed, source=source, arrival=arrival, raw=raw, state=state, event=event,
                   sender=sender, control_id=control_id, origin=origin, ack_code=ack_code, ack=ack, id=number, attempts=attempts,
                   lane=lane, lost=lost)

@@ -28,6 +28,7 @@ from adapter.compose.references import targets
 from adapter.model import Composed, Delivery, Json, Outlet
 from adapter.store.contributions import chunks
 from adapter.store.engine import among
+from adapter.store.resources import of_resource
 from adapter.store.schema import JOURNAL, OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
 from adapter.store.targets import LONGEST_US
 
@@ -216,8 +217,8 @@ def adopt(connection: Connection, target: str, resource_type: str, resource_id: 
     if connection.execute(select(OUTBOX.c.hash).where(*at)).first() is None:
         return False
     ours = connection.scalars(select(RESOURCE_VERSION.c.body).where(
-        RESOURCE_VERSION.c.resource_type == resource_type, RESOURCE_VERSION.c.id == resource_id,
-        RESOURCE_VERSION.c.body.is_not(None)).order_by(RESOURCE_VERSION.c.version.desc()).limit(20))
+        of_resource(resource_type, resource_id), RESOURCE_VERSION.c.body.is_not(None)).order_by(
+        RESOURCE_VERSION.c.version.desc()).limit(20))
     mine = next((text for text in ours if content(orjson.loads(text)) == content(body)), None)
     if mine is None:
         return False

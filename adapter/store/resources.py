@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, func, or_, select, text, update
 
 from adapter.model import Composed, Json
 from adapter.store.engine import among, insert_rows
 from adapter.store.keys import Key, by_type
-from adapter.store.schema import RESOURCE, RESOURCE_VERSION, SEARCH_INDEX
+from adapter.store.schema import LATER, RESOURCE, RESOURCE_VERSION, SEARCH_INDEX
 from adapter.store.search_index import index_rows
 
 EVERY = "*"
@@ -101,17 +101,22 @@ def read_resources(connection: Connection, keys: Iterable[Key]) -> dict[Key, Sto
 
 def read_version(connection: Connection, resource_type: str, resource_id: str, version: int) -> Stored | None:
     """One version by its number (body None where it is a deletion); None where there is none."""
-    v = RESOURCE_VERSION.c
-    query = select(RESOURCE_VERSION).where(v.resource_type == resource_type, v.id == resource_id, v.version == version)
+    query = select(RESOURCE_VERSION).where(of_resource(resource_type, resource_id), RESOURCE_VERSION.c.version == version)
     row = connection.execute(query).one_or_none()
     return _stored(row) if row is not None else None
 
 
 def history_of(connection: Connection, resource_type: str, resource_id: str) -> list[Stored]:
     """Every version of one resource, oldest first."""
-    v = RESOURCE_VERSION.c
-    query = select(RESOURCE_VERSION).where(v.resource_type == resource_type, v.id == resource_id).order_by(v.version)
+    query = select(RESOURCE_VERSION).where(of_resource(resource_type, resource_id)).order_by(RESOURCE_VERSION.c.version)
     return [_stored(row) for row in connection.execute(query)]
+
+
+def of_resource(resource_type: str, resource_id: str) -> ColumnElement[bool]:
+    """Which versions are this resource's: the first stands where the resource says, those after it in an index."""
+    r, v = RESOURCE.c, RESOURCE_VERSION.c
+    first = select(r.first_version).where(r.resource_type == resource_type, r.id == resource_id).scalar_subquery()
+    return or_(v.seq == first, and_(v.resource_type == resource_type, v.id == resource_id, LATER))
 
 
 def history(connection: Connection, since_us: int | None = None) -> Iterator[Stored]:
@@ -192,7 +197,7 @@ def _write_rows(connection: Connection, changed: Sequence[Composed], standing: d
     new: list[tuple[Any, ...]] = []
     newer: list[dict[str, Any]] = []
     versions: list[tuple[Any, ...]] = []
-    for one in changed:
+    for number, one in zip(_numbers(connection, len(changed)), changed, strict=True):
         old = standing.get((one.resource_type, one.id))
         version = old.version + 1 if old else 1
         body = "" if one.deleted else orjson.dumps(without_meta(one.body), option=orjson.OPT_SORT_KEYS).decode()
@@ -201,9 +206,9 @@ def _write_rows(connection: Connection, changed: Sequence[Composed], standing: d
         if old:
             newer.append({"t": one.resource_type, "i": one.id, **dict(zip(_ROW, row, strict=True))})
         else:
-            new.append((one.resource_type, one.id, *row))
-        versions.append((one.resource_type, one.id, version, updated, None if one.deleted else body))
-    insert_rows(connection, RESOURCE, ("resource_type", "id", *_ROW), new)
+            new.append((one.resource_type, one.id, number, *row))
+        versions.append((number, one.resource_type, one.id, version, updated, None if one.deleted else body))
+    insert_rows(connection, RESOURCE, ("resource_type", "id", "first_version", *_ROW), new)
     _execute_each(connection, _UPDATE, newer)
     insert_rows(connection, RESOURCE_VERSION, _VERSION, versions)
 
@@ -215,7 +220,16 @@ def _sources_text(sources: Mapping[str, tuple[str, str]]) -> str:
 
 
 _ROW = ("key", "person", "version", "hash", "deleted", "updated", "body", "sources", "index_first", "index_last")
-_VERSION = ("resource_type", "id", "version", "updated", "body")
+_VERSION = ("seq", "resource_type", "id", "version", "updated", "body")
+
+
+def _numbers(connection: Connection, count: int) -> Sequence[int]:
+    """Numbers of the next versions, rising; until the commit nobody else takes any."""
+    if connection.dialect.name == "postgresql":
+        taken = text("SELECT nextval(pg_get_serial_sequence('resource_version', 'seq')) FROM generate_series(1, :count)")
+        return sorted(connection.scalars(taken, {"count": count}))
+    last = connection.scalar(select(func.max(RESOURCE_VERSION.c.seq))) or 0
+    return range(last + 1, last + 1 + count)
 
 
 def _write_search_index(connection: Connection, changed: Sequence[Composed],

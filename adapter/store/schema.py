@@ -15,7 +15,6 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 
@@ -145,6 +144,7 @@ RESOURCE = Table(
     Column("sources", Text, nullable=False, default="{}"),  # element, or * for all -> [source, message identity]
     Column("index_first", BigInteger, nullable=False, server_default="0"),  # its rows of the search index: seq from ...
     Column("index_last", BigInteger, nullable=False, server_default="0"),  # ... to; 0: none
+    Column("first_version", BigInteger, nullable=False, server_default="0"),  # seq of its first version
 )
 Index("resource_by_person", RESOURCE.c.person, RESOURCE.c.resource_type)
 Index("resource_by_updated", RESOURCE.c.resource_type, RESOURCE.c.updated)
@@ -157,8 +157,11 @@ RESOURCE_VERSION = Table(
     Column("version", Integer, nullable=False),
     Column("updated", BigInteger, nullable=False),
     Column("body", Text),  # NULL: deleted
-    UniqueConstraint("resource_type", "id", "version"),
 )
+LATER = RESOURCE_VERSION.c.version > text("1")
+"""Versions that are not the first of their resource, in the words of their index: most are first ones, which have no entry."""
+Index("resource_version_later", RESOURCE_VERSION.c.resource_type, RESOURCE_VERSION.c.id, RESOURCE_VERSION.c.version, unique=True,
+      postgresql_where=LATER, sqlite_where=LATER)
 Index("resource_version_by_time", RESOURCE_VERSION.c.updated, RESOURCE_VERSION.c.seq)
 
 SEARCH_INDEX = Table(
