@@ -53,10 +53,10 @@ _TOGETHER = 64
 """Rows in one statement, at most. With each statement the driver lets other threads in, and then has to wait for its turn."""
 _LEAST = 16
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-16000",
-            "temp_store=MEMORY", "wal_autocheckpoint=16000")
+            "temp_store=MEMORY", "wal_autocheckpoint=64000")
 """cache_size: 16 MB a connection: a batch of a load writes some 3,000 pages of indexes, and what does not fit is written twice.
 temp_store: rows of persons are written to no file beside the store.
-wal_autocheckpoint: pages (64 MB) of the log before they go to the database: a page that many commits write goes there once."""
+wal_autocheckpoint: pages (256 MB) of the log before they go to the database: a page that many commits write goes there once."""
 
 
 _PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,

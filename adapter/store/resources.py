@@ -18,11 +18,13 @@ from adapter.model import Composed, Json
 from adapter.store.engine import among, insert_rows
 from adapter.store.keys import Key, by_type
 from adapter.store.schema import LATER, RESOURCE, RESOURCE_VERSION, SEARCH_INDEX
-from adapter.store.search_index import index_rows
+from adapter.store.search_index import Known, index_rows
 
 EVERY = "*"
 """Stands for all elements in the column `sources`."""
 _VERSIONS_AT_ONCE = 500
+_MANY = 50
+"""So many resources at once come of a file, whose rows repeat each other."""
 _WRITE_LOCK = 0x6361_7772  # key of PostgreSQL's advisory lock: writers go one after the other, as on SQLite
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -243,8 +245,9 @@ def _write_search_index(connection: Connection, changed: Sequence[Composed],
     last = connection.scalar(select(func.max(SEARCH_INDEX.c.seq))) or 0
     rows: list[tuple[Any, ...]] = []
     indexed: dict[Key, tuple[int, int]] = {}
+    known: Known | None = {} if len(changed) >= _MANY else None
     for one in changed:
-        own = () if one.deleted else index_rows(one.body)
+        own = () if one.deleted else index_rows(one.body, known)
         indexed[one.resource_type, one.id] = (last + 1, last + len(own)) if own else (0, 0)
         rows += [(last + n, one.resource_type, one.id, *row) for n, row in enumerate(own, start=1)]
         last += len(own)

@@ -18,11 +18,15 @@ from adapter.model import Json
 from adapter.store.search_params import PARAMS, SearchParam
 
 IndexRow = tuple[str, str, int | None, int | None]
+Known = dict[tuple[str, str, int], list[IndexRow]]
+"""Type, element and the `id` of its value, to the rows of it."""
 EARLIEST, LATEST = -(2**62), 2**62
 SEPARATOR = "\x1f"
 LONGEST = 400
 """Characters of a value that are indexed (an index row of PostgreSQL is small); a query is cut at the same place."""
 
+_OWN = frozenset(("identifier", "subject", "patient", "beneficiary", "for", "name", "telecom", "address", "birthDate", "period"))
+"""Elements that hardly two resources share."""
 _DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}"
                    r"(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?)?)?")
 _DAY = 86_400_000_000
@@ -33,18 +37,33 @@ _TEXT_PARTS = ("family", "given", "prefix", "suffix", "text", "line", "city", "d
                "country")
 
 
-def index_rows(resource: Json) -> list[IndexRow]:
-    """The rows of one resource, each once; none for a type that cannot be searched."""
+def index_rows(resource: Json, known: Known | None = None) -> list[IndexRow]:
+    """The rows of one resource, each once; none for a type that cannot be searched.
+
+    known: rows of values that several resources share, as those of a file's rows do; it holds as long as all of them live.
+    """
     rows: dict[IndexRow, None] = {}
-    for element, takers in _TAKERS.get(resource["resourceType"], {}).items():
+    resource_type = resource["resourceType"]
+    for element, takers in _TAKERS.get(resource_type, {}).items():
         value = resource.get(element)
-        if value is not None:
-            for taker in takers:
-                leaves = _leaves(value, taker.path) if taker.path else value if value.__class__ is list else (value,)
-                for leaf in leaves:
-                    for row in taker.extract(taker.param, leaf):
-                        rows[row] = None
+        if value is None:
+            continue
+        if known is None or element in _OWN:
+            own = _rows_of(takers, value)
+        else:
+            at = (resource_type, element, id(value))
+            found = known.get(at)
+            own = known[at] = _rows_of(takers, value) if found is None else found
+        for row in own:
+            rows[row] = None
     return list(rows)
+
+
+def _rows_of(takers: Sequence[_Taker], value: Any) -> list[IndexRow]:
+    """The rows of one element."""
+    return [row for taker in takers
+            for leaf in (_leaves(value, taker.path) if taker.path else value if value.__class__ is list else (value,))
+            for row in taker.extract(taker.param, leaf)]
 
 
 def token_value(code: str, system: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from adapter.store.search_index import (
     EARLIEST,
     LATEST,
     LONGEST,
+    Known,
     date_range,
     fold,
     index_rows,
@@ -127,6 +129,18 @@ def test_a_timing_spans_its_events() -> None:
 def test_each_row_once() -> None:
     name = {"family": "Lee", "given": ["Lee"]}
     assert rows("name", resourceType="Patient", name=[name, name]) == [("lee\x1fLee", None, None)]
+
+
+def test_rows_of_values_that_resources_share_are_those_of_each() -> None:
+    """`known` goes by the value itself, its element and the type: what stands elsewhere makes other rows."""
+    visit, done = {"coding": [{"system": "urn:x", "code": "visit"}]}, "completed"
+    resources: list[dict[str, Any]] = [
+        {"resourceType": "Encounter", "type": [visit], "status": done, "identifier": [{"system": "urn:x", "value": "1"}]},
+        {"resourceType": "Encounter", "reasonCode": [visit], "status": done, "identifier": [{"system": "urn:x", "value": "2"}]},
+        {"resourceType": "Communication", "medium": [visit], "status": done}]
+    resources.append({**resources[0], "identifier": [{"system": "urn:x", "value": "4"}]})
+    known: Known = {}
+    assert [index_rows(one, known) for one in resources] == [index_rows(one) for one in resources]
 
 
 def test_a_type_that_cannot_be_searched_has_no_rows() -> None:
