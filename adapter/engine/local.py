@@ -76,10 +76,7 @@ def follow(connection: Connection, work: Affected, feeds: Feeds, key: bytes, now
 
 def bring(connection: Connection, work: Affected, now_us: int, outlet: Outlet | None) -> list[Composed]:
     """Compose what is affected, check it, store what changed and queue it for the FHIR server `outlet`."""
-    composed = [composed_of(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
-    composed += [Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True)
-                 for t, i, k in work.vanished]
-    standing = [hashed(c) for c in stand(composed, lambda names: standing_names(connection, names), claim, check)]
+    standing = _standing(connection, work)
     changed, new = write_changed(connection, standing, now_us)
     noticed.replace(
         connection, [f"{c.resource_type}/{c.id}" for c in standing],
@@ -90,3 +87,11 @@ def bring(connection: Connection, work: Affected, now_us: int, outlet: Outlet | 
     if outlet is not None:
         enqueue(connection, outlet, changed, now_us)
     return changed
+
+
+def _standing(connection: Connection, work: Affected) -> list[Composed]:
+    """What is affected as it may stand; how each was before it was checked is forgotten here."""
+    composed = [composed_of(t, work.by_target[t], work.network) for t in sorted(work.by_target)]
+    composed += [Composed(resource_type=t, id=i, key=k, person="", body={}, hash="", sources={}, deleted=True)
+                 for t, i, k in work.vanished]
+    return [hashed(c) for c in stand(composed, lambda names: standing_names(connection, names), claim, check)]
