@@ -166,7 +166,7 @@ def _set_tables(tree: exp.Query, rules: Rules, catalog: Catalog, target: Target)
         if name in own:
             continue
         if name == "arrival" and target.in_store:
-            table.replace(sqlglot.parse_one(ARRIVAL, read=WRITTEN_IN, into=exp.Select).subquery(alias))
+            table.replace(_arrivals(table).subquery(alias))
         elif name in catalog.tables:
             if personal := target.one_member and any(column.name == "member_id" for column in catalog.tables[name]):
                 mine[name] = _of_member(name)
@@ -178,6 +178,24 @@ def _set_tables(tree: exp.Query, rules: Rules, catalog: Catalog, target: Target)
         tables = tree.args.get("with_")
         others: list[exp.Expr] = tables.expressions if tables else []
         tree.set("with_", exp.With(expressions=[*mine.values(), *others]))
+
+
+def _arrivals(table: exp.Table) -> exp.Query:
+    """What the journal tells; bounds that the SELECT around sets to `arrived_at` are told of the column that is indexed too."""
+    query = sqlglot.parse_one(ARRIVAL, read=WRITTEN_IN, into=exp.Select)
+    around = table.find_ancestor(exp.Select)
+    where = around.args.get("where") if around else None
+    conditions = list(where.this.flatten()) if where and isinstance(where.this, exp.And) else [where.this] if where else []
+    bounds = [c for c in conditions if isinstance(c, exp.GTE | exp.LTE) and c.left.name == "arrived_at"
+              and isinstance(c.left, exp.Column) and not c.right.find(exp.Column)]
+    for arm in list(query.find_all(exp.Select)) if bounds else []:
+        told = next(one for one in arm.selects if one.alias == "arrived_at")
+        raw = next(told.find_all(exp.Column))
+        for bound in bounds:
+            least = isinstance(bound, exp.GTE)
+            seconds = bound.right.copy() if least else bound.right.copy() + 1
+            arm.where((exp.GTE if least else exp.LT)(this=raw.copy(), expression=exp.paren(seconds) * 1_000_000), copy=False)
+    return query
 
 
 def _of_member(name: str) -> exp.CTE:

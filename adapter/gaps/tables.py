@@ -46,11 +46,15 @@ ARRIVAL = """SELECT f.feed, COALESCE(s.contract, f.feed) AS contract, s.organiza
 FROM csv_file AS f LEFT JOIN view_sender AS s ON s.feed = f.feed
 WHERE f.complete = 1
 UNION ALL
-SELECT j.feed, COALESCE(s.contract, CASE WHEN j.kind = 'csv' THEN j.feed ELSE 'hl7v2' END) AS contract, s.organization,
-       j.arrival / 1000000 AS arrived_at, CASE WHEN j.state = 'done' THEN 1 ELSE 0 END AS accepted,
-       CASE WHEN j.state = 'refused' THEN 1 ELSE 0 END AS refused
+SELECT j.feed, COALESCE(s.contract, 'hl7v2') AS contract, s.organization, j.arrival / 1000000 AS arrived_at,
+       CASE WHEN j.state = 'done' THEN 1 ELSE 0 END AS accepted, CASE WHEN j.state = 'refused' THEN 1 ELSE 0 END AS refused
 FROM journal AS j LEFT JOIN view_sender AS s ON s.feed = j.feed
-WHERE (j.kind = 'hl7v2' AND j.state IN ('done', 'refused')) OR (j.kind = 'csv' AND j.state = 'refused' AND j.control_id = '0')"""
+WHERE j.kind = 'hl7v2' AND j.state IN ('done', 'refused')
+UNION ALL
+SELECT j.feed, COALESCE(s.contract, j.feed) AS contract, s.organization, j.arrival / 1000000 AS arrived_at,
+       0 AS accepted, 1 AS refused
+FROM journal AS j LEFT JOIN view_sender AS s ON s.feed = j.feed
+WHERE j.kind = 'csv' AND j.state = 'refused' AND j.control_id = '0'"""
 """The table `arrival` is no table here: the journal tells it. A file with the rows of it, a file that was refused as a whole
 (one refused), or one message; and by which contract and of which organization's its feed is."""
 

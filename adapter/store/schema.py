@@ -47,6 +47,8 @@ JOURNAL = Table(
 Index("journal_by_state", JOURNAL.c.state, JOURNAL.c.id)
 Index("journal_by_control", JOURNAL.c.sender, JOURNAL.c.control_id, sqlite_where=JOURNAL.c.kind == text("'csv'"))
 _WAITS = JOURNAL.c.state == text("'waiting'")
+_TOLD = text("kind = 'hl7v2' AND state IN ('done', 'refused')")  # as gaps.tables.ARRIVAL asks
+Index("journal_by_arrival", JOURNAL.c.state, JOURNAL.c.arrival, postgresql_where=_TOLD, sqlite_where=_TOLD)
 Index("journal_by_lane", JOURNAL.c.lane, JOURNAL.c.id, postgresql_where=_WAITS, sqlite_where=_WAITS)
 
 LANE = Table(  # a patient, or a part of a file, of whom something waits in the journal: work is claimed by these

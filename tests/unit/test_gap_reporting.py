@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from adapter.errors import Rejected
-from adapter.gaps.engine import Gap, evaluate
+from adapter.gaps.catalog import open_catalog
+from adapter.gaps.engine import Gap, evaluate, instants
 from adapter.gaps.known import known_arrivals
+from adapter.gaps.rules import open_rules
+from adapter.gaps.statement import Target, compile_rule
+from adapter.gaps.tables import name_senders
 from adapter.gateway import Gateway
+from adapter.pipeline import microseconds
 from adapter.settings import Settings
 from adapter.store.engine import reading
+from adapter.store.schema import CSV_FILE
 from tests.unit.gap_arrivals import arrive
+from tests.unit.gap_checks import store
 from tests.unit.gap_evidence import N, coded, put, ref
 
 NOW = datetime(2026, 6, 17, 16, tzinfo=UTC)  # a Wednesday
@@ -145,3 +152,23 @@ def test_a_file_is_whose_its_feed_says(tmp_path: Path):
                        "organizations": ("organizations", None, 2, 0),
                        "bergtal-contacts": ("contacts", "ORG-BERGTAL", report.accepted, report.refused_count)}
     assert verdicts == ["arrived", "did-not-arrive", "did-not-arrive", "sender-not-named"]
+
+
+def test_of_the_journal_half_a_year_is_read(tmp_path: Path):
+    engine = store(f"sqlite:///{tmp_path / 'x.db'}")
+    statement = compile_rule(open_rules(), open_catalog(), open_rules().named("O06"), Target(dialect="sqlite"))
+    with reading(engine) as connection:
+        steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", instants(open_catalog(), NOW)).fetchall()
+    of_journal = [step[3] for step in steps if step[3].split()[1] == "j"]
+    assert "SEARCH j USING INDEX journal_by_arrival (state=? AND arrival>? AND arrival<?)" in of_journal
+    assert not [step for step in of_journal if step.startswith("SCAN")]
+
+
+@pytest.mark.parametrize(("arrival", "verdict"), [
+    (NOW, "arrived"), (NOW + timedelta(microseconds=999_999), "arrived"), (NOW + timedelta(seconds=1), "arrival-due")])
+def test_what_came_within_the_second_asked_about_has_come(db: Connection, arrival: datetime, verdict: str):
+    expect(db)
+    name_senders(db, [("contacts", "contacts", "ORG-HUB")])
+    db.execute(insert(CSV_FILE).values(sha256="a", feed="contacts", arrival=microseconds(arrival), header="[]", accepted=1,
+                                       complete=1))
+    assert said(db)["20260615"] == verdict
