@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 import click
 
 from adapter.commands.installation import opened, settings
+from adapter.commands.reports import Options, run
 from adapter.errors import Rejected
 from adapter.gaps.engine import find_organization
 from adapter.gaps.instants import EPOCH_DAY
@@ -73,7 +74,8 @@ def close(plan: int, result: str, by: str) -> None:
 
 @improvement.command()
 @click.argument("plan", type=int)
-def show(plan: int) -> None:
+@click.option("--members", is_flag=True, help="How its rule stands as of now: each gap behind the figures, with its evidence.")
+def show(plan: int, members: bool) -> None:
     """Print everything that was done to PLAN."""
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
         found = kept.events(connection, plan)
@@ -84,6 +86,8 @@ def show(plan: int) -> None:
         told = datetime.fromtimestamp(one.at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         until = f" (next review {date.fromordinal(one.review + EPOCH_DAY)})" if one.review is not None else ""
         click.echo(f"  {told}  {one.what} by {one.actor}: {one.said}{until}")
+    if members:
+        run("improvement", Options(organization=found[0].organization, measure=found[0].measure, members=True))
 
 
 def _go_on(plan: int, what: kept.What, said: str, by: str, review: date | None) -> None:

@@ -39,8 +39,8 @@ class Message:
 
 
 def communication_rows(seed: int, calendar: Calendar, *, teams: list[Team], stays: list[Stay], referrals: list[Referral],
-                       requests: list[Request]) -> Iterator[dict[str, str]]:
-    """The communications feed, by member and time."""
+                       requests: list[Request], contacts: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """The communications feed, by member and time; notes of specialists last. contacts: rows of that feed."""
     rng = stream(seed, "communications")
     by_member = {t.member.id: t for t in teams}
     found = [m for team, talk in zip(teams, deal(rng, TALK, len(teams)), strict=True) for m in _talk(rng, team, talk, calendar)]
@@ -69,6 +69,21 @@ def communication_rows(seed: int, calendar: Calendar, *, teams: list[Team], stay
         if not m.reason and m.recipient:
             heard[member, m.recipient, m.sender] = row["communication_id"]
         yield row | {"in_response_to": answered}
+    how = stream(seed, "communications, notes")
+    for m in _notes(by_member, contacts, calendar):
+        numbers[m.team.member.number] = numbers.get(m.team.member.number, 0) + 1
+        yield _row(how, m, numbers[m.team.member.number]) | {"in_response_to": ""}
+
+
+def _notes(by_member: dict[str, Team], contacts: list[dict[str, str]], calendar: Calendar) -> Iterator[Message]:
+    """Of the visits to a specialist whom the member's practice shares, every other one is told to it in time."""
+    seen = [c for c in contacts if c["outcome"] == "reached" and c["contact_type"] in ("face-to-face", "video")
+            and ORGANIZATIONS[c["organization_id"]].kind == "specialist"]
+    for contact in seen[::2]:
+        team, sent = by_member[contact["member_id"]], datetime.fromisoformat(contact["started_at"]) + timedelta(days=3)
+        if sent < calendar.as_of - timedelta(hours=3):
+            yield Message(team=team, sender=contact["organization_id"], recipient=team.member.practice, topic="specialist-note",
+                          medium="secure-message", sent=sent)
 
 
 def _notices(stay: Stay, team: Team) -> Iterator[Message]:

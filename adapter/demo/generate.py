@@ -56,14 +56,14 @@ def generate(directory: Path, start: date = DEMO_START, members: int = 200, seed
     stays = make_stays(seed, people, staff, calendar)
     referrals = make_referrals(seed, teams, stays, calendar)
     requests = make_requests(seed, teams, calendar)
-    feeds = {
+    contacts = list(contact_rows(seed, calendar, members=people, teams=teams, referrals=referrals, stays=stays, staff=staff))
+    feeds: dict[str, Iterable[dict[str, str]]] = {
         "members": member_rows(people, calendar), "care_team": team_rows(teams, calendar),
         "care_plans": plan_rows(seed, plans, calendar), "goals": goal_rows(seed, plans, calendar),
         "consents": consent_rows(seed, teams, calendar), "referrals": referral_rows(seed, referrals, calendar),
-        "contacts": contact_rows(seed, calendar, members=people, teams=teams, referrals=referrals, stays=stays,
-                                 staff=staff),
+        "contacts": contacts,
         "communications": communication_rows(seed, calendar, teams=teams, stays=stays, referrals=referrals,
-                                             requests=requests),
+                                             requests=requests, contacts=contacts),
         "service_requests": request_rows(seed, requests, calendar),
         "assessments": assessment_rows(seed, teams, referrals, staff, calendar),
         "benefits": benefit_rows(seed, teams, calendar), "conditions": condition_rows(seed, people, staff, calendar),

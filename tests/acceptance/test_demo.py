@@ -44,7 +44,7 @@ STATES = {
     "G21": {"open", "closed", "missed", "not-applicable"},
     "G22": {"open", "closed", "prospective", "missed", "not-applicable"},
     "G23": {"open", "closed", "not-applicable"},
-    "G24": {"prospective", "missed", "not-applicable"},
+    "G24": {"closed", "prospective", "missed", "not-applicable"},
     "G25": {"open", "closed", "not-applicable"},
     "G26": {"open", "closed", "not-applicable"},
     "G27": {"open", "closed", "not-applicable"},

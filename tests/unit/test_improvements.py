@@ -129,6 +129,22 @@ def test_the_command_opens_the_counts_down(tmp_path: Path, monkeypatch: pytest.M
     assert rows("--members", "--measure", "G02") == []
 
 
+
+def test_a_plan_opens_down_to_members_and_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "store"))
+    monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
+    gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32))
+    with gateway.engine.begin() as connection:
+        tables.refresh(connection, [composed(one) for one in _network()])
+        improvements.start(connection, _opened("oB", TODAY))
+    gateway.close()
+    plain, shown = (CliRunner().invoke(cli.main, ["improvement", "show", "1", *words]).output for words in ((), ("--members",)))
+    assert shown.startswith(plain)
+    assert "EpisodeOfCare/e-oB" in shown.removeprefix(plain)
+    assert "m-oB" in shown
+    assert "m-oA" not in shown
+
+
 def test_a_plan_goes_on_until_it_is_closed_and_keeps_what_was_done(empty: Connection) -> None:
     assert improvements.start(empty, _opened("oA", TODAY)) == 1
     assert improvements.start(empty, _opened("oA", TODAY)) is None
