@@ -142,9 +142,12 @@ def in_hand(connection: Connection) -> list[tuple[str, str, str, str, int | None
 
 
 def turning(connection: Connection, now: int, limit: int) -> list[str]:
-    """Subjects of which something may turn by the passing of time alone: a date due has come, or what was put off wakes."""
+    """Subjects of which something turns by the passing of time alone: a date due is past, or what was put off wakes.
+
+    What is open already stays so on that date, as when its answer cannot be computed. Rules count whole seconds.
+    """
     query = select(GAP.c.subject).distinct().where(or_(
-        and_(GAP.c.state.in_(_LIVING), GAP.c.due < now, GAP.c.since < GAP.c.due), GAP.c.snoozed <= now)).limit(limit)
+        and_(GAP.c.state == "prospective", GAP.c.due < now - now % 1_000_000), GAP.c.snoozed <= now)).limit(limit)
     return list(connection.scalars(query))
 
 

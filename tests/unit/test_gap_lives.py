@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from adapter.cli import main
 from adapter.engine import gap_keeping
 from adapter.fhirserver.port import Write
 from adapter.gaps.life import Life
-from adapter.gaps.rules import open_rules
+from adapter.gaps.rules import State, open_rules
 from adapter.gaps.task import task_of
 from adapter.gateway import Gateway
 from adapter.model import Json
+from adapter.pipeline import microseconds
 from adapter.settings import Settings
 from adapter.store import gap_lives
 from adapter.store.engine import reading, writing
@@ -292,3 +294,18 @@ def test_the_focus_of_a_gaps_task_names_a_resource(item: str, focus: Json | None
     task = task_of(life, rule, "urn:x-careloop:member|M1", 0, 1)
     assert task.body["focus"] == focus
     assert task.key.endswith(f"|{item}")
+
+
+@pytest.mark.parametrize(("state", "after", "turns"), [
+    ("open", timedelta(hours=1), False), ("prospective", timedelta(milliseconds=900), False),
+    ("prospective", timedelta(seconds=1), True)])
+def test_a_day_due_turns_what_was_still_to_come(gateway: Gateway, clock: list[datetime], state: State, after: timedelta,
+                                                turns: bool) -> None:
+    """What is open stays so: looked at for its day alone, it would be looked at without end, and others never. The second
+    that is due is within the day."""
+    load(gateway, "members", MEMBER)
+    due = clock[0] + timedelta(hours=1)
+    with writing(gateway.engine) as connection:
+        [found] = [one for one in gap_lives.of_rule(connection, "G01") if one.state == "open"]
+        gap_lives.save(connection, [replace(found, state=state, due=microseconds(due))])
+        assert gap_lives.turning(connection, microseconds(due + after), 50) == ([found.subject] if turns else [])
