@@ -138,6 +138,14 @@ def test_kubernetes_names_what_it_declares() -> None:
         assert selector.items() <= labels.items()
 
 
+def test_the_pod_gets_its_password_in_a_way_that_is_heeded() -> None:
+    """libpq passes over a password file that a group can read, and fsGroup makes all files of a Secret such files."""
+    named = {one["name"]: one for one in container("careloop")["env"]}
+    assert "fsGroup" in POD["spec"]["securityContext"]
+    assert "PGPASSFILE" not in named
+    assert named["PGPASSWORD"]["valueFrom"]["secretKeyRef"] == {"name": "careloop", "key": "postgres-password"}
+
+
 def test_the_proxy_speaks_to_the_gateway_where_it_listens_and_to_known_clients_alone() -> None:
     fields = Settings.model_fields
     assert set(re.findall(r"server one (\S+)", PROXY)) == {fields["http"].default, fields["mllp"].default}
