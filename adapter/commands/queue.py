@@ -175,6 +175,8 @@ def log_of_acts(limit: int) -> None:
         done = handling.handled(connection, limit)
     for act in done:
         click.echo(f"{_told(act)}  {' '.join(act.subjects)}")
+    if not done:
+        click.echo("nothing was done to the queue")
 
 
 def _told(act: Handled) -> str:

@@ -123,6 +123,7 @@ def test_what_is_dropped_stays_in_the_journal_with_the_reason(gateway: Gateway, 
 
 
 def test_what_was_dropped_by_mistake_is_tried_again(gateway: Gateway, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("log").output == "nothing was done to the queue\n"
     gateway.accept([(adt("C1"), "t"), (adt("C2", phone="5550162").replace(b"|P|", b"|X|"), "t")])
     both = [number(gateway, "C1"), number(gateway, "C2")]
     assert run("drop", *both, "--reason", "test patients").exit_code == 0
