@@ -25,8 +25,11 @@ def foreign(connection: Connection, versions: Sequence[Version], server: str) ->
     return [v for v in versions if (at := (v.resource_type, v.id)) not in ours or not _is_ours(v, ours[at])]
 
 
-def bring_in(connection: Connection, version: Version, server: str, now_us: int) -> bool:
-    """Journal one version of an upstream server; False where it is ours, or known already."""
+def bring_in(connection: Connection, version: Version, server: str, now_us: int, *, first: bool = False) -> bool:
+    """Journal one version of an upstream server; False where it is ours, or known already.
+
+    first: its history was never read before, so that ours may stand there unnoted; later that is an old version told again.
+    """
     at = (version.resource_type, version.id)
     ours = outbox.pushed(connection, server, [at]).get(at)
     if ours is not None and _is_ours(version, ours.version):
@@ -37,7 +40,8 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int)
         return False
     if body is not None and outbox.adopt(connection, server, *at, body, version.version):
         return False
-    if body is not None and ours is None and compared.recognized(connection, server, *at, version.version, body, now_us):
+    unnoted = body if first and ours is None else None
+    if unnoted is not None and compared.recognized(connection, server, *at, version.version, unnoted, now_us):
         return False
     base = ours.body if ours else None
     entry = _entry(connection, server, Write(resource_type=at[0], id=at[1], body=version.body), version.version,

@@ -77,20 +77,23 @@ class Delivery:
             with reading(self._here.engine) as connection:
                 strange = others.foreign(connection, versions, server.name)
             if strange:
-                count += self._bring_in(strange, cursor, last)
+                count += self._bring_in(strange, cursor, last, first=not since)
         if last is not None:
             with writing(self._here.engine) as connection:
                 journal.set_cursor(connection, cursor, last.isoformat())
         return count
 
-    def _bring_in(self, versions: Sequence[Version], cursor: str, last: datetime) -> int:
+    def _bring_in(self, versions: Sequence[Version], cursor: str, last: datetime, *, first: bool) -> int:
         """Bring in what is not known as ours; how many writes of others that were. What was pushed a moment ago is noted first,
-        or read from here on as ours whose answer has not come (outbox.adopt): one of both has the row of the target."""
+        or read from here on as ours whose answer has not come (outbox.adopt): one of both has the row of the target.
+
+        first: a history that is cut off is read from its beginning again, as one that was never read."""
         here = self._here
         with writing(here.engine) as connection:
             targets.renew(connection, self._upstream().name, here.owner, here.now_us())
-            count = sum(others.bring_in(connection, one, self._upstream().name, here.now_us()) for one in versions)
-            journal.set_cursor(connection, cursor, last.isoformat())
+            count = sum(others.bring_in(connection, one, self._upstream().name, here.now_us(), first=first) for one in versions)
+            if not first:
+                journal.set_cursor(connection, cursor, last.isoformat())
         return count
 
     def look_again(self) -> int:

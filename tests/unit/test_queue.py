@@ -230,7 +230,7 @@ def test_what_cannot_be_done_is_told_and_nothing_is_done(gateway: Gateway, run: 
     assert "[entry-state]" in run("release", one).stderr
     assert run("hold").exit_code == 2
     assert states(gateway) == {"C1": "failed", "C2": "done"}
-    assert run("log").output == ""
+    assert run("log").output == "nothing was done to the queue\n"
 
 
 def test_every_act_is_kept_and_listed(gateway: Gateway, run: Run) -> None:
