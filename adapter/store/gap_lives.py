@@ -78,15 +78,17 @@ def last_version(connection: Connection) -> int:
 
 
 def all_looked_at(connection: Connection, since: int) -> None:
-    """Everybody's gaps were looked at, but for those about whom something was written after the version of that number."""
+    """Everybody's gaps were looked at, but for those about whom something was written after the version of that number.
+
+    These wait even where another looked meanwhile: what was reckoned before may have been kept over what that found.
+    """
     v, r = RESOURCE_VERSION.c, RESOURCE.c
     query = select(r.person, r.resource_type, r.key).distinct().select_from(RESOURCE_VERSION).join(
         RESOURCE, and_(r.resource_type == v.resource_type, r.id == v.id)).where(
         v.seq > since, or_(v.resource_type != "Task", ~r.key.startswith(_GAP_TASK)))
     written = [(row.person, row.key if row.resource_type == "Patient" else row.person) for row in connection.execute(query)]
-    stay = set(connection.scalars(select(GAP_STALE.c.person))) & {one for both in written for one in both}
     connection.execute(delete(GAP_STALE))
-    note(connection, stay)
+    note(connection, {one for both in written for one in both})
 
 
 def looked_at(connection: Connection, persons: Collection[str]) -> None:

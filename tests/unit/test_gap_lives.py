@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from sqlalchemy import select
 from adapter.cli import main
 from adapter.engine import gap_keeping
 from adapter.fhirserver.port import Write
+from adapter.gaps.engine import evaluate
 from adapter.gaps.life import Life
 from adapter.gaps.rules import State, open_rules
 from adapter.gaps.task import task_of
 from adapter.gateway import Gateway
+from adapter.installation.installation import Arrivals, Installation
 from adapter.model import Json
 from adapter.pipeline import microseconds
 from adapter.settings import Settings
@@ -309,3 +312,23 @@ def test_a_day_due_turns_what_was_still_to_come(gateway: Gateway, clock: list[da
         [found] = [one for one in gap_lives.of_rule(connection, "G01") if one.state == "open"]
         gap_lives.save(connection, [replace(found, state=state, due=microseconds(due))])
         assert gap_lives.turning(connection, microseconds(due + after), 50) == ([found.subject] if turns else [])
+
+
+def test_a_sweep_that_another_overtook_is_put_right(gateway: Gateway, clock: list[datetime]) -> None:
+    """It reckons without holding the store: what was written and looked at before it followed is looked at again."""
+    load(gateway, "members", MEMBER)
+    clock[0] += timedelta(hours=1)
+    load(gateway, "care_team", SEAT % (b"2026-03-10", b"2026-03-11T07:00:00-05:00"))
+    with reading(gateway.engine) as connection:
+        began, gaps = gap_lives.last_version(connection), evaluate(connection, now=clock[0], rule="G01")
+    clock[0] += timedelta(hours=1)
+    load(gateway, "care_team", SEAT % (b"", b"2026-03-12T07:00:00-05:00"))
+    assert lead(gateway)["status"] == "completed"
+    other = Installation(engine=gateway.engine, mappings=gateway.mappings, key=gateway.key, clock=gateway.clock, outlet=None,
+                         arrivals=Arrivals(gateway.clock))
+    with other.composing() as connection:
+        moved = [(None, gap) for gap in gaps]
+        gap_keeping.follow_some(connection, moved, partial(other.apply, connection), microseconds(clock[0]))
+        gap_lives.all_looked_at(connection, began)
+    settle(gateway)
+    assert lead(gateway)["status"] == "completed"
