@@ -52,9 +52,9 @@ STATEMENTS = 256
 _TOGETHER = 64
 """Rows in one statement, at most. With each statement the driver lets other threads in, and then has to wait for its turn."""
 _LEAST = 16
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-16000",
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-12000",
             "temp_store=MEMORY", "wal_autocheckpoint=64000")
-"""cache_size: 16 MB a connection: a batch of a load writes some 3,000 pages of indexes, and what does not fit is written twice.
+"""cache_size: 12 MB a connection: a batch of a load goes through its indexes in their order, and what is behind it may leave.
 temp_store: rows of persons are written to no file beside the store.
 wal_autocheckpoint: pages (256 MB) of the log before they go to the database: a page that many commits write goes there once."""
 
