@@ -59,8 +59,7 @@ def test_an_acknowledgement_before_the_commit_is_found(tmp_path: Path, empty: Pa
 
 
 def test_a_push_that_does_not_ask_for_the_version_it_builds_on_is_found(tmp_path: Path, empty: Path) -> None:
-    world = new_world(0, tmp_path, empty)
-    world.engines, world.partner.files = [], []
+    world = quiet_world(tmp_path, empty)
     tell(world, "A01", 1)
     world.settle()
     world.clients.add(next(key for key, told in world.server.standing.items() if key[0] == "Patient" and told.body))
@@ -76,14 +75,21 @@ def blindly(delivery: Delivery, _versions: object) -> Write:
 @pytest.mark.parametrize("place", ["adapter.installation.delivery.others.bring_in", "adapter.deliver.others.outbox.adopt",
                                    "adapter.deliver.others.outbox.note_version"])
 def test_what_others_wrote_and_is_not_taken_in_as_it_was_written_is_found(tmp_path: Path, empty: Path, place: str) -> None:
-    with patch(place, return_value=0), pytest.raises(Broken, match=r"not heard of|still wait"):
+    with patch(place, return_value=0), pytest.raises(Broken, match=r"heard of|still wait"):
         many(range(40), tmp_path, empty)
+
+
+def test_gaps_that_nobody_looked_at_are_found(tmp_path: Path, empty: Path) -> None:
+    world = quiet_world(tmp_path, empty)
+    with patch("adapter.store.gap_lives.note"):
+        tell(world, "A03", 1)
+    with pytest.raises(Broken, match="not what the rules answer"):
+        world.look_at_gaps()
 
 
 def test_what_a_lost_answer_was_about_is_taken_back(tmp_path: Path, empty: Path) -> None:
     """It stayed on the server when it was taken back here before the next try."""
-    world = new_world(0, tmp_path, empty)
-    world.engines, world.partner.files = [], []
+    world = quiet_world(tmp_path, empty)
     tell(world, "A01", 1)
     assert world.gateway.delivery.push() > 0  # what many share goes first
     with patch.object(SimulatedServer, "fault", return_value="lost answer"):
@@ -92,6 +98,13 @@ def test_what_a_lost_answer_was_about_is_taken_back(tmp_path: Path, empty: Path)
     world.settle()
     there = {key for key, told in world.server.standing.items() if told.body}
     assert there == set(standing(world.gateway))
+
+
+def quiet_world(folder: Path, empty: Path) -> World:
+    """In which nobody sends anything by himself."""
+    world = new_world(0, folder, empty)
+    world.engines, world.partner.files, world.keeps_gaps = [], [], False
+    return world
 
 
 def tell(world: World, event: str, hour: int, phone: str = "") -> None:

@@ -33,6 +33,7 @@ from adapter.store import journal
 from adapter.store.engine import reading, writing
 from adapter.store.schema import JOURNAL, OUTBOX
 from tests.simulation.clients import Clients
+from tests.simulation.gaps import Answers, answers, untrue
 from tests.simulation.promises import Bodies, always, entries_of_clients, in_the_end, standing
 from tests.simulation.senders import Engine, Partner, files, message
 from tests.simulation.server import BASE, SimulatedServer
@@ -100,6 +101,8 @@ class World:
         self.engines = [Engine(name="east", messages=raws[:cut]), Engine(name="east-2", messages=raws[cut:])]
         self.partner = Partner(files=files(self.rng))
         self.gateways: dict[int, Gateway | None] = {}
+        self.keeps_gaps = self.rng.random() < 0.5
+        self._always_right = True
         for n in range(self.rng.choice((1, 2))):
             self.at = n
             self._start()
@@ -226,12 +229,28 @@ class World:
         return (("send", self._send), ("file", self._file), ("work", self._work), ("push", self._push),
                 ("read back", self._read_back), ("restart", self._comes_back), ("server goes", self._server_goes),
                 ("trouble", self._trouble), ("disk", self._disk), ("time", self._time), ("clock", self._clock_jumps),
-                ("client", self._client))
+                ("client", self._client), ("gaps", self._gaps))
 
-    _weights = (20, 6, 22, 20, 8, 2, 3, 8, 3, 8, 2, 9)
+    _weights = (20, 6, 22, 20, 8, 2, 3, 8, 3, 8, 2, 9, 5)
 
     def _client(self) -> None:
         self._saying = self.clients.act()
+
+    def _gaps(self) -> None:
+        if self.keeps_gaps:
+            self.look_at_gaps()
+
+    def look_at_gaps(self) -> None:
+        """Look at gaps until all are: they are what the rules answer then, but where a clock was off, before the next sweep."""
+        while self.gateway.gaps.keep():
+            pass
+        self._crash_in = None
+        if self._always_right:
+            self._no_untrue_gaps(answers(self.gateway, self.now), swept=False)
+
+    def _no_untrue_gaps(self, expected: Answers, *, swept: bool) -> None:
+        for what in untrue(self.gateway, expected, swept=swept):
+            raise self._broken(what)
 
     def _send(self) -> None:
         self.rng.choice(self.engines).send(self.gateway, self.rng, careful=False)
@@ -267,6 +286,7 @@ class World:
 
     def _clock_jumps(self) -> None:
         self.ahead[self.at] = timedelta(days=self.rng.choice((-1, 0, 1)))
+        self._always_right = False
 
     # --- promises
 
@@ -276,15 +296,21 @@ class World:
             raise self._broken(what)
 
     def settle(self) -> None:
-        """All faults are over: what was not acknowledged is sent again, and the gateway works until nothing waits."""
+        """All faults are over: what was not acknowledged is sent again, and the gateway works until nothing waits.
+
+        A clock may stay a day off, but where gaps are kept: those go by the time.
+        """
         self._crash_in, self._full, self.server.gone, self.server.trouble, self._calm = None, False, False, 0, True
+        if self.keeps_gaps:
+            self.ahead.clear()
         for _ in range(ROUNDS):
             for sender in (*self.engines, self.partner):
                 if not sender.done:
                     sender.send(self.gateway, self.rng, careful=True)
             worked = sum(self._looked() for _ in range(LOOKS)) + self.gateway.delivery.read_back()
             self.check()
-            if not worked and self.partner.done and all(e.done for e in self.engines) and not self._waiting():
+            sent = self.partner.done and all(e.done for e in self.engines)
+            if not worked and sent and not self._waiting() and not (self.keeps_gaps and self.gateway.gaps.sweep()):
                 return
             self.now += timedelta(minutes=10)
         raise self._broken(f"{self._waiting()} still wait")
@@ -293,7 +319,8 @@ class World:
         """What the worker does each second but for reading back; how much that was."""
         self.now += timedelta(seconds=1)
         self.at = self.rng.choice(self._alive())
-        return self.gateway.work() + self.gateway.delivery.push()
+        kept = self.gateway.gaps.keep() if self.keeps_gaps else 0
+        return self.gateway.work() + kept + self.gateway.delivery.push()
 
     def _waiting(self) -> list[tuple[str, ...]]:
         """What waits in the outbox or did not get through the journal."""
@@ -304,10 +331,12 @@ class World:
                 JOURNAL.c.state.not_in(("done", "withdrawn")))).all()
         return [tuple(map(str, row)) for row in (*out, *stuck)]
 
-    def compare(self, expected: Bodies) -> None:
-        """What stands here and on the server is what an undisturbed run ends in. Raises Broken."""
+    def compare(self, expected: Bodies, gaps: Answers) -> None:
+        """What stands here and on the server, and the gaps, are what an undisturbed run ends in. Raises Broken."""
         for what in in_the_end(self, expected):
             raise self._broken(what)
+        if self.keeps_gaps:
+            self._no_untrue_gaps(gaps, swept=True)
 
     def _broken(self, what: str) -> Broken:
         return Broken(f"seed {self.seed}, step {len(self.trace)}: {what}\n  {' | '.join(self.trace)}")
@@ -318,8 +347,8 @@ class World:
         return hashlib.sha256(said.encode()).hexdigest()
 
 
-def undisturbed(world: World, folder: Path) -> Bodies:
-    """What the same messages, files and writes of other clients end in where nothing ever goes wrong."""
+def undisturbed(world: World, folder: Path) -> tuple[Bodies, Answers]:
+    """What the same messages, files and writes of other clients end in where nothing ever goes wrong; and the gaps then."""
     seconds = iter(range(10**9))
     with patch("adapter.installation.mappings.open_feeds", _feeds):
         gateway = Gateway(_settings(folder), lambda: BEGIN + timedelta(seconds=next(seconds)))
@@ -332,7 +361,7 @@ def undisturbed(world: World, folder: Path) -> Bodies:
         journal.append(connection, entries_of_clients(world.gateway))
     while gateway.work():
         pass
-    found = standing(gateway)
+    found = standing(gateway), answers(gateway, world.now) if world.keeps_gaps else {}
     gateway.close()
     forget(gateway.feeds)
     return found
@@ -352,7 +381,7 @@ def run(seed: int, folder: Path, template: Path, open_gateway: Open = Gateway) -
             world.step()
         world.settle()
         _empty(folder / "reference", template)
-        world.compare(undisturbed(world, folder / "reference"))
+        world.compare(*undisturbed(world, folder / "reference"))
     finally:
         for gateway in world.gateways.values():
             if gateway is not None:
