@@ -49,7 +49,8 @@ def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed],
     """Queue changed resources for a server; a version that still waits is replaced by the newer one, and what is held stays so.
 
     What the server has already, what it does not take, and what only other clients of it have said, is not queued, and waits
-    no more. But where an older version was begun to be sent nobody knows what it has: whatever is newer is sent.
+    no more. But where an older version was begun to be sent nobody knows what it has: whatever is newer is sent. In the place
+    of a dead one it has another chance, and so have those that are dead because they refer to that.
     """
     target = outlet.name
     before: dict[tuple[str, str], Row[Any]] = {}
@@ -69,6 +70,9 @@ def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed],
                                     and (key in have or not (c.deleted or not outlet.takes(c.resource_type, c.body))))]
         if rows:
             connection.execute(insert(OUTBOX), rows)
+    dead = {f"{t}/{i}" for (t, i), row in before.items() if row.state == "dead"}
+    if dead:
+        revive(connection, target, dead, now_us)
 
 
 def _as_before(row: Row[Any] | None, now_us: int) -> dict[str, Any]:
@@ -275,7 +279,7 @@ def forget(connection: Connection, target: str, resource_type: str, resource_id:
 
 
 def revive(connection: Connection, target: str, names: Collection[str], now_us: int) -> None:
-    """Dead deliveries that refer to one of these (`Type/id`), which the server has taken now, get another chance.
+    """Dead deliveries that refer to one of these (`Type/id`), which the server has taken now or may take, get another chance.
 
     So do those that are dead with them: what refers to each other goes together, or the server takes none of it.
     """

@@ -101,7 +101,7 @@ class World:
         self.engines = [Engine(name="east", messages=raws[:cut]), Engine(name="east-2", messages=raws[cut:])]
         self.partner = Partner(files=files(self.rng))
         self.gateways: dict[int, Gateway | None] = {}
-        self.keeps_gaps = self.rng.random() < 0.5
+        self.keeps_gaps = self.rng.random() < 0.3
         self._always_right = True
         for n in range(self.rng.choice((1, 2))):
             self.at = n

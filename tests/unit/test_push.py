@@ -274,6 +274,17 @@ def test_what_was_refused_for_want_of_a_target_goes_with_what_refers_to_it_once_
     assert bench.queue() == {}
 
 
+def test_what_was_refused_because_of_another_goes_with_the_newer_version_of_that(bench: Bench) -> None:
+    """A visit and a diagnosis that refer to each other, refused for want of a bed that the visit names no more."""
+    bench.put("Encounter/e", person="mrn|1", diagnosis=ref("Condition/c"), location=ref("Location/l"))
+    bench.put("Condition/c", person="mrn|1", encounter=ref("Encounter/e"))
+    bench.drain()
+    assert set(bench.queue().values()) == {"dead"}
+    bench.put("Encounter/e", person="mrn|1", diagnosis=ref("Condition/c"))
+    bench.drain()
+    assert bench.queue() == {}
+
+
 def test_shared_data_that_waits_goes_along_with_who_needs_it(bench: Bench) -> None:
     bench.put("Organization/o", name="O")
     with writing(bench.engine) as connection:
