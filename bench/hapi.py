@@ -48,10 +48,10 @@ from adapter.model import Outlet, Received
 from adapter.pipeline import convert
 from adapter.settings import Settings
 from adapter.store.engine import open_engine, reading, writing
-from adapter.store.journal import set_cursor
-from adapter.store.schema import PUSHED
+from adapter.store.journal import set_cursor, waiting_count
+from adapter.store.schema import OUTBOX, PUSHED
 from bench.stream import stays
-from tests.acceptance.served import served
+from tests.acceptance.served import served, until
 from tests.servers import free_port
 
 _ID = re.compile(rb"\b[0-9a-f]{32}\b")
@@ -170,7 +170,7 @@ def whole_turn(folder: Path, outlet: Outlet, messages: Sequence[bytes]) -> Turn:
             answers = senders.map(lambda mine: list(send(*gateway.mllp, mine, timeout=60)), shares)
         if not all(b"\rMSA|AA|" in answer for part in answers for answer in part):
             raise SystemExit("a message was refused")
-        gateway.settle(600)
+        until(lambda: emptied(folder / "data") or None, 600)
 
     shares = [messages[number::SENDERS] for number in range(SENDERS)]
     begin_here(folder / "data", outlet)
@@ -185,6 +185,15 @@ def begin_here(folder: Path, outlet: Outlet) -> None:
     """Make a store that reads the server's history back from now on: what other sides wrote there is not read."""
     with closing(gateway_in(folder, outlet)) as gateway, writing(gateway.engine) as connection:
         set_cursor(connection, f"history:{gateway.delivery.server.name}", (datetime.now(UTC) + OVERLAP).isoformat())
+
+
+def emptied(folder: Path) -> bool:
+    """Whether nothing waits to be composed or pushed; read from the file, as asking the gateway would take it time."""
+    engine = open_engine(f"sqlite:///{folder / 'careloop.db'}")
+    with reading(engine) as connection:
+        waiting = waiting_count(connection) or connection.scalar(select(OUTBOX.c.id).where(OUTBOX.c.state == "waiting").limit(1))
+    engine.dispose()
+    return not waiting
 
 
 def pushed(folder: Path) -> int:
