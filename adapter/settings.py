@@ -132,7 +132,7 @@ def _kept_key(path: Path) -> str:
     """The key in a file, made by the process that comes first; an empty file is of one that was killed before it wrote."""
     if path.exists() and (kept := path.read_text().strip()):
         return kept
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         kept = file.read().strip()

@@ -141,7 +141,8 @@ class MllpListener:
         try:
             await self._connect(peer, connection)
         except OSError as error:  # of TLS too
-            _LOG.warning("no handshake", origin=origin, exc_info=error)
+            why = getattr(error, "reason", "") or ""  # a word of OpenSSL's list
+            _LOG.warning("no handshake", origin=origin, code=why, exc_info=error)
             peer.close()
             return
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 from click.testing import CliRunner
 
@@ -121,10 +123,14 @@ def test_who_is_not_known_is_refused_before_a_byte_is_read(
     assert codes(mutual.port, ours.client(ours.folder / "river.pem"), adt("1")) == ["AA"]
 
 
-def test_who_speaks_plainly_to_a_tls_listener_is_refused(mutual: Handle, gateway: Gateway) -> None:
+def test_who_speaks_plainly_to_a_tls_listener_is_refused(
+        mutual: Handle, gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Unavailable):
         codes(mutual.port, None, adt("1"))
     assert gateway.waiting() == 0
+    mutual.stop()
+    [told] = [orjson.loads(line) for line in capsys.readouterr().err.splitlines() if "no handshake" in line]
+    assert re.fullmatch("[A-Z_]+", told["code"]), "why, by OpenSSL's own word"
 
 
 def test_a_feed_that_names_certificates_comes_over_no_plain_connection(gateway: Gateway) -> None:
