@@ -48,8 +48,8 @@ from adapter.logs import log
 from adapter.memory import tidy
 from adapter.model import Contribution, Issue, Outlet
 from adapter.settings import Settings
+from adapter.store import csv_files, journal, lanes
 from adapter.store import findings as noticed
-from adapter.store import journal, lanes
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.journal import Entry
 from adapter.store.lanes import Lane
@@ -178,7 +178,7 @@ class Gateway:
     def rows_left(self, file: str) -> bool:
         """Whether rows of a loaded file wait: until they are processed here, or by another process that has claimed them."""
         with reading(self.engine) as connection:
-            return journal.rows_left(connection, file, ())
+            return csv_files.rows_left(connection, file, ())
 
     # --- from the journal to standing resources
 
@@ -229,7 +229,7 @@ class Gateway:
                 findings.extend((entry.id, "", i) for i in mapped.issues)
         with self._here.in_turn() as connection:
             mine = journal.still_waiting(connection, [e.id for e in entries])
-            early = {e.id for e in entries if e.kind == "snapshot" and journal.rows_left(connection, e.sender, mine)}
+            early = {e.id for e in entries if e.kind == "snapshot" and csv_files.rows_left(connection, e.sender, mine)}
             mine -= early
             self._here.apply(connection, [c for entry, of_it in said.items() if entry in mine for c in of_it], later=True)
             self.delivery.settle(connection, [read_written(e.raw) for e in entries if e.kind == "fhir" and e.id in mine])
@@ -244,7 +244,7 @@ class Gateway:
 
     def _end(self, connection: Connection, entry: Entry) -> None:
         """End what a snapshot file leaves out; nothing where rows of it could not be processed."""
-        if failed := journal.failed_rows(connection, entry.sender):
+        if failed := csv_files.failed_rows(connection, entry.sender):
             issue = Issue(code="csv-snapshot-open", place="", detail=f"{failed} rows could not be processed")
             noticed.add(connection, [(entry.id, "", issue)])
             journal.settle(connection, [entry.id], "failed")

@@ -13,7 +13,7 @@ from adapter.deliver.read_back import Written, moment_of, patient_of
 from adapter.fhirserver.embedded import check_versions
 from adapter.fhirserver.port import Version, Write
 from adapter.model import Json
-from adapter.store import compared, journal, outbox, unanswered
+from adapter.store import compared, journal, outbox, server_state, unanswered
 from adapter.store.journal import Entry
 from adapter.store.keys import key_and_person
 from adapter.store.resources import without_meta
@@ -21,7 +21,7 @@ from adapter.store.resources import without_meta
 
 def foreign(connection: Connection, versions: Sequence[Version], server: str) -> list[Version]:
     """Those of some versions of an upstream server that are not known as ours: nearly none, where nobody else writes there."""
-    ours = outbox.versions(connection, server, {(v.resource_type, v.id) for v in versions})
+    ours = server_state.versions(connection, server, {(v.resource_type, v.id) for v in versions})
     return [v for v in versions if (at := (v.resource_type, v.id)) not in ours or not _is_ours(v, ours[at])]
 
 
@@ -31,14 +31,14 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int,
     first: its history was never read before, so that ours may stand there unnoted; later that is an old version told again.
     """
     at = (version.resource_type, version.id)
-    ours = outbox.pushed(connection, server, [at]).get(at)
+    ours = server_state.pushed(connection, server, [at]).get(at)
     if ours is not None and _is_ours(version, ours.version):
         return False
     body = without_meta(version.body) if version.body is not None else None
     if body is not None and unanswered.take(connection, server, *at, body) and ours is not None:
         compared.push_again(connection, server, *at, version.version, body, now_us)  # committed late, over a newer one
         return False
-    if body is not None and outbox.adopt(connection, server, *at, body, version.version):
+    if body is not None and server_state.adopt(connection, server, *at, body, version.version):
         return False
     unnoted = body if first and ours is None else None
     if unnoted is not None and compared.recognized(connection, server, *at, version.version, unnoted, now_us):
@@ -52,7 +52,7 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int,
     if ours is not None and version.body is None:
         outbox.forget(connection, server, *at, now_us, version.version)
     elif ours is not None:
-        outbox.note_version(connection, server, *at, version.version, body)
+        server_state.note_version(connection, server, *at, version.version, body)
     return True
 
 
@@ -65,7 +65,7 @@ def found(connection: Connection, version: Version, server: str, base: Json | No
                    base, now_us, known=True)
     if not journal.known(connection, [entry.identity]):
         journal.append(connection, [entry])
-    outbox.note_version(connection, server, *at, version.version, body)
+    server_state.note_version(connection, server, *at, version.version, body)
 
 
 def take(connection: Connection, writes: Sequence[Write], server: str, now_us: int) -> list[Entry]:

@@ -18,7 +18,7 @@ from adapter.deliver.unanswered import may_go
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import FhirServer, Write, Written
 from adapter.model import Delivery, Issue
-from adapter.store import outbox, unanswered
+from adapter.store import outbox, server_state, unanswered
 from adapter.store import targets as targets_of
 from adapter.store.engine import reading, writing
 
@@ -97,7 +97,7 @@ def _next(way: _Way, on_their_way: Collection[str]) -> _Run | None:
 
 
 def _versions(connection: Connection, way: _Way, lanes: Sequence[list[Delivery]]) -> dict[Key, str]:
-    return outbox.versions(connection, way.server.name, [key_of(d) for lane in lanes for d in lane])
+    return server_state.versions(connection, way.server.name, [key_of(d) for lane in lanes for d in lane])
 
 
 def _looked_at(run: _Run, silent: Sequence[Delivery]) -> bool:

@@ -21,8 +21,8 @@ from adapter.model import Json, Outlet
 from adapter.store import compared, outbox
 from adapter.store.compared import Standing
 from adapter.store.engine import reading, writing
-from adapter.store.outbox import content
 from adapter.store.resources import without_meta
+from adapter.store.server_state import content
 
 How = Literal["missing", "older", "changed", "left", "renumbered"]
 """missing: not there, whether or not it ever was. older: there as we pushed it once. changed: as another client left it.

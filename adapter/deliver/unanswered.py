@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import FhirServer
 from adapter.model import Delivery
-from adapter.store import outbox, unanswered
+from adapter.store import server_state, unanswered
 from adapter.store.engine import writing
 from adapter.store.resources import without_meta
 
@@ -31,4 +31,4 @@ def may_go(engine: Engine, server: FhirServer, d: Delivery) -> bool:
     version = str(there.get("meta", {}).get("versionId", ""))
     with writing(engine) as connection:
         unanswered.take(connection, server.name, d.resource_type, d.id, there)
-        return outbox.adopt(connection, server.name, d.resource_type, d.id, without_meta(there), version)
+        return server_state.adopt(connection, server.name, d.resource_type, d.id, without_meta(there), version)

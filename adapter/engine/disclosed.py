@@ -19,7 +19,7 @@ from adapter.engine.circle import held
 from adapter.engine.disclosure import Disclosures
 from adapter.model import Composed, Json, is_array, is_object
 from adapter.notices.protected import classes_of_stay
-from adapter.store import outbox
+from adapter.store import server_state
 from adapter.store.keys import key_and_person
 from adapter.validate.check import check
 from adapter.validate.profiles import claim
@@ -45,7 +45,7 @@ def permitted_bodies(connection: Connection, target: str, recipient: str, classe
     """Of these resources those that may go to a target, without references to what does not stand there."""
     decide = Permits(connection, recipient, classes, types, now_us)
     going = [_composed(key, body) for key, body in bodies.items() if decide.may(key, body)]
-    stood = stand(going, lambda names: outbox.standing_there(connection, target, names), claim, check)
+    stood = stand(going, lambda names: server_state.standing_there(connection, target, names), claim, check)
     return {(c.resource_type, c.id): c.body for c in stood if not c.deleted}
 
 

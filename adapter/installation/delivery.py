@@ -85,7 +85,7 @@ class Delivery:
 
     def _bring_in(self, versions: Sequence[Version], cursor: str, last: datetime, *, first: bool) -> int:
         """Bring in what is not known as ours; how many writes of others that were. What was pushed a moment ago is noted first,
-        or read from here on as ours whose answer has not come (outbox.adopt): one of both has the row of the target.
+        or read from here on as ours whose answer has not come (server_state.adopt): one of both has the row of the target.
 
         first: a history that is cut off is read from its beginning again, as one that was never read."""
         here = self._here

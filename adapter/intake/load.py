@@ -26,7 +26,7 @@ from adapter.memory import tidy
 from adapter.model import Issue
 from adapter.parse.rows import CsvFile, Row, RowError, open_csv
 from adapter.pipeline import microseconds
-from adapter.store import journal
+from adapter.store import csv_files, journal
 from adapter.store.engine import writing
 from adapter.store.journal import Entry
 
@@ -135,10 +135,10 @@ def _journal_refusal(engine: Engine, feed: Feed, digest: str, name: str, now: da
 def _journalled(one: _Load, file: CsvFile, now: datetime) -> LoadReport:
     feed = one.feed.name
     with writing(one.engine) as connection:
-        known = journal.csv_file(connection, feed, one.digest)
+        known = csv_files.csv_file(connection, feed, one.digest)
         again = known is not None and bool(known.complete)
-        failed = journal.failed_rows(connection, one.digest) if again else 0
-        since = journal.csv_since(connection, feed, one.digest, known.arrival) if known and again and not one.of.as_of else 0
+        failed = csv_files.failed_rows(connection, one.digest) if again else 0
+        since = csv_files.csv_since(connection, feed, one.digest, known.arrival) if known and again and not one.of.as_of else 0
         if known is not None and again and not known.refused and not failed:
             return LoadReport(rows=known.accepted, accepted=known.accepted, refused=[], refused_count=0, repeated=True,
                               file=one.digest, issues=(*file.issues, *_untimed(one.feed, file, since)))
@@ -146,7 +146,7 @@ def _journalled(one: _Load, file: CsvFile, now: datetime) -> LoadReport:
         one.arrival = known.arrival if known is not None else 0
         if one.arrival == journal.WITHDRAWN:
             one.arrival = arrival_of(connection, feed, one.of, microseconds(now))
-        journal.save_csv_file(connection, feed, one.digest, name=one.name, arrival=one.arrival,
+        csv_files.save_csv_file(connection, feed, one.digest, name=one.name, arrival=one.arrival,
                               header=orjson.dumps(list(file.header)).decode())
     _journal_rows(one, file)
     issues = (*file.issues, *_told_untimed(one.untimed, since))
@@ -159,7 +159,7 @@ def _journalled(one: _Load, file: CsvFile, now: datetime) -> LoadReport:
         elif one.of.snapshot:
             detail = f"{one.refused_count} of {one.rows} rows refused"
             issues = (*issues, Issue(code="csv-snapshot-open", place="", detail=detail))
-        journal.save_csv_file(connection, feed, one.digest, accepted=one.rows - one.refused_count, refused=one.refused_count,
+        csv_files.save_csv_file(connection, feed, one.digest, accepted=one.rows - one.refused_count, refused=one.refused_count,
                               complete=1)
     return LoadReport(rows=one.rows, accepted=one.rows - one.refused_count, refused=one.refused, refused_count=one.refused_count,
                       repeated=again and not one.taken, file=one.digest, issues=issues)
@@ -238,6 +238,6 @@ def _append(one: _Load, entries: Sequence[Entry], position: int) -> None:
         new = [e for e in entries if e.identity not in before]
         journal.retry_refused(connection, retried)
         journal.append(connection, new)
-        journal.save_csv_file(connection, one.feed.name, one.digest, position=position)
+        csv_files.save_csv_file(connection, one.feed.name, one.digest, position=position)
         one.taken += len(retried) + len(new)
     tidy()

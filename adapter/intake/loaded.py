@@ -14,7 +14,7 @@ from adapter.intake.row_errors import RowErrors
 from adapter.issues import ISSUES
 from adapter.mapping.feed import Feed
 from adapter.parse.rows import RowError, bind
-from adapter.store import journal
+from adapter.store import csv_files
 from adapter.store.engine import reading
 
 
@@ -36,7 +36,7 @@ def warnings_of_file(engine: Engine, feed: Feed, file: str) -> list[Warned]:
     """The warnings of the rows of a loaded file that were processed so far, most frequent first."""
     with reading(engine) as connection:
         return [Warned(code=code, count=count, places=tuple(places))
-                for code, count, places in journal.warnings_of_file(connection, feed.name, file)]
+                for code, count, places in csv_files.warnings_of_file(connection, feed.name, file)]
 
 
 def write_failed(engine: Engine, feed: Feed, file: str, errors: RowErrors) -> int:
@@ -50,7 +50,7 @@ def write_errors(engine: Engine, feed: Feed, file: str, errors: RowErrors) -> in
     Raises Rejected (not-found) where no such file was loaded.
     """
     with reading(engine) as connection:
-        known = journal.csv_file(connection, feed.name, file)
+        known = csv_files.csv_file(connection, feed.name, file)
     if known is None:
         raise Rejected("not-found", "file")
     errors.begin(bind(orjson.loads(known.header), *contract_and_options(feed)))
@@ -60,15 +60,15 @@ def write_errors(engine: Engine, feed: Feed, file: str, errors: RowErrors) -> in
 def state_of_file(engine: Engine, feed: Feed, file: str) -> dict[str, int]:
     """How many rows of a loaded file stand in each state (waiting, done, refused, failed). Raises Rejected (not-found)."""
     with reading(engine) as connection:
-        if journal.csv_file(connection, feed.name, file) is None:
+        if csv_files.csv_file(connection, feed.name, file) is None:
             raise Rejected("not-found", "file")
-        return journal.states_of_file(connection, feed.name, file)
+        return csv_files.states_of_file(connection, feed.name, file)
 
 
 def _write(engine: Engine, feed: Feed, file: str, states: Sequence[str], errors: RowErrors) -> int:
     count = 0
     with reading(engine) as connection:
-        for number, raw, issues in journal.rows_of_file(connection, feed.name, file, states):
+        for number, raw, issues in csv_files.rows_of_file(connection, feed.name, file, states):
             errors.add(RowError(number=number, raw=raw, issues=issues))
             count += 1
     return count

@@ -17,7 +17,7 @@ from adapter.errors import Defect, Rejected
 from adapter.mapping.feed import Feed
 from adapter.model import Mapped
 from adapter.pipeline import microseconds
-from adapter.store import journal
+from adapter.store import csv_files
 from adapter.store.journal import Entry
 
 APART_US = 60_000_000
@@ -68,7 +68,7 @@ def arrival_of(connection: Connection, feed: str, of: FileTime, now_us: int) -> 
     if not of.as_of and not of.snapshot:
         return arrival
     apart = APART_US if of.snapshot else ROWS_US
-    while (near := journal.csv_near(connection, feed, arrival, apart)) is not None:
+    while (near := csv_files.csv_near(connection, feed, arrival, apart)) is not None:
         arrival = near + apart
     return arrival
 

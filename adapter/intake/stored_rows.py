@@ -13,7 +13,7 @@ from adapter.mapping.ledger import Ledger
 from adapter.mapping.rows import joined, map_row
 from adapter.model import Mapped
 from adapter.parse.rows import Binding, RowError
-from adapter.store import journal
+from adapter.store import csv_files
 from adapter.store.journal import Entry
 
 
@@ -25,7 +25,7 @@ class StoredRows:
         self._headers: dict[tuple[str, str], list[str]] = {}
         self._bindings: dict[tuple[str, str], Binding] = {}
         for at in {(entry.feed, entry.sender) for entry in entries if entry.kind == "csv"}:
-            file = journal.csv_file(connection, *at)
+            file = csv_files.csv_file(connection, *at)
             self._headers[at] = orjson.loads(file.header) if file is not None else []
 
     def mapped(self, entry: Entry, ledger: Ledger | None = None) -> Mapped:

@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, 
 
 from adapter.model import Json, Outlet
 from adapter.store.contributions import chunks
-from adapter.store.outbox import KEY, content, is_ours, note_version, pushed, queued_of
+from adapter.store.outbox import KEY, is_ours, queued_of
 from adapter.store.resources import of_resource
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID, UNANSWERED
+from adapter.store.server_state import content, note_version, pushed
 
 _CHUNK = 300
 _PAGE = 1000

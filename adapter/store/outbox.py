@@ -1,9 +1,8 @@
-"""What waits to be pushed to a FHIR server, and what was pushed there last. All SQL of this subject."""
+"""What waits to be pushed to a FHIR server. All SQL of this subject."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -25,24 +24,15 @@ from sqlalchemy import (
 )
 
 from adapter.compose.references import targets
-from adapter.model import Composed, Delivery, Json, Outlet
+from adapter.model import Composed, Delivery, Outlet
 from adapter.store.contributions import chunks
 from adapter.store.engine import among
-from adapter.store.resources import of_resource
-from adapter.store.schema import JOURNAL, OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
+from adapter.store.schema import JOURNAL, OUTBOX, PUSHED, RESOURCE
+from adapter.store.server_state import content, pushed, stands
 from adapter.store.targets import LONGEST_US
 
 _CHUNK = 300
 KEY = tuple_(OUTBOX.c.resource_type, OUTBOX.c.id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
-    """What we pushed of one resource last: content hash, the server's version id, and the body (None: deleted)."""
-
-    hash: str
-    version: str
-    body: Json | None
 
 
 def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed], now_us: int) -> None:
@@ -79,12 +69,6 @@ def _as_before(row: Row[Any] | None, now_us: int) -> dict[str, Any]:
     """What a newer version has of the one in whose place it waits: since when it does, and that it is held."""
     return {"queued": row.queued if row is not None and row.state != "dead" else now_us,
             "state": "held" if row is not None and row.state == "held" else "waiting"}
-
-
-def standing_there(connection: Connection, target: str, names: Collection[str]) -> set[str]:
-    """Of these `Type/id`, those that were sent to a target and stand there."""
-    keys = [(t, i) for t, _, i in (name.partition("/") for name in names)]
-    return {f"{t}/{i}" for (t, i), one in pushed(connection, target, keys).items() if one.version and one.body is not None}
 
 
 def queued_of(connection: Connection, target: str, keys: Collection[tuple[str, str]], state: str = "") -> set[tuple[str, str]]:
@@ -158,24 +142,6 @@ def _delivery(row: Row[Any]) -> Delivery:
                     body=None if row.deleted else orjson.loads(row.body), shared=row.person == "")
 
 
-def pushed(connection: Connection, target: str, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Pushed]:
-    """What was pushed of these (type, id) last."""
-    found: dict[tuple[str, str], Pushed] = {}
-    for chunk in chunks(keys, _CHUNK):
-        query = select(PUSHED).where(PUSHED.c.target == target, tuple_(PUSHED.c.resource_type, PUSHED.c.id).in_(chunk))
-        for row in connection.execute(query):
-            found[row.resource_type, row.id] = Pushed(hash=row.hash, version=row.version,
-                                                      body=orjson.loads(row.body) if row.body else None)
-    return found
-
-
-def versions(connection: Connection, target: str, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Version ids of what was pushed of these (type, id) last, on the server."""
-    return {(row.resource_type, row.id): row.version for chunk in chunks(keys, _CHUNK) for row in connection.execute(
-        select(PUSHED.c.resource_type, PUSHED.c.id, PUSHED.c.version).where(
-            PUSHED.c.target == target, tuple_(PUSHED.c.resource_type, PUSHED.c.id).in_(chunk)))}
-
-
 def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delivery, str]]) -> None:
     """Note what the server took, with its version ids, and take it off the queue unless a newer version waits."""
     for chunk in chunks(done, _CHUNK):
@@ -188,12 +154,6 @@ def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delive
         connection.execute(delete(OUTBOX).where(
             OUTBOX.c.target == target,
             tuple_(OUTBOX.c.resource_type, OUTBOX.c.id, OUTBOX.c.hash).in_([(d.resource_type, d.id, d.hash) for d, _ in chunk])))
-
-
-def note_version(connection: Connection, target: str, resource_type: str, resource_id: str, version: str,
-                 body: Json | None) -> None:
-    """Another client's version stands on the server now: the next push must build on it."""
-    _stands(connection, target, resource_type, resource_id, version, orjson.dumps(body).decode() if body is not None else None)
 
 
 def begin(connection: Connection, target: str, deliveries: Sequence[Delivery]) -> None:
@@ -210,31 +170,6 @@ def postpone(connection: Connection, target: str, deliveries: Sequence[Delivery]
         connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type,
                                                 OUTBOX.c.id == d.id, OUTBOX.c.hash == d.hash).values(
             due=due_us, error=error, state="dead" if dead else "waiting"))
-
-
-def adopt(connection: Connection, target: str, resource_type: str, resource_id: str, body: Json, version: str) -> bool:
-    """Whether a version on the server is one of ours whose answer was lost: it still waits here, and says what we said.
-
-    It is noted as pushed then, so that the retry and what comes later build on it.
-    """
-    at = (OUTBOX.c.target == target, OUTBOX.c.resource_type == resource_type, OUTBOX.c.id == resource_id)
-    if connection.execute(select(OUTBOX.c.hash).where(*at)).first() is None:
-        return False
-    ours = connection.scalars(select(RESOURCE_VERSION.c.body).where(
-        of_resource(resource_type, resource_id), RESOURCE_VERSION.c.body.is_not(None)).order_by(
-        RESOURCE_VERSION.c.version.desc()).limit(20))
-    mine = next((text for text in ours if content(orjson.loads(text)) == content(body)), None)
-    if mine is None:
-        return False
-    _stands(connection, target, resource_type, resource_id, version, mine)
-    return True
-
-
-def _stands(connection: Connection, target: str, resource_type: str, resource_id: str, version: str, body: str | None) -> None:
-    connection.execute(delete(PUSHED).where(PUSHED.c.target == target, PUSHED.c.resource_type == resource_type,
-                                            PUSHED.c.id == resource_id))
-    connection.execute(insert(PUSHED).values(target=target, resource_type=resource_type, id=resource_id, hash="",
-                                             version=version, body=body))
 
 
 def put_right(connection: Connection, target: str, keys: Collection[tuple[str, str]], now_us: int) -> None:
@@ -254,18 +189,13 @@ def put_right(connection: Connection, target: str, keys: Collection[tuple[str, s
                 lane=row.person or f"{resource_type}/{resource_id}", attempts=0, state="waiting", error=""))
 
 
-def content(body: Json) -> Json:
-    """A body without meta, in which servers write notes of their own."""
-    return {name: value for name, value in body.items() if name != "meta"}
-
-
 def forget(connection: Connection, target: str, resource_type: str, resource_id: str, now_us: int, version: str = "") -> None:
     """The server has lost what we pushed (another client deleted it): it is pushed anew, for our sources still state it.
 
     version: of the deletion, '' where it is not known. What came before that is over, and the next push builds on it.
     """
     if version:
-        _stands(connection, target, resource_type, resource_id, version, None)
+        stands(connection, target, resource_type, resource_id, version, None)
     else:
         connection.execute(delete(PUSHED).where(
             PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id))

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, delete, insert, tuple_
 
 from adapter.model import Delivery, Json
 from adapter.store.contributions import chunks
-from adapter.store.outbox import content
 from adapter.store.schema import UNANSWERED as U
+from adapter.store.server_state import content
 
 _CHUNK = 200
 _ROW = tuple_(U.c.resource_type, U.c.id, U.c.hash)

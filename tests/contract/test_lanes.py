@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from adapter.gateway import Gateway
 from adapter.settings import Settings
-from adapter.store import journal
+from adapter.store import csv_files, journal
 from adapter.store.engine import reading
 from adapter.store.journal import Entry
 from adapter.store.lanes import LEASE_US
@@ -216,6 +216,6 @@ def test_the_end_of_a_snapshot_file_waits_for_its_rows(beside: Beside) -> None:
                   sender="f", control_id="1"),
             Entry(identity="members|f|end", kind="snapshot", feed="members", source="members", arrival=1, raw=b'["members"]',
                   state="waiting", sender="f", control_id="end")])
-        assert journal.rows_left(connection, "f", ())
+        assert csv_files.rows_left(connection, "f", ())
         [row] = journal.of_lanes(connection, ["f 0"], ["members"], 9)
-        assert not journal.rows_left(connection, "f", [row.id])
+        assert not csv_files.rows_left(connection, "f", [row.id])

@@ -72,8 +72,8 @@ def blindly(delivery: Delivery, _versions: object) -> Write:
     return Write(resource_type=delivery.resource_type, id=delivery.id, body=delivery.body)
 
 
-@pytest.mark.parametrize("place", ["adapter.installation.delivery.others.bring_in", "adapter.deliver.others.outbox.adopt",
-                                   "adapter.deliver.others.outbox.note_version"])
+@pytest.mark.parametrize("place", ["adapter.installation.delivery.others.bring_in", "adapter.deliver.others.server_state.adopt",
+                                   "adapter.deliver.others.server_state.note_version"])
 def test_what_others_wrote_and_is_not_taken_in_as_it_was_written_is_found(tmp_path: Path, empty: Path, place: str) -> None:
     with patch(place, return_value=0), pytest.raises(Broken, match=r"heard of|still wait"):
         many(range(40), tmp_path, empty)

@@ -23,7 +23,7 @@ from adapter.memory import forget
 from adapter.model import Composed, Received
 from adapter.pipeline import convert
 from adapter.settings import Settings
-from adapter.store import outbox
+from adapter.store import outbox, server_state
 from adapter.store.engine import reading, writing
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 from adapter.validate.check import check
@@ -127,7 +127,7 @@ def test_what_another_client_deleted_is_put_back(gateway: Gateway) -> None:
         outbox.note_pushed(connection, "hapi", [(delivery, "1")])
         assert others.bring_in(connection, gone, "hapi", 5)
         assert [(r.id, r.state) for r in connection.execute(select(OUTBOX))] == [(patient.id, "waiting")]
-        assert outbox.pushed(connection, "hapi", [("Patient", patient.id)])["Patient", patient.id].body is None
+        assert server_state.pushed(connection, "hapi", [("Patient", patient.id)])["Patient", patient.id].body is None
         assert not others.bring_in(connection, gone, "hapi", 6)
 
 
@@ -273,7 +273,7 @@ def test_an_answer_that_was_lost_is_no_foreign_write(gateway: Gateway) -> None:
         later = datetime(2026, 3, 20, 13, tzinfo=UTC)
         came = Version(resource_type="Patient", id=row.id, version="1", last_updated=later, body=theirs)
         assert not others.bring_in(connection, came, "hapi", 6)
-        assert outbox.pushed(connection, "hapi", [("Patient", row.id)])["Patient", row.id].version == "1"
+        assert server_state.pushed(connection, "hapi", [("Patient", row.id)])["Patient", row.id].version == "1"
         changed = Version(resource_type="Patient", id=row.id, version="2", last_updated=came.last_updated,
                           body={**theirs, "gender": "male"})
         assert others.bring_in(connection, changed, "hapi", 7)

@@ -23,7 +23,7 @@ from adapter.deliver.push import push
 from adapter.errors import Rejected, Unavailable
 from adapter.fhirserver.port import Version, Write, Written
 from adapter.model import Composed, Json, Outlet
-from adapter.store import outbox
+from adapter.store import outbox, server_state
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.resources import write_resources
 from adapter.store.schema import JOURNAL, OUTBOX, TARGET
@@ -403,7 +403,7 @@ def test_a_version_that_another_client_wrote_is_no_reason_to_give_up(bench: Benc
     assert bench.queue() == {"Organization/o": "waiting"}
     assert bench.server.standing["Organization/o"][1] == {"resourceType": "Organization", "id": "o", "name": "theirs"}
     with writing(bench.engine) as connection:
-        outbox.note_version(connection, "standin", "Organization", "o", "2", bench.server.standing["Organization/o"][1])
+        server_state.note_version(connection, "standin", "Organization", "o", "2", bench.server.standing["Organization/o"][1])
     bench.now += 1000 * SECOND
     assert bench.push() == 1
     assert bench.server.standing["Organization/o"][0] == 3
