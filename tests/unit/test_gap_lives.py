@@ -332,3 +332,25 @@ def test_a_sweep_that_another_overtook_is_put_right(gateway: Gateway, clock: lis
         gap_lives.all_looked_at(connection, began)
     settle(gateway)
     assert lead(gateway)["status"] == "completed"
+
+
+def test_the_task_that_a_gap_stands_as_is_no_fact_that_answers_are_made_of(gateway: Gateway, clock: list[datetime]) -> None:
+    """Its focus is the referral: it was taken for the referral's own Task, and so for its acceptance and its end."""
+    load(gateway, "members", MEMBER)
+    gateway.load("referrals", REFERRAL)
+    while gateway.work(500):
+        pass
+
+    def answers() -> list[tuple[str, str, str, str, str]]:
+        with reading(gateway.engine) as connection:
+            return [(g.rule, g.item, g.verdict, g.state, g.evidence) for g in evaluate(connection, now=clock[0])]
+
+    before = answers()
+    settle(gateway)
+    mine = [t for t in gateway.embedded.search("Task", []).resources if t.get("focus", {}).get("reference", "").startswith(
+        "ServiceRequest/") and t["identifier"][0]["system"] == "urn:x-careloop:gap"]
+    assert mine, "gaps of the referral stand as Tasks"
+    assert answers() == before
+    for task in mine:
+        gateway.embedded.transaction([Write(resource_type="Task", id=task["id"], body={**task, "status": "accepted"})])
+    assert answers() == before
