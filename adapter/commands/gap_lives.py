@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.table import Table
 from adapter.commands.installation import Moment, opened, settings
 from adapter.errors import Rejected
 from adapter.gaps import life as lives
+from adapter.gaps.catalog import open_catalog
 from adapter.gaps.engine import find_organization
 from adapter.gaps.life import Happening, Life
 from adapter.gaps.rules import open_rules
@@ -23,8 +25,10 @@ from adapter.gateway import Gateway
 from adapter.identity.ids import resource_id
 from adapter.store import gap_lives as kept
 from adapter.store.engine import reading
-from adapter.store.keys import key_and_person
+from adapter.store.keys import key_and_person, standing_names
 
+_OWNERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService", "Patient", "RelatedPerson")
+"""Who a Task may be given to (R4 Task.owner, without devices)."""
 _BY = click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
 
 
@@ -64,6 +68,13 @@ def show(task: str) -> None:
             raise Rejected("unknown-gap", task)
         happened = [e for e in kept.events(connection, subject=subject) if (e.rule, e.item) == (rule, item)]
     click.echo(f"{rule} {open_rules().named(rule).title}: {found.state} since {_day(found.since)}, {subject} {item}".rstrip())
+    off = "" if found.snoozed is None else f"{_time(found.snoozed)}, {found.snooze_reason}"
+    due = "" if found.due is None else _time(found.due)
+    closer = found.responsible_org and f"Organization/{found.responsible_org}"
+    for what, value in (("due", due), ("can be closed by", closer), ("assigned to", found.assigned), ("found by", found.evidence),
+                        ("put off until", off)):
+        if value:
+            click.echo(f"  {what} {value}")
     for one in happened:
         click.echo(f"  {_time(one.at)}  {one.what} by {one.actor}" + (f": {one.why}" if one.why else ""))
 
@@ -74,6 +85,9 @@ def show(task: str) -> None:
 @_BY
 def assign(task: str, to: str, by: str) -> None:
     """Say who sees to a gap."""
+    with opened(settings()) as gateway, reading(gateway.engine) as connection:
+        if to and (to.partition("/")[0] not in _OWNERS or not standing_names(connection, [to])):
+            raise click.BadParameter(f"no such {', '.join(_OWNERS)} stands here - write Practitioner/<id>", param_hint="--to")
     _change(task, lambda life, now: lives.assign(life, to, now, by))
 
 
@@ -84,6 +98,8 @@ def assign(task: str, to: str, by: str) -> None:
 @_BY
 def snooze(task: str, until: datetime, reason: str, by: str) -> None:
     """Put a gap off; its state and its day due go on as they are."""
+    if until <= datetime.now(UTC):
+        raise click.BadParameter("that time is over", param_hint="--until")
     _change(task, lambda life, now: lives.snooze(life, round(until.timestamp() * 1_000_000), reason, now, by))
 
 
@@ -116,8 +132,9 @@ def _key(gateway: Gateway, task: str) -> str:
 
 
 def _day(at: int | None) -> str:
-    return "" if at is None else _time(at)[:10]
+    """The day in the network's time zone: what is due at the end of a day is due on that day."""
+    return "" if at is None else datetime.fromtimestamp(at // 1_000_000, ZoneInfo(open_catalog().zone)).strftime("%Y-%m-%d")
 
 
 def _time(at: int) -> str:
-    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -68,6 +68,7 @@ def _body(life: Life, rule: Rule) -> Json:
         "authoredOn": _moment(life.opened or life.since),
         "lastModified": _moment(life.since),
         "restriction": {"period": {"end": _moment(life.due)}} if life.due is not None else None,
+        "executionPeriod": {"start": _moment(life.snoozed)} if life.snoozed is not None else None,
         "output#evidence": [{"type": {"text": "evidence"}, "valueReference": {"reference": one}}
                             for one in life.evidence.split()] or None,
     }

@@ -111,17 +111,22 @@ def test_what_is_looked_at_is_noted_with_the_write_and_survives_a_stop(gateway: 
     again.close()
 
 
+def somebody(gateway: Gateway) -> None:
+    gateway.embedded.transaction([Write(resource_type="Practitioner", id="p1", body={"resourceType": "Practitioner", "id": "p1",
+                                                                                     "name": [{"family": "Elmvale"}]})])
+
+
 def test_a_clients_word_moves_the_life_but_never_closes_the_gap(gateway: Gateway) -> None:
     load(gateway, "members", MEMBER)
     someone = {"reference": "Practitioner/p1"}
-    gateway.embedded.transaction([Write(resource_type="Practitioner", id="p1", body={"resourceType": "Practitioner", "id": "p1",
-                                                                                     "name": [{"family": "Elmvale"}]})])
+    somebody(gateway)
     taken = update(gateway, status="accepted", owner=someone)
     assert (taken["status"], taken["owner"]) == ("accepted", someone)
     off = update(gateway, status="on-hold", statusReason={"text": "on holiday"}, executionPeriod={"start": "2026-03-25"})
-    assert (off["status"], off["statusReason"], "executionPeriod" in off) == ("on-hold", {"text": "on holiday"}, False)
+    assert (off["status"], off["statusReason"], off["executionPeriod"]["start"][:10]) == (
+        "on-hold", {"text": "on holiday"}, "2026-03-25")
     on = update(gateway, status="in-progress")
-    assert (on["status"], "statusReason" in on) == ("accepted", False)
+    assert (on["status"], "statusReason" in on, "executionPeriod" in on) == ("accepted", False, False)
     done = update(gateway, status="completed", note=[{"text": "all done"}])
     assert (done["status"], done["businessStatus"]["coding"][0]["code"]) == ("accepted", "open")
     assert done["note"] == [{"text": "all done"}]
@@ -243,12 +248,18 @@ def test_an_operator_assigns_puts_off_and_sees_what_happened(gateway: Gateway, t
         return result.output if result.exit_code == 0 else f"exit {result.exit_code}: {result.output}{result.exception}"
 
     assert task in run("list", "--rule", "G01")
+    assert "exit 2" in run("assign", task, "--to", "Practitioner/p1")
+    assert "exit 2" in run("assign", task, "--to", "Ann Smith")
+    assert "exit 2" in run("snooze", task, "--until", "2020-01-01", "--reason", "over")
+    somebody(gateway)
     assert run("assign", task, "--to", "Practitioner/p1", "--by", "ann") == "done\n"
     assert run("assign", task, "--to", "Practitioner/p1", "--by", "ann") == "nothing to change\n"
     assert run("snooze", task, "--until", "2099-01-01", "--reason", "moved house", "--by", "ann") == "done\n"
     told = run("show", task)
     assert "assigned by ann: Practitioner/p1" in told
     assert "snoozed by ann: moved house" in told
+    assert "assigned to Practitioner/p1\n" in told
+    assert "put off until 2099-01-01 23:59:59Z, moved house\n" in told
     assert run("wake", task, "--by", "ann") == "done\n"
     assert "unknown-gap" in run("show", "Task/none")
     assert lead(gateway)["status"] == "accepted"
@@ -272,6 +283,7 @@ def test_the_worklist_says_who_took_a_gap_on_and_until_when_it_is_put_off(gatewa
             one["resource"] for one in told["entry"] if one["resource"]["code"]["coding"][0]["code"] == "G01"]
 
     columns = ("assigned", "snoozed", "snooze_reason")
+    somebody(gateway)
     (before,) = shown("json")
     assert [before[name] for name in columns] == [None] * 3
     run("gap", "assign", task, "--to", "Practitioner/p1", "--by", "ann")
