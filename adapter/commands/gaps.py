@@ -111,6 +111,8 @@ def gaps(*, everyone: bool, states: tuple[State, ...], form: str, member: str | 
             moment = as_of or gateway.clock()
             answer = _of_everybody if asked.everybody else _of_store
             found, names = answer(connection, asked, moment)
+    if known_at and not found:
+        click.echo("nothing was known here at that instant, so there is no answer: not that all was well", err=True)
     wanted = [gap for gap in found if not states or gap.state in states]
     if form == "fhir":
         click.echo(orjson.dumps(as_bundle(wanted, moment)))

@@ -11,6 +11,7 @@ from datetime import datetime
 import orjson
 
 from adapter.gaps.engine import Gap
+from adapter.gaps.life import subject_of
 from adapter.gaps.rules import Rule, Rules, Verdict, open_rules
 from adapter.model import Json
 
@@ -91,7 +92,7 @@ def _instant(moment: datetime) -> str:
 
 
 def _entry(gap: Gap, rule: Rule, now: datetime) -> Json:
-    name = f"{gap.rule}|{gap.member_id or gap.organization_id}|{gap.item}"
+    name = f"{gap.rule}|{subject_of(gap)}|{gap.item}"  # as its Task has it
     return {"fullUrl": f"urn:uuid:{uuid.uuid5(_IDS, name)}", "resource": _detected_issue(gap, rule, now, name)}
 
 

@@ -366,3 +366,15 @@ def test_the_task_that_a_gap_stands_as_is_no_fact_that_answers_are_made_of(gatew
     for task in mine:
         gateway.embedded.transaction([Write(resource_type="Task", id=task["id"], body={**task, "status": "accepted"})])
     assert answers() == before
+
+
+def test_a_gap_has_one_name_and_no_answer_is_not_taken_for_a_good_one(gateway: Gateway, tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    load(gateway, "members", MEMBER)
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
+    told = CliRunner().invoke(main, ["gaps", "--member", "M1", "--rule", "G01", "--as-of", "2026-03-20", "--format", "fhir"])
+    [issue] = [entry["resource"] for entry in orjson.loads(told.stdout)["entry"]]
+    assert issue["identifier"] == lead(gateway)["identifier"], "whoever asks for gaps finds the Task of each"
+    before = CliRunner().invoke(main, ["gaps", "--all", "--as-of", "2026-03-20", "--known-at", "2026-01-01"])
+    assert (before.exit_code, "nothing was known" in before.stderr) == (0, True)
