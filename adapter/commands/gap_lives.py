@@ -85,10 +85,10 @@ def show(task: str) -> None:
 @_BY
 def assign(task: str, to: str, by: str) -> None:
     """Say who sees to a gap."""
-    with opened(settings()) as gateway, reading(gateway.engine) as connection:
-        if to and (to.partition("/")[0] not in _OWNERS or not standing_names(connection, [to])):
+    with opened(settings()) as gateway:
+        if to and not _may_see_to_it(gateway, to):
             raise click.BadParameter(f"no such {', '.join(_OWNERS)} stands here - write Practitioner/<id>", param_hint="--to")
-    _change(task, lambda life, now: lives.assign(life, to, now, by))
+        _change(gateway, task, lambda life, now: lives.assign(life, to, now, by))
 
 
 @gap.command()
@@ -100,7 +100,8 @@ def snooze(task: str, until: datetime, reason: str, by: str) -> None:
     """Put a gap off; its state and its day due go on as they are."""
     if until <= datetime.now(UTC):
         raise click.BadParameter("that time is over", param_hint="--until")
-    _change(task, lambda life, now: lives.snooze(life, round(until.timestamp() * 1_000_000), reason, now, by))
+    with opened(settings()) as gateway:
+        _change(gateway, task, lambda life, now: lives.snooze(life, round(until.timestamp() * 1_000_000), reason, now, by))
 
 
 @gap.command()
@@ -108,7 +109,8 @@ def snooze(task: str, until: datetime, reason: str, by: str) -> None:
 @_BY
 def wake(task: str, by: str) -> None:
     """Put a gap off no longer."""
-    _change(task, lambda life, now: lives.wake(life, now, by))
+    with opened(settings()) as gateway:
+        _change(gateway, task, lambda life, now: lives.wake(life, now, by))
 
 
 @gap.command()
@@ -118,9 +120,13 @@ def sweep() -> None:
         click.echo(f"{gateway.gaps.sweep()} changes")
 
 
-def _change(task: str, step: Callable[[Life, int], tuple[Life, list[Happening]]]) -> None:
-    with opened(settings()) as gateway:
-        click.echo("done" if gateway.gaps.change(_key(gateway, task), step) else "nothing to change")
+def _change(gateway: Gateway, task: str, step: Callable[[Life, int], tuple[Life, list[Happening]]]) -> None:
+    click.echo("done" if gateway.gaps.change(_key(gateway, task), step) else "nothing to change")
+
+
+def _may_see_to_it(gateway: Gateway, to: str) -> bool:
+    with reading(gateway.engine) as connection:
+        return to.partition("/")[0] in _OWNERS and bool(standing_names(connection, [to]))
 
 
 def _key(gateway: Gateway, task: str) -> str:

@@ -57,7 +57,7 @@ def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed],
                  "hash": c.hash, "due": now_us, "attempts": int(key in begun), "error": "", **_as_before(before.get(key), now_us)}
                 for c, key in zip(chunk, keys, strict=True)
                 if key in begun or (have.get(key) != c.hash
-                                    and (key in have or not (c.deleted or not outlet.takes(c.resource_type, c.body))))]
+                                    and (key in have or (not c.deleted and outlet.takes(c.resource_type, c.body))))]
         if rows:
             connection.execute(insert(OUTBOX), rows)
     dead = {f"{t}/{i}" for (t, i), row in before.items() if row.state == "dead"}

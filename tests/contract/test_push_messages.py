@@ -27,6 +27,13 @@ def settle(gateway: Gateway) -> None:
         pass
 
 
+def told(gateway: Gateway) -> None:
+    """One message, whose resources are pushed."""
+    gateway.accept([(adt(1), "t")])
+    settle(gateway)
+    gateway.close()
+
+
 def sent(server: FhirStandIn) -> set[tuple[str, str]]:
     return set(server.current())
 
@@ -39,7 +46,7 @@ def test_what_is_of_the_messages_themselves_goes_as_the_setting_says(tmp_path: P
         settle(gateway)
         there = sent(server)
         assert {kind for kind, _ in there} & {"MessageHeader", "Provenance"} == KEPT[messages]
-        assert ("Patient" in {kind for kind, _ in there}) is True
+        assert "Patient" in {kind for kind, _ in there}
         about = [one["reference"] for key, body in server.current().items() if key[0] == "Provenance" for one in body["target"]]
         assert any(name.startswith("MessageHeader/") for name in about) is (messages == "all")
         assert not list(gateway.delivery.differences()), "what does not go there is not missed there"
@@ -50,10 +57,7 @@ def test_what_is_of_the_messages_themselves_goes_as_the_setting_says(tmp_path: P
 
 def test_a_server_that_is_filled_anew_gets_the_same(tmp_path: Path) -> None:
     with fhir_stand_in() as server:
-        gateway = gateway_of(tmp_path, server, "provenance")
-        gateway.accept([(adt(1), "t")])
-        settle(gateway)
-        gateway.close()
+        told(gateway_of(tmp_path, server, "provenance"))
         before = sent(server)
     with fhir_stand_in() as server:
         gateway = gateway_of(tmp_path, server, "provenance", later=5)
@@ -66,10 +70,7 @@ def test_a_server_that_is_filled_anew_gets_the_same(tmp_path: Path) -> None:
 def test_what_stands_there_from_before_the_setting_was_changed_still_goes(tmp_path: Path) -> None:
     """Its feed is withdrawn: nothing of it stays."""
     with fhir_stand_in() as server:
-        gateway = gateway_of(tmp_path, server, "all")
-        gateway.accept([(adt(1), "t")])
-        settle(gateway)
-        gateway.close()
+        told(gateway_of(tmp_path, server, "all"))
         gateway = gateway_of(tmp_path, server, "none", later=5)
         assert gateway.operators.withdraw(Withdrawal(feed="default", by="test", reason="over"))
         settle(gateway)

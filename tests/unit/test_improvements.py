@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import astuple
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -109,13 +111,21 @@ def test_counts_hold_back_what_performance_holds_back_and_open_down(engine: Engi
     assert {fact["measure"] for fact in opened.facts} == {fact["measure"] for fact in listed.facts}
 
 
-def test_the_command_opens_the_counts_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "store"))
+@contextmanager
+def _store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Connection]:
+    """The store that commands use, with the network in it."""
+    monkeypatch.setenv("CARELOOP_DATA_DIR", str(folder / "store"))
     monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
-    gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32))
+    gateway = Gateway(Settings(data_dir=folder / "store", key="00" * 32))
     with gateway.engine.begin() as connection:
         tables.refresh(connection, [composed(one) for one in _network()])
+        yield connection
     gateway.close()
+
+
+def test_the_command_opens_the_counts_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _store(tmp_path, monkeypatch):
+        pass
 
     def rows(*words: str) -> list[dict[str, object]]:
         done = CliRunner().invoke(cli.main, ["report", "improvement", "--as-of", NOW.isoformat(), "--format", "json", *words])
@@ -129,15 +139,9 @@ def test_the_command_opens_the_counts_down(tmp_path: Path, monkeypatch: pytest.M
     assert rows("--members", "--measure", "G02") == []
 
 
-
 def test_a_plan_opens_down_to_members_and_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARELOOP_DATA_DIR", str(tmp_path / "store"))
-    monkeypatch.setenv("CARELOOP_KEY", "00" * 32)
-    gateway = Gateway(Settings(data_dir=tmp_path / "store", key="00" * 32))
-    with gateway.engine.begin() as connection:
-        tables.refresh(connection, [composed(one) for one in _network()])
+    with _store(tmp_path, monkeypatch) as connection:
         improvements.start(connection, _opened("oB", TODAY))
-    gateway.close()
     plain, shown = (CliRunner().invoke(cli.main, ["improvement", "show", "1", *words]).output for words in ((), ("--members",)))
     assert shown.startswith(plain)
     assert "EpisodeOfCare/e-oB" in shown.removeprefix(plain)

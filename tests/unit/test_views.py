@@ -18,7 +18,7 @@ from adapter.gaps.fhirpath_functions import truth
 from adapter.gaps.fhirpath_quick import is_condition, quick_items, quick_truth
 from adapter.gaps.fhirpath_values import MANY, quick_value
 from adapter.gaps.instants import Reading, reader
-from adapter.gaps.views import compile_view
+from adapter.gaps.views import View, compile_view
 
 ZONE = "America/New_York"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -238,3 +238,13 @@ def test_quick_shapes_say_of_any_node_what_the_paths_say(node: dict[str, Any]):
 def test_other_shapes_have_no_quick_way(text: str):
     assert quick_items(text, {}) is None
     assert quick_truth(text, {}) is None
+
+
+@pytest.mark.parametrize("view", open_catalog().by_type["Task"], ids=lambda view: view.name)
+def test_no_view_of_tasks_shows_the_task_that_a_gap_stands_as(view: View) -> None:
+    """It is an answer of rules, and must not become a fact that they read."""
+    said = {"type": {"coding": [{"system": "urn:x-careloop:service", "code": "a"}]}, "valueString": "b"}
+    task = {"resourceType": "Task", "id": "t", "status": "requested", "intent": "order", "for": {"reference": "Patient/p"},
+            "focus": {"reference": "ServiceRequest/s"}, "input": [said], "output": [said]}
+    assert view.rows(task)
+    assert view.rows({**task, "identifier": [{"system": "urn:x-careloop:gap", "value": "G18|Patient/p|ServiceRequest/s"}]}) == []
