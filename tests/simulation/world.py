@@ -299,7 +299,8 @@ class World:
         """All faults are over: what was not acknowledged is sent again, and the gateway works until nothing waits.
 
         A clock may stay a day off, but where gaps are kept: those go by the time. Twice in a row nothing is to do, ten minutes
-        apart: while a server is left alone, or was had by a process that died, it is not read back.
+        apart: while a server is left alone, or was had by a process that died, it is not read back. Gaps are swept the
+        second time.
         """
         idle = 0
         self._crash_in, self._full, self.server.gone, self.server.trouble, self._calm = None, False, False, 0, True
@@ -312,7 +313,9 @@ class World:
             worked = sum(self._looked() for _ in range(LOOKS)) + self.gateway.delivery.read_back()
             self.check()
             sent = self.partner.done and all(e.done for e in self.engines)
-            done = not worked and sent and not self._waiting() and not (self.keeps_gaps and self.gateway.gaps.sweep())
+            done = not worked and sent and not self._waiting()
+            if done and idle and self.keeps_gaps:
+                done = not self.gateway.gaps.sweep()
             idle = idle + 1 if done else 0
             if idle == 2:
                 return
