@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from adapter.memory import tune_memory
 from tests.simulation.world import Broken, run, template
 
 
@@ -20,6 +21,7 @@ def block(seeds: range) -> list[str]:
     broken: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         empty = template(Path(folder) / "template")
+        tune_memory()
         for seed in seeds:
             try:
                 run(seed, Path(folder), empty)
