@@ -36,7 +36,6 @@ from adapter.installation.retention import Retention
 from adapter.installation.silence import Silence
 from adapter.installation.sources import Sources
 from adapter.installation.subscriptions import Subscriptions
-from adapter.intake.accept import STORED
 from adapter.intake.arrived import Arrived
 from adapter.intake.definitions import shipped
 from adapter.intake.load import LoadReport, Progress, load
@@ -225,7 +224,7 @@ class Gateway:
                 findings.append((entry.id, "", error.issue))
                 continue
             said[entry.id] = mapped.contributions
-            if entry.kind != "hl7v2" or entry.ack_code == STORED:  # others stand beside it since it was journalled
+            if entry.kind != "hl7v2" or not entry.source:  # what was converted on arrival has both since then
                 findings.extend((entry.id, "", i) for i in mapped.issues)
         with self._here.in_turn() as connection:
             mine = journal.still_waiting(connection, [e.id for e in entries])

@@ -21,7 +21,7 @@ from adapter.pipeline import map_received, microseconds
 from adapter.store.journal import Entry
 
 STORED = "CA"
-"""ack_code of an entry that was acknowledged because it is stored: it is converted afterwards."""
+"""ack_code of a message in enhanced mode that was acknowledged because it is stored: it is converted afterwards."""
 LINK = "link"
 """State of a message that only starts the link (MSH-13 is 0, or -1 to begin anew); it says nothing, and is not journalled."""
 
@@ -131,13 +131,15 @@ def _stored(raw: bytes, origin: str, arrival: int, plain: PlainHeader | None, co
     digest = hashlib.sha256(raw).hexdigest()
     usual, control_id, patient = plain if plain and _built(plain, compiled) else _closely(raw, compiled, arrival)
     sender = f"{usual.application}|{usual.facility}"
-    if usual.line and usual.asks == ("", ""):
+    original = (usual.asks if usual.line else wanted(raw)) == ("", "")
+    if usual.line and original:
         ack = accepted(usual.line, control_id, control_id=digest[:20], arrival=arrival)
     else:
         ack = acknowledge(raw, (), "AA", control_id=digest[:20], now=datetime.fromtimestamp(arrival // 1_000_000, UTC))
     return Entry(identity=f"{sender}|{control_id}|{digest}", kind="hl7v2", feed=compiled.feed.name, source="",
                  event=usual.trigger, sender=sender, control_id=control_id, arrival=arrival, origin=origin, raw=raw,
-                 state="test" if usual.test and not compiled.feed.test else "waiting", ack_code=STORED, ack=ack,
+                 state="test" if usual.test and not compiled.feed.test else "waiting",
+                 ack_code="AA" if original else STORED, ack=ack,
                  lane=f"{sender}|{patient}" if patient else "")
 
 

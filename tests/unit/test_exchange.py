@@ -26,6 +26,7 @@ from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.schema import FINDING, JOURNAL
 from adapter.web.app import create_app
+from adapter.web.metrics import Meters
 from tests.contract.conftest import DATABASES
 from tests.servers import postgres_url
 from tests.unit.feeds_of import with_feed
@@ -138,7 +139,7 @@ def test_both_acknowledgements_go_over_the_wire_in_frames_of_their_own_and_the_c
 def test_a_feed_may_have_its_messages_acknowledged_once_they_are_stored(opened: Opened) -> None:
     gateway = opened("acknowledge: stored")
     assert accept(gateway, adt("1"), adt("2", mrn=""), adt("3", trigger="Z99")) == [[["AA", "1"]], [["AA", "2"]], [["AR", "3"]]]
-    assert journalled(gateway) == [("1", "waiting", "CA"), ("2", "waiting", "CA"), ("3", "refused", "AR")]
+    assert journalled(gateway) == [("1", "waiting", "AA"), ("2", "waiting", "AA"), ("3", "refused", "AR")]
     while gateway.work():
         pass
     assert [(c, s) for c, s, _ in journalled(gateway)] == [("1", "done"), ("2", "failed"), ("3", "refused")]
@@ -149,6 +150,17 @@ def test_a_feed_may_have_its_messages_acknowledged_once_they_are_stored(opened: 
     assert codes == ["unsupported-event", "no-patient"]
     assert found
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(("message", "code"), [
+    (adt(), "AA"), (adt(asks="AL|NE"), "CA"),
+    (b"\xef\xbb\xbf" + adt(), "AA"), (b"\xef\xbb\xbf" + adt(asks="AL|NE"), "CA"),  # headers that are looked at more closely
+])
+def test_the_code_that_is_kept_is_the_one_that_the_sender_got(opened: Opened, message: bytes, code: str) -> None:
+    gateway = opened("acknowledge: stored")
+    assert accept(gateway, message) == [[[code, "C1"]]]
+    assert journalled(gateway) == [("C1", "waiting", code)]
+    assert f'ack="{code}",event="A28",feed="river"' in Meters(gateway.engine, lambda: 0, list).text().decode()
 
 
 def test_what_wants_an_application_acknowledgement_is_converted_first_all_the_same(opened: Opened) -> None:
