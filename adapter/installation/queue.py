@@ -21,6 +21,8 @@ from adapter.store.journal import Entry
 
 _STATE = {"hold": "held", "release": "waiting", "retry": "waiting", "drop": "dropped"}
 _CODE = "entry-state"
+_TEST = "test"
+"""State of a message that says it is a test, and that its feed makes nothing of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +48,18 @@ class Queue:
         All or nothing; with whole=False a message that would be refused still is left as it is. Raises Rejected: unknown-entry,
         entry-state, or why a message that was refused is refused still.
         """
-        here = self._here
+        here, tests = self._here, set[int]()
         with here.composing() as connection:
             found = _find(connection, subjects)
             _check(found, act)
             if act == "retry":
-                found = replace(found, entries=[one for one in found.entries if self._retried(connection, one, must=whole)])
+                again = {one.id: self._retried(connection, one, must=whole) for one in found.entries}
+                found = replace(found, entries=[one for one in found.entries if again[one.id]])
+                tests = {number for number, state in again.items() if state == _TEST}
             if not found.states():
                 return 0
             self._journal(connection, Handling(does=act, by=by, reason=reason, subjects=found.states()))
-            handling.move(connection, [e.id for e in found.entries], _STATE[act])
+            handling.move(connection, [e.id for e in found.entries if e.id not in tests], _STATE[act])
             if act == "drop":
                 handling.drop_out(connection, found.out)
             else:
@@ -96,8 +100,9 @@ class Queue:
         StoredRows(connection, [new], self._here.feeds).mapped(new)
         return new
 
-    def _retried(self, connection: Connection, one: Entry, *, must: bool) -> bool:
-        """Make an entry ready to be tried again, a message that was refused is read again; False where it would be refused still.
+    def _retried(self, connection: Connection, one: Entry, *, must: bool) -> str:
+        """Make an entry ready to be tried again, a message that was refused is read again; the state it goes to, '' where
+        it would be refused still.
 
         Raises Rejected there, naming the entry, if it must go.
         """
@@ -110,7 +115,7 @@ class Queue:
             handling.move(connection, [one.id], "refused")
             journal.retry_refused(connection, [replace(new, identity=one.identity)])
             noticed.add(connection, [(one.id, "", noted) for noted in new.issues])
-        return issue is None
+        return "" if issue is not None else new.state if new is not None else _STATE["retry"]
 
     def _read_again(self, one: Entry) -> tuple[Issue | None, Entry | None]:
         """Why an entry cannot be tried again, if so, and what a message that was refused is now."""

@@ -109,6 +109,23 @@ def test_what_was_refused_is_read_again(gateway: Gateway, run: Run, monkeypatch:
     assert b"MSA|AA" in gateway.accept([(raw, "t")])[0]
 
 
+def test_a_test_message_that_was_refused_is_not_composed_when_it_is_tried_again_or_edited(
+        gateway: Gateway, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = adt("C1", phone="5550163").replace(b"|P|2.5.1", b"|T|2.5.1")
+    edited = tmp_path / "edited.hl7"
+    edited.write_bytes(test.replace(b"|C1|", b"|C2|"))
+    with monkeypatch.context() as other:
+        other.setattr("adapter.mapping.header._PROCESSING", frozenset("P"))
+        for control in (b"C1", b"C3"):
+            assert b"MSA|AR" in gateway.accept([(test.replace(b"|C1|", b"|%s|" % control), "t")])[0]
+    assert run("retry", number(gateway, "C1")).output == "retry: 1\n"
+    assert run("resubmit", number(gateway, "C3"), edited, "--reason", "typing error").exit_code == 0
+    drain(gateway)
+    assert states(gateway) == {"C1": "test", "C2": "test", "C3": "replaced"}
+    assert "5550163" not in phones(gateway)
+    assert run("retry", number(gateway, "C1")).exit_code == 1
+
+
 def test_what_is_dropped_stays_in_the_journal_with_the_reason(gateway: Gateway, run: Run) -> None:
     one = failing(gateway, "C1")
     assert run("drop", one).exit_code == 2  # a reason must be given
