@@ -21,9 +21,10 @@ _IDS_AT_ONCE = 500
 _OPEN = [(resource_type, param.indexed) for resource_type, params in PARAMS.items() for param in params.values()
          if "*" in param.targets]
 """Type and search parameter of references that may point at any type."""
-_OF_VISITS = sorted({*_OPEN, *((resource_type, param.indexed) for resource_type, params in PARAMS.items()
-                               for param in params.values() if "Encounter" in param.targets)})
-"""The same of those that may point at a visit."""
+_OF_SHARED = {target: sorted({*_OPEN, *((resource_type, param.indexed) for resource_type, params in PARAMS.items()
+                                          for param in params.values() if target in param.targets)})
+              for target in ("Encounter", "Account")}
+"""The same of those that may point at a visit, and at an account: either may be told of two persons, and go with one."""
 
 
 def key_and_person(connection: Connection, resource_type: str, resource_id: str) -> tuple[str, str] | None:
@@ -84,13 +85,17 @@ def naming(connection: Connection, persons: Iterable[str], names: Iterable[str])
 
 
 def pointing(connection: Connection, names: Collection[str]) -> set[tuple[str, str]]:
-    """(type, business key) of what stands, of anybody, and refers to one of these: to a visit, or by what is open to all types.
+    """(type, business key) of what stands, of anybody, and refers to one of these: to a visit or an account, or by what is open
+    to all types.
 
     That is how a message about two persons, and who said what in it, name the resources of both; and what was done or
     measured in a visit names it, whosever it is said to be.
     """
-    visits = {name for name in names if name.startswith("Encounter/")}
-    asked = [(at, visits) for at in _OF_VISITS] + [(at, set(names) - visits) for at in _OPEN]
+    by_target: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        target = name.partition("/")[0]
+        by_target[target if target in _OF_SHARED else ""].append(name)
+    asked = [(at, wanted) for target, wanted in by_target.items() for at in _OF_SHARED.get(target, _OPEN)]
     found: set[tuple[str, str]] = set()
     for (resource_type, param), wanted in asked:
         for chunk in _parts(wanted):

@@ -279,6 +279,14 @@ def test_a_moved_visit_keeps_an_account_that_moves_after_it(gateways: Any) -> No
 # --- deletions
 
 
+def test_a_visit_lets_go_of_an_account_that_is_deleted_with_another_person(gateways: Any) -> None:
+    swap = adt("A17", 8, "1", "PV1|1|I|3W^12^A^EAST||||||||||||||||V1^^^EAST^VN", f"PID|2||3^^^EAST^MR||{NAMES['3']}||19610514|F"
+               f"{'|' * 10}K1^^^EAST^AN", visit="V3", account="K1")
+    found = after(gateways, [swap, adt("A29", 9, "1")])
+    [visit] = of_type(found, "Encounter")
+    assert (numbers(visit), visit.get("account")) == ({"V3"}, None)
+
+
 def test_a29_ends_what_this_source_said_of_a_person_and_nothing_shared(gateways: Any) -> None:
     practitioner = "PD1||||1234567893^Okonjo^Mary^^^^^^NPI"
     before = [adt("A01", 8, "1", practitioner, "AL1|1|DA|7980^Penicillin^RXN|SV", visit="V1"),
