@@ -21,10 +21,17 @@ _IDS_AT_ONCE = 500
 _OPEN = [(resource_type, param.indexed) for resource_type, params in PARAMS.items() for param in params.values()
          if "*" in param.targets]
 """Type and search parameter of references that may point at any type."""
-_OF_SHARED = {target: sorted({*_OPEN, *((resource_type, param.indexed) for resource_type, params in PARAMS.items()
-                                          for param in params.values() if target in param.targets)})
-              for target in ("Encounter", "Account")}
-"""The same of those that may point at a visit, and at an account: either may be told of two persons, and go with one."""
+
+
+def _pointing_at(target: str, types: Collection[str] = PARAMS) -> list[Key]:
+    """Type and search parameter of references of these types that may point at that one, and of those that are open to all."""
+    return sorted({*_OPEN, *((resource_type, param.indexed) for resource_type in types
+                             for param in PARAMS[resource_type].values() if target in param.targets)})
+
+
+_OF_SHARED = {"Encounter": _pointing_at("Encounter"), "Account": _pointing_at("Account"),
+              "Patient": _pointing_at("Patient", ("Account",))}
+"""The same by what they point at, where others' resources may: visits and accounts are told of two persons, and go with one."""
 
 
 def key_and_person(connection: Connection, resource_type: str, resource_id: str) -> tuple[str, str] | None:
@@ -85,8 +92,8 @@ def naming(connection: Connection, persons: Iterable[str], names: Iterable[str])
 
 
 def pointing(connection: Connection, names: Collection[str]) -> set[tuple[str, str]]:
-    """(type, business key) of what stands, of anybody, and refers to one of these: to a visit or an account, or by what is open
-    to all types.
+    """(type, business key) of what stands, of anybody, and refers to one of these: to a visit or an account, from an account, or
+    by what is open to all types.
 
     That is how a message about two persons, and who said what in it, name the resources of both; and what was done or
     measured in a visit names it, whosever it is said to be.

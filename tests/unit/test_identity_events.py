@@ -279,12 +279,23 @@ def test_a_moved_visit_keeps_an_account_that_moves_after_it(gateways: Any) -> No
 # --- deletions
 
 
+def swap(number: str, other: str, account: str) -> bytes:
+    """Two persons swap beds, and are told to have one account."""
+    first = f"PV1|1|I|3W^12^A^EAST{'|' * 16}V{number}^^^EAST^VN"
+    second = f"PID|2||{other}^^^EAST^MR||{NAMES[other]}||19610514|F{'|' * 10}{account}^^^EAST^AN"
+    return adt("A17", 8, number, first, second, visit=f"V{other}", account=account)
+
+
 def test_a_visit_lets_go_of_an_account_that_is_deleted_with_another_person(gateways: Any) -> None:
-    swap = adt("A17", 8, "1", "PV1|1|I|3W^12^A^EAST||||||||||||||||V1^^^EAST^VN", f"PID|2||3^^^EAST^MR||{NAMES['3']}||19610514|F"
-               f"{'|' * 10}K1^^^EAST^AN", visit="V3", account="K1")
-    found = after(gateways, [swap, adt("A29", 9, "1")])
+    found = after(gateways, [swap("1", "3", "K1"), adt("A29", 9, "1")])
     [visit] = of_type(found, "Encounter")
     assert (numbers(visit), visit.get("account")) == ({"V3"}, None)
+
+
+def test_an_account_of_two_names_the_record_that_either_is_now(gateways: Any) -> None:
+    found = after(gateways, [swap("2", "3", "K1"), adt("A40", 9, "1", "MRG|3^^^EAST^MR")])
+    [account] = of_type(found, "Account")
+    assert {one["reference"] for one in account["subject"]} == {patient_of(found, "2")[0], patient_of(found, "1")[0]}
 
 
 def test_a29_ends_what_this_source_said_of_a_person_and_nothing_shared(gateways: Any) -> None:
