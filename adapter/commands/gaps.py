@@ -77,7 +77,7 @@ class _Asked:
 @click.option("--member", help="One member: any of their numbers, `system|value`, or the Patient id.")
 @click.option("--organization", help="Gaps that this organization can close: its id, or its id in the network.")
 @click.option("--all", "everyone", is_flag=True, help="Every member (the default).")
-@click.option("--rule", help="One rule, as G01.")
+@click.option("--rule", help="One rule, as G01; in capitals or not.")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only this state; may be repeated.")
 @click.option("--as-of", type=Moment(), help="The end of this day (UTC), or a full ISO 8601 time; now without it.")
 @click.option("--known-at", type=Moment(), help="By what was known then; by what is known now without it.")
@@ -100,8 +100,8 @@ def gaps(*, everyone: bool, states: tuple[State, ...], form: str, member: str | 
     """
     if sum((member is not None, organization is not None, everyone)) > 1:
         raise click.UsageError("--member, --organization and --all exclude each other")
-    asked = _Asked(member=member, organization=organization, rule=rule, states=states, as_of=as_of, known_at=known_at,
-                   engine=engine, ndjson=ndjson, views=views, master=master, memory=memory, out=out)
+    asked = _Asked(member=member, organization=organization, rule=rule and rule.upper(), states=states, as_of=as_of,
+                   known_at=known_at, engine=engine, ndjson=ndjson, views=views, master=master, memory=memory, out=out)
     asked.check()
     if ndjson or views:
         moment = as_of or datetime.now(UTC)
@@ -137,7 +137,8 @@ def _of_everybody(connection: Connection | None, asked: _Asked, moment: datetime
         question = population.question(now=moment, rule=asked.rule, organization=organization, states=asked.wanted,
                                        memory=asked.memory)
         if asked.out:
-            click.echo(f"{_write(flat, question, asked, asked.out)} gaps", err=True)
+            count = _write(flat, question, asked, asked.out)
+            click.echo("1 gap" if count == 1 else f"{count} gaps", err=True)
             raise click.exceptions.Exit(0)
         found = _evaluate(flat, question, asked)
         return [gap for gap in found if member in (None, gap.member_id)], snapshot.organization_names(flat)

@@ -160,6 +160,7 @@ def test_load_then_gaps(run: Run, tmp_path: Path) -> None:
     assert {row["rule"]: row["state"] for row in rows}["G01"] == "open"
     assert json.loads(run("gaps", "--all", "--rule", "G01", "--format", "json").stdout) == [
         row for row in rows if row["rule"] == "G01"]
+    assert run("gaps", "--rule", "g01", "--format", "csv").stdout == run("gaps", "--rule", "G01", "--format", "csv").stdout != ""
     assert run("gaps", "--organization", "O1", "--format", "csv").stdout.startswith("rule,title,member")
     assert json.loads(run("gaps", "--format", "fhir", "--as-of", "2026-02-01").stdout)["resourceType"] == "Bundle"
     early = json.loads(run("gaps", "--rule", "G01", "--as-of", "2025-12-01", "--format", "json").stdout)
