@@ -28,7 +28,7 @@ from adapter.model import Composed, Delivery, Outlet
 from adapter.store.contributions import chunks
 from adapter.store.engine import among
 from adapter.store.schema import JOURNAL, OUTBOX, PUSHED, RESOURCE
-from adapter.store.server_state import content, pushed, stands
+from adapter.store.server_state import Pushed, content, pushed, stands
 from adapter.store.targets import LONGEST_US
 
 _CHUNK = 300
@@ -39,8 +39,9 @@ def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed],
     """Queue changed resources for a server; a version that still waits is replaced by the newer one, and what is held stays so.
 
     What the server has already, what it does not take, and what only other clients of it have said, is not queued, and waits
-    no more. But where an older version was begun to be sent nobody knows what it has: whatever is newer is sent. In the place
-    of a dead one it has another chance, and so have those that are dead because they refer to that.
+    no more; but what we said there and say no more is taken back, whoever else speaks of it. Where an older version was begun to
+    be sent nobody knows what the server has: whatever is newer is sent. In the place of a dead one it has another chance, and so
+    have those that are dead because they refer to that.
     """
     target = outlet.name
     before: dict[tuple[str, str], Row[Any]] = {}
@@ -49,10 +50,11 @@ def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed],
         before.update({(row.resource_type, row.id): row for row in connection.execute(select(OUTBOX).where(*among))})
         connection.execute(delete(OUTBOX).where(*among))
     begun = {key for key, row in before.items() if row.attempts}
-    ours = [c for c in changed if is_ours(c.sources)]
-    for chunk in chunks(ours, _CHUNK):
+    for part in chunks(changed, _CHUNK):
+        there = pushed(connection, target, [(c.resource_type, c.id) for c in part])
+        chunk = [c for c in part if is_ours(c.sources) or _leaves_ours(c, there.get((c.resource_type, c.id)))]
         keys = [(c.resource_type, c.id) for c in chunk]
-        have = {key: p.hash for key, p in pushed(connection, target, keys).items() if p.body is not None}
+        have = {key: p.hash for key, p in there.items() if p.body is not None}
         rows = [{"target": target, "resource_type": c.resource_type, "id": c.id, "lane": c.person or f"{c.resource_type}/{c.id}",
                  "hash": c.hash, "due": now_us, "attempts": int(key in begun), "error": "", **_as_before(before.get(key), now_us)}
                 for c, key in zip(chunk, keys, strict=True)
@@ -63,6 +65,11 @@ def enqueue(connection: Connection, outlet: Outlet, changed: Sequence[Composed],
     dead = {f"{t}/{i}" for (t, i), row in before.items() if row.state == "dead"}
     if dead:
         revive(connection, target, dead, now_us)
+
+
+def _leaves_ours(composed: Composed, there: Pushed | None) -> bool:
+    """Whether only other clients say anything of a resource now, and what we said of it still stands there."""
+    return there is not None and there.body is not None and content(there.body) != content(composed.body)
 
 
 def _as_before(row: Row[Any] | None, now_us: int) -> dict[str, Any]:

@@ -102,6 +102,22 @@ def test_what_a_lost_answer_was_about_is_taken_back(tmp_path: Path, empty: Path)
     assert there == set(standing(world.gateway))
 
 
+def test_what_we_say_no_more_is_taken_back_where_another_client_still_speaks(tmp_path: Path, empty: Path) -> None:
+    """It stayed on the server, and held up the deletion of what it referred to."""
+    world = quiet_world(tmp_path, empty)
+    tell(world, "A01", 1)
+    world.settle()
+    key = next(key for key in world.server.standing if key[0] == "Encounter")
+    world.server.write(key, {**(world.server.standing[key].body or {}), "status": "onleave"}, client=True)
+    world.settle()
+    tell(world, "A29", 2)
+    world.settle()
+    there = {key: told.body for key, told in world.server.standing.items() if told.body is not None}
+    assert there.keys() == standing(world.gateway).keys()
+    assert there[key]["status"] == "onleave"
+    assert "identifier" not in there[key], "that was ours"
+
+
 def quiet_world(folder: Path, empty: Path) -> World:
     """In which nobody sends anything by himself."""
     world = new_world(0, folder, empty)
