@@ -179,7 +179,8 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Wr
     run.settled.update(map(key_of, everything))
     with writing(way.engine) as connection:
         targets_of.renew(connection, way.server.name, way.owner, way.clock_us())
-        outbox.note_pushed(connection, way.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)])
+        outbox.note_pushed(connection, way.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)],
+                           way.clock_us())
         unanswered.answered(connection, way.server.name, _creations(run, everything))
         outbox.revive(connection, way.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, way.clock_us())
         targets_of.answered(connection, way.server.name)

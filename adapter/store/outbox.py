@@ -149,7 +149,7 @@ def _delivery(row: Row[Any]) -> Delivery:
                     body=None if row.deleted else orjson.loads(row.body), shared=row.person == "")
 
 
-def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delivery, str]]) -> None:
+def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delivery, str]], now_us: int) -> None:
     """Note what the server took, with its version ids, and take it off the queue unless a newer version waits."""
     for chunk in chunks(done, _CHUNK):
         keys = [(d.resource_type, d.id) for d, _ in chunk]
@@ -161,6 +161,17 @@ def note_pushed(connection: Connection, target: str, done: Sequence[tuple[Delive
         connection.execute(delete(OUTBOX).where(
             OUTBOX.c.target == target,
             tuple_(OUTBOX.c.resource_type, OUTBOX.c.id, OUTBOX.c.hash).in_([(d.resource_type, d.id, d.hash) for d, _ in chunk])))
+        _again(connection, target, [d for d, _ in chunk], now_us)
+
+
+def _again(connection: Connection, target: str, done: Sequence[Delivery], now_us: int) -> None:
+    """Queue what stands here otherwise than it was sent, and does not wait: another gateway had sent the newer version before."""
+    sent = {(d.resource_type, d.id): d.hash for d in done}
+    query = select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.hash, RESOURCE.c.person).where(
+        tuple_(RESOURCE.c.resource_type, RESOURCE.c.id).in_(sent))
+    newer = {(row.resource_type, row.id): row for row in connection.execute(query) if row.hash != sent[row.resource_type, row.id]}
+    for key in newer.keys() - queued_of(connection, target, newer):
+        connection.execute(insert(OUTBOX).values(**_waiting_row(target, newer[key], now_us)))
 
 
 def begin(connection: Connection, target: str, deliveries: Sequence[Delivery]) -> None:
@@ -191,9 +202,14 @@ def put_right(connection: Connection, target: str, keys: Collection[tuple[str, s
             RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
         their = theirs[resource_type, resource_id].body
         if row is not None and their is not None and content(orjson.loads(row.body)) != content(their):
-            connection.execute(insert(OUTBOX).values(
-                target=target, resource_type=resource_type, id=resource_id, hash=row.hash, queued=now_us, due=now_us,
-                lane=row.person or f"{resource_type}/{resource_id}", attempts=0, state="waiting", error=""))
+            connection.execute(insert(OUTBOX).values(**_waiting_row(target, row, now_us)))
+
+
+def _waiting_row(target: str, resource: Any, now_us: int) -> dict[str, Any]:
+    """What stands in the queue of a resource (a row of its table) as it stands here, sent for the first time."""
+    return {"target": target, "resource_type": resource.resource_type, "id": resource.id, "hash": resource.hash,
+            "lane": resource.person or f"{resource.resource_type}/{resource.id}", "queued": now_us, "due": now_us, "attempts": 0,
+            "state": "waiting", "error": ""}
 
 
 def forget(connection: Connection, target: str, resource_type: str, resource_id: str, now_us: int, version: str = "") -> None:

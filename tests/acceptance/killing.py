@@ -190,7 +190,7 @@ def _mark_first() -> None:
     def marked(run: Any, deliveries: Sequence[Any]) -> None:
         begin(run, deliveries)
         with push.writing(run.way.engine) as connection:
-            outbox.note_pushed(connection, run.way.server.name, [(one, "1") for one in deliveries])
+            outbox.note_pushed(connection, run.way.server.name, [(one, "1") for one in deliveries], run.way.clock_us())
 
     push._begin = marked
 

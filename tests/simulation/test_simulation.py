@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,7 +15,7 @@ from adapter.gateway import Gateway
 from adapter.intake.arrived import Arrived
 from adapter.model import Delivery
 from tests.property.test_orders import Told
-from tests.simulation.promises import standing
+from tests.simulation.promises import in_the_end, standing
 from tests.simulation.server import SimulatedServer
 from tests.simulation.world import Broken, Open, World, new_world, run, template
 
@@ -118,9 +119,30 @@ def test_what_we_say_no_more_is_taken_back_where_another_client_still_speaks(tmp
     assert "identifier" not in there[key], "that was ours"
 
 
-def quiet_world(folder: Path, empty: Path) -> World:
+def test_an_older_version_that_another_gateway_sends_last_does_not_stay(tmp_path: Path, empty: Path) -> None:
+    """Its clock is a day off, so that it does not see that the server is had; what it sent counted as the newest."""
+    world = quiet_world(tmp_path, empty, gateways=2)
+    tell(world, "A01", 1)
+    assert world.gateway.delivery.push() > 0  # what many share goes first
+
+    def newer() -> None:
+        world.server.meanwhile, world.at = (lambda: None), 1
+        world.ahead[1] = timedelta(days=1)
+        tell(world, "A08", 2, "^PRN^PH^^1^518^5550161")
+        while world.gateway.delivery.push():
+            pass
+        world.at = 0
+
+    world.server.meanwhile = newer
+    world.gateway.delivery.push()
+    world.settle()
+    assert list(in_the_end(world, standing(world.gateway))) == []
+
+
+def quiet_world(folder: Path, empty: Path, gateways: int = 1) -> World:
     """In which nobody sends anything by himself."""
-    world = new_world(0, folder, empty)
+    world = next(world for seed in range(9) if len((world := new_world(seed, folder, empty)).gateways) == gateways)
+    world.at = 0
     world.engines, world.partner.files, world.keeps_gaps = [], [], False
     return world
 

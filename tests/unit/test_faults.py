@@ -124,7 +124,7 @@ def test_what_another_client_deleted_is_put_back(gateway: Gateway) -> None:
     later = datetime(2026, 3, 20, 13, tzinfo=UTC)
     gone = Version(resource_type="Patient", id=patient.id, version="2", last_updated=later, body=None)
     with writing(gateway.engine) as connection:
-        outbox.note_pushed(connection, "hapi", [(delivery, "1")])
+        outbox.note_pushed(connection, "hapi", [(delivery, "1")], 0)
         assert others.bring_in(connection, gone, "hapi", 5)
         assert [(r.id, r.state) for r in connection.execute(select(OUTBOX))] == [(patient.id, "waiting")]
         assert server_state.pushed(connection, "hapi", [("Patient", patient.id)])["Patient", patient.id].body is None
