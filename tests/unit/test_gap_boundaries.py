@@ -89,6 +89,15 @@ def test_g01_hand_off_needs_both_present(db: Connection, organization: str, pres
     assert only(db, "G01").verdict == verdict
 
 
+@pytest.mark.parametrize(("after", "verdict"), [
+    (-7 * D, "handed-off"), (-7 * D - SECOND, "no-handoff"), (7 * D, "handed-off"), (7 * D + SECOND, "no-handoff")])
+def test_g01_hand_off_counts_seven_days_before_and_after_the_change(db: Connection, after: timedelta, verdict: str):
+    enrol(db)
+    team(db, seat("old", "clinic", end="2026-06-01"), seat("new", "hub", start="2026-06-02"))
+    contact(db, datetime.fromisoformat("2026-06-02T00:00:00-04:00") + after, "face-to-face", "warm-handoff", present="hub")
+    assert only(db, "G01").verdict == verdict
+
+
 def test_g01_one_person_on_two_seats_is_one_lead(db: Connection):
     enrol(db)
     team(db, seat("a", "hub"), seat("a", "clinic"))
@@ -191,6 +200,15 @@ def test_g13_a_consent_is_renewed_in_its_last_thirty_days(db: Connection, left: 
     gap = only(db, "G13")
     assert (gap.state, gap.item, gap.responsible_org) == (state, "hub>clinic", "hub")
     assert gap.due == (NOW + left if state == "prospective" else None)
+
+
+@pytest.mark.parametrize(("lasts", "verdict"), [(30 * D, "renewal-due"), (30 * D + SECOND, "consent-in-force")])
+def test_g13_a_release_that_follows_renews_only_where_it_lasts_longer(db: Connection, lasts: timedelta, verdict: str):
+    enrol(db)
+    team(db, seat("a", "hub"), seat("b", "clinic", "specialist"))
+    consent(db, end=at(NOW + 10 * D))
+    consent(db, "next", start=at(NOW + 10 * D), end=at(NOW + lasts))
+    assert only(db, "G13").verdict == verdict
 
 
 def test_g13_a_day_as_the_end_lasts_to_the_end_of_that_day(db: Connection):

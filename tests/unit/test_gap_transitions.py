@@ -210,6 +210,16 @@ def test_g06_no_appointment_counts_when_the_managing_entity_was_told(db: Connect
     assert verdict(db, "G06") == found
 
 
+@pytest.mark.parametrize(("status", "found"), [
+    ("completed", "no-appointment"), ("in-progress", "no-appointment"), ("not-done", "not-visited"),
+    ("preparation", "not-visited")])
+def test_g06_what_was_not_told_does_not_count(db: Connection, status: str, found: str):
+    psychiatric(db)
+    put(db, "Communication", "m", status=status, subject=ref("Patient", "p"), sent="2026-06-10",
+        topic=coded("communication-topic", "no-appointment")[0], recipient=[ref("Organization", "me")])
+    assert verdict(db, "G06") == found
+
+
 @pytest.mark.parametrize(("purpose", "when", "found"), [
     ("psychiatric-linkage", "2026-06-02", "refused"), ("psychiatric-linkage", "2026-06-12", "not-visited"),
     ("engagement", "2026-06-05", "not-visited")])
