@@ -51,3 +51,11 @@ def test_g22_all_parts_are_read_and_named(sqlite: Engine):
     assert verdict(sqlite, "2026-06-01", contact, read("2026-06-02")) == {"Practitioner/dora": "parts-not-told"}
     assert verdict(sqlite, "2026-06-01", contact) == {"Practitioner/dora": "not-reviewed"}
     assert verdict(sqlite, "2026-06-01") == {"Practitioner/dora": "review-due"}
+
+
+def test_g22_neither_another_part_nor_another_kind_of_output_counts(sqlite: Engine):
+    contact, in_part = met("2026-06-03T10:00:00-04:00"), {"Practitioner/dora": "reviewed-in-part"}
+    assert verdict(sqlite, "2026-06-01", contact, read("2026-06-02", *PARTS[:2], "images")) == in_part
+    two = read("2026-06-02", *PARTS[:2])
+    two["output"].append({"type": concept("task-output", "screened"), "valueCodeableConcept": concept("record-part", PARTS[2])})
+    assert verdict(sqlite, "2026-06-01", contact, two) == in_part
