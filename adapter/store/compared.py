@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, 
 
 from adapter.model import Json, Outlet
 from adapter.store.contributions import chunks
-from adapter.store.outbox import KEY, is_ours, queued_of
+from adapter.store.outbox import KEY, is_ours, queued_of, waiting_row
 from adapter.store.resources import of_resource
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION, SERVER_ID, UNANSWERED
 from adapter.store.server_state import content, note_version, pushed
@@ -132,11 +132,9 @@ def push_again(connection: Connection, target: str, resource_type: str, resource
     if queued_of(connection, target, [(resource_type, resource_id)]):
         renumber(connection, target, resource_type, resource_id, version, body)
         return
-    row = connection.execute(select(RESOURCE.c.hash, RESOURCE.c.person).where(
+    row = connection.execute(select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.hash, RESOURCE.c.person).where(
         RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id)).one()
-    connection.execute(insert(OUTBOX).values(
-        target=target, resource_type=resource_type, id=resource_id, lane=row.person or f"{resource_type}/{resource_id}",
-        hash=row.hash, queued=now_us, due=now_us, attempts=0, state="waiting", error=""))
+    connection.execute(insert(OUTBOX).values(**waiting_row(target, row, now_us)))
 
 
 def begin_anew(connection: Connection, outlet: Outlet, now_us: int) -> int:
@@ -148,9 +146,7 @@ def begin_anew(connection: Connection, outlet: Outlet, now_us: int) -> int:
     query = select(r.resource_type, r.id, r.hash, r.person, r.sources, r.body).where(r.deleted == 0)
     count = 0
     for rows in connection.execute(query.execution_options(yield_per=_PAGE)).partitions():
-        new = [{"target": target, "resource_type": row.resource_type, "id": row.id, "hash": row.hash, "queued": now_us,
-                "due": now_us, "lane": row.person or f"{row.resource_type}/{row.id}", "attempts": 0, "state": "waiting",
-                "error": ""} for row in rows
+        new = [waiting_row(target, row, now_us) for row in rows
                if is_ours(orjson.loads(row.sources)) and outlet.takes(row.resource_type, orjson.loads(row.body))]
         if new:
             connection.execute(insert(OUTBOX), new)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_
 
 from adapter.model import Json
 from adapter.store.contributions import chunks
-from adapter.store.outbox import KEY
+from adapter.store.outbox import KEY, waiting_row
 from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
 
 Key = tuple[str, str]
@@ -51,9 +51,8 @@ def queue(connection: Connection, target: str, keys: Collection[Key], now_us: in
         rows = connection.execute(select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.hash, RESOURCE.c.person).where(
             tuple_(RESOURCE.c.resource_type, RESOURCE.c.id).in_(chunk))).all()
         connection.execute(insert(OUTBOX), [
-            {"target": target, "resource_type": row.resource_type, "id": row.id, "hash": row.hash, "queued": now_us,
-             "due": now_us, "lane": row.person or f"{row.resource_type}/{row.id}", "attempts": 0, "error": "",
-             "state": "held" if (row.resource_type, row.id) in held else "waiting"} for row in rows])
+            waiting_row(target, row, now_us) | {"state": "held" if (row.resource_type, row.id) in held else "waiting"}
+            for row in rows])
 
 
 def queue_sent(connection: Connection, target: str, now_us: int) -> None:

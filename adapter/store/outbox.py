@@ -171,7 +171,7 @@ def _again(connection: Connection, target: str, done: Sequence[Delivery], now_us
         tuple_(RESOURCE.c.resource_type, RESOURCE.c.id).in_(sent))
     newer = {(row.resource_type, row.id): row for row in connection.execute(query) if row.hash != sent[row.resource_type, row.id]}
     for key in newer.keys() - queued_of(connection, target, newer):
-        connection.execute(insert(OUTBOX).values(**_waiting_row(target, newer[key], now_us)))
+        connection.execute(insert(OUTBOX).values(**waiting_row(target, newer[key], now_us)))
 
 
 def begin(connection: Connection, target: str, deliveries: Sequence[Delivery]) -> None:
@@ -202,11 +202,11 @@ def put_right(connection: Connection, target: str, keys: Collection[tuple[str, s
             RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
         their = theirs[resource_type, resource_id].body
         if row is not None and their is not None and content(orjson.loads(row.body)) != content(their):
-            connection.execute(insert(OUTBOX).values(**_waiting_row(target, row, now_us)))
+            connection.execute(insert(OUTBOX).values(**waiting_row(target, row, now_us)))
 
 
-def _waiting_row(target: str, resource: Any, now_us: int) -> dict[str, Any]:
-    """What stands in the queue of a resource (a row of its table) as it stands here, sent for the first time."""
+def waiting_row(target: str, resource: Any, now_us: int) -> dict[str, Any]:
+    """What is put into the queue for a resource (a row of its table: type, id, hash, person) as it stands here."""
     return {"target": target, "resource_type": resource.resource_type, "id": resource.id, "hash": resource.hash,
             "lane": resource.person or f"{resource.resource_type}/{resource.id}", "queued": now_us, "due": now_us, "attempts": 0,
             "state": "waiting", "error": ""}
@@ -222,13 +222,11 @@ def forget(connection: Connection, target: str, resource_type: str, resource_id:
     else:
         connection.execute(delete(PUSHED).where(
             PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id))
-    row = connection.execute(select(RESOURCE.c.hash, RESOURCE.c.person).where(
+    row = connection.execute(select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.hash, RESOURCE.c.person).where(
         RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
     connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(resource_type, resource_id)])))
     if row is not None:
-        connection.execute(insert(OUTBOX).values(
-            target=target, resource_type=resource_type, id=resource_id, lane=row.person or f"{resource_type}/{resource_id}",
-            hash=row.hash, queued=now_us, due=now_us, attempts=0, state="waiting", error=""))
+        connection.execute(insert(OUTBOX).values(**waiting_row(target, row, now_us)))
 
 
 def revive(connection: Connection, target: str, names: Collection[str], now_us: int) -> None:
