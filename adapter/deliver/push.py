@@ -83,17 +83,23 @@ def _next(way: _Way, on_their_way: Collection[str]) -> _Run | None:
     """The next pack, noted as begun; None where nothing may go.
 
     What was begun once and got no answer is looked at first, and while nothing is on its way: a server serves one at a time.
+    The pack is made anew then: what another client wrote may have come in meanwhile, and is to be composed before.
     """
-    with reading(way.engine) as connection:
-        lanes = next_lanes(connection, way.server.name, way.clock_us(), way.rest_us, on_their_way)
-        if not lanes:
+    looked, settled = set[Key](), set[Key]()
+    while True:
+        with reading(way.engine) as connection:
+            lanes = next_lanes(connection, way.server.name, way.clock_us(), way.rest_us, on_their_way)
+            if not lanes:
+                return None
+            run = _Run(way=way, lanes=lanes, versions=_versions(connection, way, lanes), settled=settled)
+        silent = [d for d in _all_of(run, lanes)
+                  if way.read_back and d.attempts and key_of(d) not in run.versions and key_of(d) not in looked]
+        if not silent:
+            _begin(run, _all_of(run, lanes))
+            return run
+        if on_their_way or not _looked_at(run, silent):
             return None
-        run = _Run(way=way, lanes=lanes, versions=_versions(connection, way, lanes))
-    silent = [d for d in _all_of(run, lanes) if way.read_back and d.attempts and key_of(d) not in run.versions]
-    if silent and (on_their_way or not _looked_at(run, silent)):
-        return None
-    _begin(run, _all_of(run, lanes))
-    return run
+        looked.update(map(key_of, silent))
 
 
 def _versions(connection: Connection, way: _Way, lanes: Sequence[list[Delivery]]) -> dict[Key, str]:
@@ -101,7 +107,7 @@ def _versions(connection: Connection, way: _Way, lanes: Sequence[list[Delivery]]
 
 
 def _looked_at(run: _Run, silent: Sequence[Delivery]) -> bool:
-    """Whether it is known now on which versions a pack builds; what is not to be sent yet counts as settled."""
+    """Whether the server could be asked what it has of these; what is not to be sent yet counts as settled."""
     way, left = run.way, list[Delivery]()
     for d in silent:
         try:
@@ -114,8 +120,6 @@ def _looked_at(run: _Run, silent: Sequence[Delivery]) -> bool:
     if left:
         _begin(run, left)  # as an attempt it counts: after some, what stands there is brought in (reconcile.look_again)
         _postpone(run, left, _backoff(max(d.attempts for d in left), way.rng), "version-conflict", dead=False)
-    with reading(way.engine) as connection:
-        run.versions.update(_versions(connection, way, run.lanes))
     return True
 
 

@@ -109,9 +109,12 @@ def _turn(address: URL) -> Generator[None]:
 
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
-    """A transaction that only reads, and waits for no writer on SQLite. Raises Unavailable (database away)."""
-    with _told_apart(), engine.execution_options(reads_only=True).begin() as connection:
-        yield connection
+    """A transaction that only reads: all of it sees one state, and it waits for no writer. Raises Unavailable (database away)."""
+    with _told_apart(), engine.execution_options(reads_only=True).connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
 
 
 def migrate(engine: Engine) -> None:

@@ -120,6 +120,16 @@ def test_a_reader_does_not_wait_for_a_writer(store: Engine) -> None:
     assert stored.version == 1
 
 
+def test_a_reader_sees_one_state_to_its_end(store: Engine) -> None:
+    """So a push takes no version that came in after what it sends was read."""
+    write(store, one())
+    with reading(store) as reader:
+        seen = [read_resource(reader, "Patient", "a")]
+        write(store, one(gender="male"), at=2_000_000)
+        seen.append(read_resource(reader, "Patient", "a"))
+    assert [stored.version for stored in seen if stored] == [1, 1]
+
+
 def test_writers_go_one_after_the_other(store: Engine) -> None:
     def add(name: str) -> None:
         for n in range(5):

@@ -449,6 +449,32 @@ def test_what_would_overwrite_a_version_that_came_in_waits_until_that_is_compose
     assert bench.push() == 1
 
 
+def test_what_comes_in_while_a_delivery_without_answer_is_looked_at_is_composed_first(bench: Bench) -> None:
+    """It is read back beside: the push built on the version that came in, without what another client had added."""
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.server.away = Unavailable("server-unavailable")
+    bench.put("Organization/p", name="P")
+    assert bench.push() == 0
+    bench.server.away = None
+    bench.put("Organization/o", name="Q")
+    bench.now += 1000 * SECOND
+    theirs: Json = {"resourceType": "Organization", "id": "o", "name": "O", "language": "fr"}
+    look = bench.server.read
+
+    def meanwhile(resource_type: str, resource_id: str) -> Json | None:
+        bench.server.standing["Organization/o"] = (2, theirs)
+        with writing(bench.engine) as connection:
+            assert bring_in(connection, Version(resource_type="Organization", id="o", version="2", body=theirs,
+                                                last_updated=datetime(2026, 3, 1, tzinfo=UTC)), "standin", bench.now)
+        return look(resource_type, resource_id)
+
+    with patch.object(bench.server, "read", meanwhile):
+        assert bench.push() == 1
+    assert bench.server.standing["Organization/o"] == (2, theirs)
+    assert bench.queue() == {"Organization/o": "waiting"}
+
+
 def test_what_came_before_a_deletion_by_another_client_is_not_taken_for_what_stands(bench: Bench) -> None:
     """The history is read a minute back again: our own version in it was built on then, and refused for ever."""
     bench.put("Organization/o", name="O")
