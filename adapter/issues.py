@@ -254,6 +254,10 @@ ISSUES: dict[str, IssueKind] = {
     "entry-state": _kind("its state does not allow that", "see careloop queue show", fhir="conflict", http=409),
     "unknown-gap": _kind("no gap is kept under this Task", "name a Task that careloop gap list shows", fhir="not-found",
                           http=404),
+    "gap-task-invalid": _kind("the update of the Task cannot be taken", "docs/gaps.md says what a gap's Task takes",
+                              fhir="business-rule", http=422),
+    "gap-task-kept": _kind("the gap's Task does not say what was sent", "read it; evidence closes a gap, docs/gaps.md says what "
+                           "may be said of it", "warning", fhir="business-rule"),
     "unknown-member": _kind("no such member", "use a Patient id or a member id of the network", fhir="not-found", http=404),
     "unknown-organization": _kind("no such organization", "use an Organization id or its id in the network", fhir="not-found",
                                   http=404),

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapter.commands.installation import Moment, opened, settings
+from adapter.engine.gap_keeping import stands
 from adapter.errors import Rejected
 from adapter.gaps import life as lives
 from adapter.gaps.catalog import open_catalog
@@ -21,14 +22,13 @@ from adapter.gaps.engine import find_organization
 from adapter.gaps.life import Happening, Life
 from adapter.gaps.rules import open_rules
 from adapter.gaps.task import at_of, key_of
+from adapter.gaps.wish import OWNERS
 from adapter.gateway import Gateway
 from adapter.identity.ids import resource_id
 from adapter.store import gap_lives as kept
 from adapter.store.engine import reading
-from adapter.store.keys import key_and_person, standing_names
+from adapter.store.keys import key_and_person
 
-_OWNERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "HealthcareService", "Patient", "RelatedPerson")
-"""Who a Task may be given to (R4 Task.owner, without devices)."""
 _BY = click.option("--by", default=getpass.getuser, show_default="your account", help="Who decides.")
 
 
@@ -87,7 +87,7 @@ def assign(task: str, to: str, by: str) -> None:
     """Say who sees to a gap."""
     with opened(settings()) as gateway:
         if to and not _may_see_to_it(gateway, to):
-            raise click.BadParameter(f"no such {', '.join(_OWNERS)} stands here - write Practitioner/<id>", param_hint="--to")
+            raise click.BadParameter(f"no such {', '.join(OWNERS)} stands here - write Practitioner/<id>", param_hint="--to")
         _change(gateway, task, lambda life, now: lives.assign(life, to, now, by))
 
 
@@ -126,7 +126,7 @@ def _change(gateway: Gateway, task: str, step: Callable[[Life, int], tuple[Life,
 
 def _may_see_to_it(gateway: Gateway, to: str) -> bool:
     with reading(gateway.engine) as connection:
-        return to.partition("/")[0] in _OWNERS and bool(standing_names(connection, [to]))
+        return stands(connection, to)
 
 
 def _key(gateway: Gateway, task: str) -> str:

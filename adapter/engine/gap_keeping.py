@@ -19,8 +19,11 @@ from adapter.gaps.engine import Gap, evaluate
 from adapter.gaps.life import LIVING, Happening, Life, answered, follow, pair, subject_of
 from adapter.gaps.rules import open_rules
 from adapter.gaps.task import KEY, at_of, task_of
+from adapter.gaps.wish import OWNERS, check_wish
 from adapter.model import Composed, Contribution, Json
 from adapter.store import gap_lives as kept
+from adapter.store.keys import key_and_person, standing_names
+from adapter.store.resources import read_resource
 
 MANY = 500
 """So many persons to look at, and a sweep over all is cheaper."""
@@ -159,6 +162,28 @@ def answer(connection: Connection, key: str, task: Json | None, by: str, apply: 
     at = at_of(key)
     if at is not None and kept.one(connection, *at) is not None:
         change(connection, key, lambda life, now: answered(life, task, now, by), apply, now_us)
+
+
+def check(connection: Connection, task_id: str, task: Json, now_us: int) -> None:
+    """That another client's update of a gap's Task can be read.
+
+    Raises Rejected (not-found, gone, fhir-structure, gap-task-invalid).
+    """
+    stored = read_resource(connection, "Task", task_id)
+    if stored is None or stored.body is None:
+        raise Rejected("gone" if stored else "not-found", "Task")
+    named = key_and_person(connection, "Task", task_id)
+    at = at_of(named[0]) if named else None
+    standing = kept.one(connection, *at) if at else None
+    if standing is None:
+        raise Rejected("gap-task-invalid", "Task", "it is no gap's; what is told of others comes by the feeds")
+    [life] = lives_of([standing])
+    check_wish(task, life, now_us, lambda owner: stands(connection, owner))
+
+
+def stands(connection: Connection, owner: str) -> bool:
+    """Whether `Type/id` is one who may see to a gap and stands here."""
+    return owner.partition("/")[0] in OWNERS and bool(standing_names(connection, [owner]))
 
 
 def lives_of(rows: Iterable[kept.Kept]) -> list[Life]:

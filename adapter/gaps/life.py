@@ -156,18 +156,18 @@ def answered(life: Life, task: Json | None, now: int, by: str) -> tuple[Life, li
     """
     if task is None:
         return life, []
-    status, reason = task.get("status"), _words(task.get("statusReason"))
+    status, reason = task.get("status"), words_of(task.get("statusReason")) or "no reason given"
     owner: str = _part(task, "owner").get("reference", "")
     taken_up = status in ("accepted", "in-progress", "received") and not life.assigned
     happened: list[Happening] = []
-    if status in ("rejected", "cancelled", "failed"):
+    if status in ("rejected", "cancelled", "failed") and status != status_of(life):
         life, steps = assign(life, "", now, by)
         happened += [replace(step, why=reason) for step in steps]
     elif owner and (taken_up or owner != owner_of(life)):
         life, steps = assign(life, owner, now, by)
         happened += steps
     if status == "on-hold":
-        until = _instant(_part(task, "executionPeriod").get("start", "")) or now + _WEEK
+        until = instant_of(_part(task, "executionPeriod").get("start", "")) or now + _WEEK
         life, steps = snooze(life, until, reason, now, by)
     elif status == "completed":
         life, steps = claim(life, now, by, reason)
@@ -184,18 +184,31 @@ def owner_of(life: Life) -> str:
     return life.assigned or life.responsible_party or (f"Organization/{life.responsible_org}" if life.responsible_org else "")
 
 
+_SETTLED: dict[State, str] = {"closed": "completed", "missed": "failed", "not-applicable": "cancelled"}
+
+
+def status_of(life: Life) -> str:
+    """The status of a gap's Task."""
+    if life.state in _SETTLED:
+        return _SETTLED[life.state]
+    if life.snoozed is not None:
+        return "on-hold"
+    return "accepted" if life.assigned else "requested"
+
+
 def _part(task: Json, name: str) -> Json:
     found: Json | None = task.get(name)
     return found or {}
 
 
-def _words(concept: Json | None) -> str:
+def words_of(concept: Json | None) -> str:
+    """A CodeableConcept in words, '' where it has none."""
     concept = concept or {}
     codings: list[Json] = concept.get("coding", [])
-    return concept.get("text") or next((c["display"] for c in codings if c.get("display")), "") or "no reason given"
+    return concept.get("text") or next((c["display"] for c in codings if c.get("display")), "")
 
 
-def _instant(text: str) -> int | None:
+def instant_of(text: str) -> int | None:
     """A FHIR dateTime in microseconds, its first instant (UTC where it has no zone); None where it is none."""
     try:
         moment = datetime.fromisoformat(text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from adapter.gaps.life import Life, owner_of
+from adapter.gaps.life import Life, owner_of, status_of
 from adapter.gaps.rules import Rule
 from adapter.model import Contribution, Json, Order
 
@@ -16,7 +16,6 @@ KEY = "urn:x-careloop:gap"
 SOURCE = "careloop"
 RULES = "urn:x-careloop:rule"
 STATES = "urn:x-careloop:gap-state"
-_STATUS = {"closed": "completed", "missed": "failed", "not-applicable": "cancelled"}
 _PRIORITY = {"urgent": "urgent", "soon": "asap", "routine": "routine"}
 
 
@@ -55,7 +54,7 @@ def _body(life: Life, rule: Rule) -> Json:
     focus = named if named.count("/") == 1 and ">" not in named else ""
     return {
         "identifier#gap": [{"system": KEY, "value": f"{life.rule}|{life.subject}|{life.item}"}],
-        "status": _status(life),
+        "status": status_of(life),
         "statusReason": {"text": life.snooze_reason} if life.snoozed is not None and life.snooze_reason else None,
         "businessStatus": {"coding": [{"system": STATES, "code": life.state}]},
         "intent": "order",
@@ -72,14 +71,6 @@ def _body(life: Life, rule: Rule) -> Json:
         "output#evidence": [{"type": {"text": "evidence"}, "valueReference": {"reference": one}}
                             for one in life.evidence.split()] or None,
     }
-
-
-def _status(life: Life) -> str:
-    if life.state in _STATUS:
-        return _STATUS[life.state]
-    if life.snoozed is not None:
-        return "on-hold"
-    return "accepted" if life.assigned else "requested"
 
 
 def _moment(at: int) -> str:

@@ -12,6 +12,7 @@ from adapter.engine import gap_keeping
 from adapter.gaps.life import Happening, Life
 from adapter.gaps.rules import open_rules
 from adapter.installation.installation import Installation
+from adapter.model import Json
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading
 from adapter.store.gap_lives import all_looked_at, last_version, stale_count
@@ -59,6 +60,14 @@ class GapLives:
         """
         with self._here.composing() as connection:
             return gap_keeping.change(connection, key, step, partial(self._here.apply, connection), self._here.now_us())
+
+    def check(self, task_id: str, task: Json) -> None:
+        """That another client's update of the Task of a gap can be taken.
+
+        Raises Rejected (not-found, gone, fhir-structure, gap-task-invalid).
+        """
+        with reading(self._here.engine) as connection:
+            gap_keeping.check(connection, task_id, task, self._here.now_us())
 
     def answer(self, connection: Connection, written: Sequence[Written]) -> None:
         """Let updates of gaps' Tasks have their say in the life of the gap, in the caller's transaction."""

@@ -61,8 +61,8 @@ def statement(base: str, held: Capabilities) -> Json:
         "implementationGuide": ["http://hl7.org/fhir/us/core/ImplementationGuide/hl7.fhir.us.core|6.1.0"],
         "rest": [{
             "mode": "server",
-            "documentation": "Read and search. Resources are composed from what was sent: of all types "
-                             "only Subscriptions are written here.",
+            "documentation": "Read and search. Resources are composed from what was sent: Subscriptions alone are "
+                             "written here, and the Tasks of gaps are updated.",
             "security": {"description": "Sign-in is not built yet: the server answers on its own machine only."},
             "resource": sorted([*(_resource(one) for one in held.types), _SUBSCRIPTION], key=lambda one: one["type"]),
         }],
@@ -80,6 +80,9 @@ def _resource(resource_type: str) -> Json:
         "searchParam": [*({"name": name, "type": kind} for name, kind in _SHARED),
                         *(_param(params[name]) for name in sorted(params))],
     }
+    if resource_type == "Task":
+        body["interaction"].append({"code": "update", "documentation": "Of a gap's Task alone: who sees to it, put off, taken "
+                                    "up, given back, said to be done. Its state is the rule's answer."})
     if resource_type in PROFILES:
         body["supportedProfile"] = [_US_CORE + PROFILES[resource_type]]
     if resource_type in OPERATIONS:

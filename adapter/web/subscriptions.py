@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import orjson
 from flask import Blueprint, Response, request
 
 from adapter.errors import Rejected
-from adapter.model import Json, is_object
+from adapter.model import Json
 from adapter.notices import bundle
 from adapter.notices.subscription import CONTENTS, Content, shown
 from adapter.store.queries import moment
 from adapter.store.subscriptions import Subscribed
 from adapter.web.fhir import answer, check_form, server_base
 from adapter.web.operation_parameters import read_asked
+from adapter.web.sent import if_match, sent_resource
 from adapter.web.services import services
 
 BLUEPRINT = Blueprint("subscriptions", __name__, url_prefix="/fhir/Subscription")
 BLUEPRINT.before_request(check_form)
-_LARGEST = 65536
 
 
 @BLUEPRINT.post("")
@@ -36,35 +35,12 @@ def update(subscription_id: str) -> Response:
 
 
 def _put(subscription_id: str | None) -> Response:
-    one, new = services().gateway.subscriptions.put(subscription_id, _sent(), server_base(), _if_match())
+    one, new = services().gateway.subscriptions.put(subscription_id, sent_resource("Subscription"), server_base(), if_match())
     services().wake()
     response = _stood(one)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"{server_base()}/Subscription/{one.id}/_history/{one.version}"
     return response
-
-
-def _sent() -> Json:
-    if request.mimetype not in ("application/fhir+json", "application/json"):
-        raise Rejected("media-type", "Content-Type", "send application/fhir+json")
-    if (request.content_length or 0) > _LARGEST:
-        raise Rejected("too-large", "Subscription")
-    try:
-        body = orjson.loads(request.get_data())
-    except orjson.JSONDecodeError:
-        raise Rejected("bad-request", "", "not JSON") from None
-    if not is_object(body) or body.get("resourceType") != "Subscription":
-        raise Rejected("fhir-structure", "resourceType", "send a Subscription")
-    return body
-
-
-def _if_match() -> int | None:
-    if "If-Match" not in request.headers:
-        return None
-    named = re.fullmatch(r'(?:W/)?"(\d{1,9})"', request.headers["If-Match"])
-    if named is None:
-        raise Rejected("bad-request", "If-Match", 'write W/"<version>"')
-    return int(named[1])
 
 
 @BLUEPRINT.get("/<subscription_id>")
