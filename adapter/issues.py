@@ -244,6 +244,8 @@ ISSUES: dict[str, IssueKind] = {
     "report-too-large": _kind("the report would be about more than 1000 members", "ask by member, organization or practitioner",
                               fhir="too-costly", http=422),
     "unknown-measure": _kind("no such Measure", "search /fhir/Measure for those there are", fhir="not-found", http=404),
+    "measure-of-report": _kind("the Measure is counted by a report alone", "ask for it by careloop report, --format fhir",
+                               fhir="not-supported", http=422),
     "targets-invalid": _kind("the file of targets cannot be used", "correct it; docs/operators.md says how", fhir="exception",
                              http=500),
     "no-server": _kind("there is no FHIR server beside the embedded one", "set CARELOOP_FHIR_URL", fhir="not-found", http=404),

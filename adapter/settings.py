@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     raw_days: int = Field(0, ge=0, description="days that raw messages and rows are kept; 0: for ever")
     raw_keys: str = Field("", description="keys that seal them, newest first, or file:/path of such a list; empty: not sealed")
     mappings: Path = Field(HOME / "mappings", description="folder of the feeds")
-    measures: str = Field("urn:x-careloop:rule", description="base of the canonical URLs of the rules' Measures")
+    measures: str = Field("urn:x-careloop:rule", description="base of the canonical URLs of the Measures of rules and reports")
 
     @field_validator("fhir_url")
     @classmethod

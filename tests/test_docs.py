@@ -357,11 +357,14 @@ def test_requests_answer_as_the_page_says(page: Path, tmp_path: Path, no_setting
             assert backlog(connection).journal == {"done": 4}
         patient = gateway.embedded.search("Patient", [("identifier", "urn:x-careloop:member|M90001")]).resources[0]["id"]
         gateway.publish()
-        measure = gateway.embedded.search("Measure", [("identifier", "urn:x-careloop:rule|G01")]).resources[0]["id"]
+        measure, of_report = (gateway.embedded.search("Measure", [("identifier", f"urn:x-careloop:{one}")]).resources[0]["id"]
+                              for one in ("rule|G01", "report|performance-G01"))
         client = create_app(gateway).test_client()
         for block in _blocks(page):
             for line in block.text.splitlines() if block.kind == "http" else ():
-                request, _, status = line.replace("{Patient}", patient).replace("{Measure}", measure).partition(" -> ")
+                for name, known in (("Patient", patient), ("Measure", measure), ("MeasureOfReport", of_report)):
+                    line = line.replace(f"{{{name}}}", known)  # noqa: PLW2901 - it is the line with its names known
+                request, _, status = line.partition(" -> ")
                 method, address, *form = request.split(" ", 2)
                 sent = {"data": form[0], "content_type": "application/x-www-form-urlencoded"} if form else {}
                 answer = client.open(address, method=method, **sent)

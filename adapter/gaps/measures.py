@@ -47,12 +47,12 @@ def measure(rules: Rules, rule: Rule, base: str) -> Json:
         "name": f"Rule{rule.id}",
         "title": f"{rule.id} {rule.title}",
         "status": "active",
-        "subjectCodeableConcept": _concept("http://hl7.org/fhir/resource-types", about),
+        "subjectCodeableConcept": concept("http://hl7.org/fhir/resource-types", about),
         "description": rule.closed_when,
         "purpose": f"{rule.population} Nearest published measure: {rule.measure}.",
-        "scoring": _concept(f"{TERMINOLOGY}/measure-scoring", "proportion"),
+        "scoring": concept(f"{TERMINOLOGY}/measure-scoring", "proportion"),
         "guidance": _guidance(rules, rule),
-        "improvementNotation": _concept(f"{TERMINOLOGY}/measure-improvement-notation", "increase"),
+        "improvementNotation": concept(f"{TERMINOLOGY}/measure-improvement-notation", "increase"),
         "group": [{
             "population": [_population(code, criteria) for code, criteria in _criteria(rule).items()],
             "stratifier": [{"code": {"text": "state"},
@@ -63,16 +63,16 @@ def measure(rules: Rules, rule: Rule, base: str) -> Json:
 
 def population_concept(code: str) -> Json:
     """A population's code."""
-    return _concept(f"{TERMINOLOGY}/measure-population", code)
+    return concept(f"{TERMINOLOGY}/measure-population", code)
 
 
 def _criteria(rule: Rule) -> dict[str, Json]:
     """Of each population: only the statement is meant to be run, and it decides all of them."""
     counted = f" Each of these counts by itself: {rule.item}" if rule.item else ""
     return {
-        "initial-population": _words(f"{rule.population}{counted}"),
-        "denominator": _words("The initial population."),
-        "denominator-exclusion": _words("The deadline still lies ahead, and the evidence is not there yet."),
+        "initial-population": words(f"{rule.population}{counted}"),
+        "denominator": words("The initial population."),
+        "denominator-exclusion": words("The deadline still lies ahead, and the evidence is not there yet."),
         "numerator": {"description": rule.closed_when, **_language("unsupported"), "expression": rule.statement},
     }
 
@@ -81,7 +81,8 @@ def _population(code: str, criteria: Json) -> Json:
     return {"code": population_concept(code), "description": POPULATIONS[code], "criteria": criteria}
 
 
-def _words(text: str) -> Json:
+def words(text: str) -> Json:
+    """A criterion that is told in words, and not meant to be run."""
     return {"description": text, **_language("as-text"), "expression": text}
 
 
@@ -90,7 +91,8 @@ def _language(reason: str) -> Json:
     return {"_language": {"extension": [{"url": ABSENT, "valueCode": reason}]}}
 
 
-def _concept(system: str, code: str) -> Json:
+def concept(system: str, code: str) -> Json:
+    """A CodeableConcept of one coding."""
     return {"coding": [{"system": system, "code": code}]}
 
 
@@ -98,12 +100,13 @@ def _guidance(rules: Rules, rule: Rule) -> str:
     parts = [f"Evidence: {rule.evidence}", f"Refusal: {rule.refusal}", f"Unknown: {rule.unknown}",
              f"Responsible: {rule.responsible}", f"Urgency: {rule.urgency}",
              f"Classes of data read: {', '.join(rule.data_classes)}",
-             *(f"Parameter {line}" for line in _parameters(rule.parameters)),
+             *(f"Parameter {line}" for line in parameter_lines(rule.parameters)),
              *(f"Program {line}" for line in _programs(rules, rule))]
     return "\n\n".join(parts)
 
 
-def _parameters(parameters: dict[str, Parameter]) -> list[str]:
+def parameter_lines(parameters: dict[str, Parameter]) -> list[str]:
+    """Parameters with their values, in words."""
     return [f"{name} = {_value(one.default)} {one.unit}: {one.text}" for name, one in parameters.items()]
 
 

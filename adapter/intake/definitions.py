@@ -1,4 +1,5 @@
-"""The network's own definitions (questionnaires, rules as Measures) as shared data: stated once, served and pushed."""
+"""The network's own definitions (questionnaires; rules and what reports count, as Measures) as shared data: stated once, served
+and pushed."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from adapter.gaps.rules import open_rules
 from adapter.gaps.task import RULES
 from adapter.mapping.questionnaires import definitions
 from adapter.model import Contribution, Json, Order
+from adapter.reports.definitions import open_reports
+from adapter.reports.measures import REPORT, published
 
 SOURCE = "network"
 """The source that states them: the feed that all CSV feeds extend, which no file is ever loaded into."""
@@ -22,7 +25,8 @@ def shipped(now_us: int, measures: str) -> list[Contribution]:
     order = Order(occurred=now_us, stated=now_us, sequence=0, rank=0, arrival=now_us)
     rules = open_rules()
     return [*(_stated(order, "Questionnaire", one["url"], {name: one.get(name) for name in _ELEMENTS}) for one in definitions()),
-            *(_stated(order, "Measure", f"{RULES}|{rule.id}", measure(rules, rule, measures)) for rule in rules.rules.values())]
+            *(_stated(order, "Measure", f"{RULES}|{rule.id}", measure(rules, rule, measures)) for rule in rules.rules.values()),
+            *(_stated(order, "Measure", f"{REPORT}|{code}", one) for code, one in published(open_reports(), measures))]
 
 
 def _stated(order: Order, resource_type: str, key: str, body: Json) -> Contribution:

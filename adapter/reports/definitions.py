@@ -47,13 +47,14 @@ class Column:
 class Measure:
     """What a report of rates measures, beside the rules.
 
-    unit: `%`, or what there is of the numerator for each of the denominator.
+    unit: `%`, or what there is of the numerator for each of the denominator. about: whom it measures, a resource type.
     """
 
     title: str
     text: str
     unit: str
     better: Literal["higher", "lower"]
+    about: Literal["Patient", "Practitioner", "Organization"] = "Patient"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,8 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Report:
-    """One report as its file has it; fields as in profiles/reports.schema.json. opens: what a list's counts open down to, as a
-    report of rates by measure, organization and area."""
+    """One report as its file has it; fields as in profiles/reports.schema.json. each_rule: every rule is a measure of it too.
+    opens: what a list's counts open down to, as a report of rates by measure, organization and area."""
 
     name: str
     title: str
@@ -83,6 +84,7 @@ class Report:
     parameters: dict[str, Parameter]
     measures: dict[str, Measure]
     answers: Answers | None = None
+    each_rule: bool = False
     denominator: str = ""
     numerator: str = ""
     simplified: str = ""

@@ -22,7 +22,7 @@ def _section(report: Report) -> Iterator[str]:
     yield from (f"### {report.title}", "", asked, "")
     said = {"Population": report.population, "Denominator": report.denominator, "Numerator": report.numerator,
             "Definition": report.definition, "Unknown": report.unknown, "Simplified": report.simplified,
-            "Small numbers": _small(report)}
+            "Small numbers": small_numbers(report)}
     for name, text in said.items():
         if text:
             yield from (*textwrap.wrap(f"**{name}.** {text}", _WIDTH, break_long_words=False, break_on_hyphens=False), "")
@@ -54,7 +54,8 @@ def _over(report: Report) -> str:
     return f"{_OVER[report.over]}; {how_many} up to the as-of instant where no others are asked for."
 
 
-def _small(report: Report) -> str:
+def small_numbers(report: Report) -> str:
+    """What is held back, in words; '' where nothing is."""
     if report.smallest <= 1:
         return ""
     marked = " and marked `suppressed`" if report.form == "rates" else ""

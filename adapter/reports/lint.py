@@ -90,6 +90,8 @@ def _of_columns(reports: Reports, report: Report) -> Iterator[str]:
         counted = [name for name, column in report.columns.items() if column.shown == "figure"]
         if set(counted) - {EXCLUDED} != set(FIGURES):
             yield f"the figures are {' and '.join(FIGURES)}"
+        if "measure" not in report.strata:
+            yield "the stratum measure is missing, by which figures have their Measure"
         if "member_id" not in report.columns:
             yield "the column member_id is missing, by which people are counted"
     for rule in report.answers.rules if report.answers else ():

@@ -6,25 +6,25 @@ Source: R4 MeasureReport, Task, List; DEQM summary report. No DEQM profile is cl
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from adapter.gaps.measures import ABSENT, TERMINOLOGY, canonical, population_concept
+from adapter.gaps.measures import ABSENT, TERMINOLOGY, population_concept
 from adapter.gaps.rules import Rules
 from adapter.gaps.task import KEY, RULES
 from adapter.model import Json
 from adapter.reports.asked import month_end, month_start
-from adapter.reports.definitions import EXCLUDED
+from adapter.reports.definitions import Report
 from adapter.reports.figures import Figure
-from adapter.reports.present import fact_rows, scored, title_of, unit_of
+from adapter.reports.measures import REPORT, improvement, measures_of, named, populations_of, stratified_by
+from adapter.reports.present import fact_rows, scored
 from adapter.reports.run import Answered
 
 _IDS = uuid.UUID("a3d1f0f2-5a53-5f0e-9c57-0f8b7f5f6c21")  # name space of the ids in Bundles
 _PRIORITY = {"urgent": "urgent", "soon": "asap", "routine": "routine"}
 _MASKED: Json = {"extension": [{"url": ABSENT, "valueCode": "masked"}]}
-_REPORT = "urn:x-careloop:report"
 
 
 def as_bundle(answered: Answered, rules: Rules, measures: str) -> Json:
@@ -44,27 +44,30 @@ def _name(resource: Json) -> str:
 
 
 def _measure_report(answered: Answered, figure: Figure, rules: Rules, base: str) -> Json:
-    named = dict(figure.stratum)
-    measure = named.get("measure", "")
-    own = answered.report.measures.get(measure)
-    unit = unit_of(answered, measure)
-    score, period = scored(figure.rate, unit), _period(answered, named.get("month"))
-    left_out = {"denominator-exclusion": figure.excluded} if EXCLUDED in answered.report.columns else {}
-    populations = {**left_out, "denominator": figure.denominator, **({"numerator": figure.numerator} if unit == "%" else {})}
-    group: Json = {"code": {"text": title_of(answered, rules, measure)},
-                   "population": [{"code": population_concept(code), **_count(count)} for code, count in populations.items()]}
+    strata, report = dict(figure.stratum), answered.report
+    one = measures_of(report, rules)[strata["measure"]]
+    counts = _counts(report, figure, one.unit)
+    group: Json = {"code": {"text": one.title}, "population": counts}
+    score = scored(figure.rate, one.unit)
     if score is not None:
-        group["measureScore"] = {"value": score, "unit": unit}
+        group["measureScore"] = {"value": score, "unit": one.unit}
     where = _where(figure)
-    notation = "decrease" if own and own.better == "lower" else "increase"
-    strata = (str(value) for _, value in figure.stratum)
-    name = (answered.report.name, *strata, figure.level, figure.place, *dict(figure.within).values())
-    return {"resourceType": "MeasureReport", "identifier": [{"system": _REPORT, "value": "|".join(name)}],
-            "status": "complete", "type": "summary",
-            "measure": canonical(base, measure if own is None else f"{answered.report.name}-{measure}"),
-            "date": answered.question.now.isoformat(), **({"reporter": where[0]} if where else {}), "period": period,
-            "improvementNotation": {"coding": [{"system": f"{TERMINOLOGY}/measure-improvement-notation", "code": notation}]},
-            "group": [group | ({"stratifier": [_partner(where[1], populations)]} if len(where) > 1 else {})]}
+    values = {**strata, **({"partner": where[1]["reference"]} if len(where) > 1 else {})}
+    stratifiers = [_stratifier(name, values[name], counts) for name in stratified_by(report) if name in values]
+    name = (report.name, *(str(value) for value in strata.values()), figure.level, figure.place, *dict(figure.within).values())
+    return {"resourceType": "MeasureReport", "identifier": [{"system": REPORT, "value": "|".join(name)}],
+            "status": "complete", "type": "summary", "measure": named(report, rules, strata["measure"], base),
+            "date": answered.question.now.isoformat(), **({"reporter": where[0]} if where else {}),
+            "period": _period(answered, strata.get("month")), "improvementNotation": improvement(one),
+            "group": [group | ({"stratifier": stratifiers} if stratifiers else {})]}
+
+
+def _counts(report: Report, figure: Figure, unit: str) -> list[Json]:
+    """The populations of a figure, as its Measure has them."""
+    known = None not in (figure.denominator, figure.excluded)
+    counts = {"initial-population": (figure.denominator or 0) + (figure.excluded or 0) if known else None,
+              "denominator": figure.denominator, "measure-population": figure.denominator, "numerator": figure.numerator}
+    return [{"code": population_concept(code), **_count(counts[code])} for code in populations_of(report, unit)]
 
 
 def _where(figure: Figure) -> list[Json]:
@@ -77,9 +80,8 @@ def _where(figure: Figure) -> list[Json]:
     return [{"reference": f"Location/{places['area']}"}] if places.get("area") else []
 
 
-def _partner(partner: Json, populations: Mapping[str, float | None]) -> Json:
-    counts = [{"code": population_concept(code), **_count(count)} for code, count in populations.items()]
-    return {"code": [{"text": "partner"}], "stratum": [{"value": {"text": partner["reference"]}, "population": counts}]}
+def _stratifier(name: str, value: str, counts: Sequence[Json]) -> Json:
+    return {"code": [{"text": name}], "stratum": [{"value": {"text": value}, "population": counts}]}
 
 
 def _count(count: float | None) -> Json:
@@ -117,7 +119,7 @@ def _list(answered: Answered) -> Json:
     entries = [_entry(row, fact) for row, fact in zip(fact_rows(answered), answered.facts, strict=True)]
     found: Json = {
         "resourceType": "List", "status": "current", "mode": "snapshot", "title": answered.report.title,
-        "code": {"coding": [{"system": _REPORT, "code": answered.report.name}], "text": answered.report.title},
+        "code": {"coding": [{"system": REPORT, "code": answered.report.name}], "text": answered.report.title},
         "date": answered.question.now.isoformat(),
         "note": [{"text": f"{answered.question.first} to {answered.question.last}: {answered.report.population}"}]}
     empty = {"coding": [{"system": f"{TERMINOLOGY}/list-empty-reason", "code": "nilknown"}]}

@@ -19,6 +19,7 @@ from adapter.gaps.measures import canonical, version_of
 from adapter.gaps.rules import Rule, open_rules
 from adapter.gaps.task import RULES
 from adapter.model import Json
+from adapter.reports.measures import REPORT
 from adapter.store.engine import reading
 from adapter.store.resources import read_resource, read_resources, with_meta
 from adapter.store.search_index import date_range
@@ -161,10 +162,13 @@ def _named(asked: Asked, name: str, known: Mapping[str, Rule]) -> list[Rule]:
 
 
 def _rule_of(connection: Connection, measure_id: str, place: str) -> Rule:
-    """The rule of the Measure with this id. Raises Rejected (unknown-measure)."""
+    """The rule of the Measure with this id. Raises Rejected (unknown-measure, measure-of-report)."""
     stored = read_resource(connection, "Measure", measure_id.removeprefix("Measure/"))
     identifiers = stored.body.get("identifier", ()) if stored and stored.body else ()
-    rule = next((one.get("value") for one in identifiers if one.get("system") == RULES), None)
+    named = {one.get("system"): one.get("value") for one in identifiers}
+    if named.get(REPORT):
+        raise Rejected("measure-of-report", place, named[REPORT])
+    rule = named.get(RULES)
     if rule not in open_rules().rules:
         raise Rejected("unknown-measure", place)
     return open_rules().named(rule)

@@ -18,6 +18,7 @@ from adapter.demo import DEMO_AS_OF
 from adapter.gateway import Gateway
 from adapter.reports.asked import month_name
 from adapter.reports.definitions import open_reports
+from adapter.reports.measures import published
 from adapter.reports.present import as_csv, as_json, columns_of, fact_rows, figure_rows, scored, unit_of
 from adapter.reports.resources import as_bundle
 from adapter.settings import Settings
@@ -73,6 +74,26 @@ def test_every_form_says_the_same(network: Connection, name: str) -> None:
     assert [issue for one in known for issue in check({"id": "x", **one})] == []
     if rates or name == "worklist":
         assert len(found) == len(rows)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if REPORTS.reports[name].form == "rates"])
+def test_each_figure_names_a_measure_of_the_report_that_has_its_populations(network: Connection, name: str) -> None:
+    known = {f"{one['url']}|{one['version']}": one for _, one in published(REPORTS, MEASURES)}
+    answered = of(network, name, DEMO_AS_OF)
+    found = [entry["resource"] for entry in as_bundle(answered, REPORTS.rules, MEASURES)["entry"]]
+    for report, figure in zip(found, answered.figures, strict=True):
+        measure = known[report["measure"]]
+        assert measure["identifier"][0]["value"] == f"{name}-{dict(figure.stratum)['measure']}"
+        (group,), (defined,) = report["group"], measure["group"]
+        assert group["code"] == defined["code"]
+        assert [one["code"] for one in group["population"]] == [one["code"] for one in defined["population"]]
+        assert [one["code"][0]["text"] for one in group.get("stratifier", ())] in (
+            [one["code"]["text"] for one in defined.get("stratifier", ())], [])
+        assert report["improvementNotation"] == measure["improvementNotation"]
+        counts = {one["code"]["coding"][0]["code"]: one.get("count") for one in group["population"]}
+        assert counts.get("denominator", counts.get("measure-population")) == figure.denominator
+        if figure.excluded is not None and figure.denominator is not None:
+            assert counts["initial-population"] == figure.denominator + figure.excluded
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,17 +8,22 @@ from pathlib import Path
 
 import pytest
 from fhir.resources.R4B.measure import Measure
+from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from adapter.gaps.rules import open_rules
 from adapter.gateway import Gateway
 from adapter.mapping.questionnaires import definitions
+from adapter.reports.definitions import Report, open_reports
 from adapter.settings import Settings
 from adapter.store.engine import reading
 from adapter.store.schema import FINDING, OUTBOX
 from adapter.validate.check import check
 from adapter.web.app import create_app
 
+REPORTED = [(report, code) for report in open_reports().reports.values() if report.form == "rates"
+            for code in [*report.measures, *(open_rules().rules if report.each_rule else ())]]
+MEASURES = len(open_rules().rules) + len(REPORTED)
 URLS = {f"urn:x-careloop:questionnaire:needs-assessment-module-{n}" for n in (1, 2)}
 
 
@@ -26,6 +31,14 @@ URLS = {f"urn:x-careloop:questionnaire:needs-assessment-module-{n}" for n in (1,
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
     made = Gateway(Settings(data_dir=tmp_path, fhir_url="http://127.0.0.1:1/fhir"))  # pyright: ignore[reportCallIssue]  # the settings fill the rest
     yield made
+    made.close()
+
+
+@pytest.fixture(name="served", scope="module")
+def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    made = Gateway(Settings(data_dir=tmp_path_factory.mktemp("served")))  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+    made.publish()
+    yield create_app(made, lambda: None).test_client()
     made.close()
 
 
@@ -41,12 +54,12 @@ def test_both_needs_assessments_are_served_with_every_question_and_option(gatewa
 
 
 def test_they_are_pushed_once_as_shared_data(gateway: Gateway) -> None:
-    assert gateway.publish() == 2 + len(open_rules().rules)
+    assert gateway.publish() == 2 + MEASURES
     assert gateway.publish() == 0
     with reading(gateway.engine) as connection:
         waiting = connection.execute(select(OUTBOX.c.resource_type, OUTBOX.c.lane)).all()
         assert connection.execute(select(FINDING.c.code)).all() == []
-    assert Counter(kind for kind, _ in waiting) == {"Questionnaire": 2, "Measure": len(open_rules().rules)}
+    assert Counter(kind for kind, _ in waiting) == {"Questionnaire": 2, "Measure": MEASURES}
     assert all(lane.startswith(f"{kind}/") for kind, lane in waiting)
 
 
@@ -72,12 +85,29 @@ def test_each_rule_is_a_measure_with_its_definition_in_words(gateway: Gateway) -
             assert parameter.text in entry["resource"]["guidance"]
 
 
+@pytest.mark.parametrize(("report", "code"), REPORTED, ids=lambda one: one.name if isinstance(one, Report) else one)
+def test_what_a_report_measures_is_a_measure_of_its_own(served: FlaskClient, report: Report, code: str) -> None:
+    name = f"{report.name}-{code}"
+    (entry,) = served.get(f"/fhir/Measure?url=urn:x-careloop:rule:{name}&status=active").get_json()["entry"]
+    assert served.get(f"/fhir/Measure?identifier=urn:x-careloop:report|{name}").get_json()["entry"] == [entry]
+    found = entry["resource"]
+    Measure.model_validate(found)
+    assert check(found) == []
+    own = report.measures.get(code)
+    assert found["description"] == (own.text if own else open_rules().rules[code].closed_when)
+    assert report.definition in found["guidance"]
+    assert all(f"Parameter {name} = " in found["guidance"] for name in report.parameters)
+    assert {p["criteria"]["description"] for p in found["group"][0]["population"]} >= {report.denominator}
+    rule = [f"urn:x-careloop:rule:{code}"] if own is None else []
+    assert [one["resource"].partition("|")[0] for one in found.get("relatedArtifact", ())] == rule
+
+
 def test_another_base_of_urls_renames_the_measures(gateway: Gateway) -> None:
     gateway.publish()
     client = create_app(gateway, lambda: None).test_client()
     before = client.get("/fhir/Measure?name=RuleG01").get_json()["entry"][0]["resource"]
     gateway.settings = gateway.settings.model_copy(update={"measures": "https://network.example/Measure"})
-    assert gateway.publish() == len(open_rules().rules)
+    assert gateway.publish() == MEASURES
     after = client.get("/fhir/Measure?url=https://network.example/Measure/G01").get_json()["entry"][0]["resource"]
     assert (after["id"], before["url"]) == (before["id"], "urn:x-careloop:rule:G01")
     with pytest.raises(ValueError, match="not the beginning of a canonical URL"):

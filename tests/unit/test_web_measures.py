@@ -213,6 +213,18 @@ def test_a_report_about_a_member_and_one_about_organizations(client: FlaskClient
     assert client.get("/fhir/Measure/none/$evaluate-measure", query_string=PERIOD).status_code == 404
 
 
+def test_a_measure_of_a_report_is_not_evaluated_as_its_rule(client: FlaskClient) -> None:
+    for name in ("performance-G01", "pmpm-eligible"):
+        (entry,) = client.get(f"/fhir/Measure?identifier=urn:x-careloop:report|{name}").get_json()["entry"]
+        found = entry["resource"]["id"]
+        for answer in (client.get(f"/fhir/Measure/{found}/$evaluate-measure", query_string=PERIOD),
+                       client.get("/fhir/Measure/$care-gaps", query_string={
+                           **PERIOD, "subject": _id(client, 0), "status": "open-gap", "measureId": found})):
+            (issue,) = answer.get_json()["issue"]
+            assert (answer.status_code, issue["code"]) == (422, "not-supported")
+            assert f"{name} - ask for it by careloop report" in issue["diagnostics"]
+
+
 def test_the_capability_statement_names_the_operations(client: FlaskClient) -> None:
     resources = client.get("/fhir/metadata").get_json()["rest"][0]["resource"]
     (measure,) = [one for one in resources if one["type"] == "Measure"]
