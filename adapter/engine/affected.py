@@ -195,11 +195,8 @@ def _stirs(c: Contribution) -> bool:
 
 def _left_out(connection: Connection, fresh: Sequence[Contribution]) -> set[tuple[str, str]]:
     """(type, key) of what new lists may have left out."""
-    found: set[tuple[str, str]] = set()
-    for c in fresh:
-        if c.body.get("level") == "list":
-            found |= stored_persons.keys_beginning(connection, (c.patient,), c.body["new"], c.body["old"])
-    return found
+    return stored_persons.keys_beginning(
+        connection, [(c.patient, c.body["new"], c.body["old"]) for c in fresh if c.body.get("level") == "list"])
 
 
 def _naming(connection: Connection, anew: Sequence[Person], links: Sequence[Link], key: bytes) -> set[tuple[str, str]]:

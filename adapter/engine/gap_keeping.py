@@ -62,11 +62,9 @@ def look(connection: Connection, apply: Apply, now_us: int, limit: int = 50) -> 
 
 def look_at(connection: Connection, subjects: Iterable[str], apply: Apply, now_us: int) -> None:
     """Follow all gaps of these members, as of now."""
-    lives, gaps = list[Life](), list[Gap]()
-    for subject in subjects:
-        lives += lives_of(kept.of_subjects(connection, [subject]))
-        gaps += evaluate(connection, now=_moment(now_us), member=subject.removeprefix("Patient/"))
-    _follow(connection, lives, gaps, apply, now_us)
+    members = list(subjects)
+    gaps = [gap for member in members for gap in evaluate(connection, now=_moment(now_us), member=member.removeprefix("Patient/"))]
+    _follow(connection, lives_of(kept.of_subjects(connection, members)), gaps, apply, now_us)
 
 
 def turn(connection: Connection, apply: Apply, now_us: int, limit: int = 50) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -90,10 +91,11 @@ def _rows(connection: Connection, asked: Sequence[tuple[Rule, str]], binds: dict
             yield rule, connection.exec_driver_sql(statement, binds)
 
 
-def statements(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> list[str]:
+@lru_cache(maxsize=512)
+def statements(rules: Rules, catalog: Catalog, rule: Rule, target: Target) -> tuple[str, ...]:
     """The SQL of a rule: one statement, and one more for each program that sets parameters of it."""
-    return [compile_rule(rules, catalog, rule, replace(target, program=number))
-            for number in range(len(rules.programs_of(rule)) + 1)]
+    return tuple(compile_rule(rules, catalog, rule, replace(target, program=number))
+                 for number in range(len(rules.programs_of(rule)) + 1))
 
 
 def instants(catalog: Catalog, now: datetime) -> dict[str, int]:

@@ -90,7 +90,7 @@ def ends_of(connection: Connection, sources: Collection[str]) -> dict[str, int]:
 
 def _holding(connection: Connection, rows: Sequence[Row[Any]]) -> Iterator[Row[Any]]:
     """Without those that a later snapshot file of their source ended."""
-    ends = ends_of(connection, {row.source for row in rows})
+    ends = ends_of(connection, {row.source for row in rows}) if rows else {}
     return (row for row in rows if row.seen >= ends.get(row.source, 0)) if ends else iter(rows)
 
 

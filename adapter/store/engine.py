@@ -31,9 +31,7 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     event,
-    func,
     insert,
-    select,
     text,
 )
 from sqlalchemy.engine import URL, make_url
@@ -52,6 +50,7 @@ STATEMENTS = 256
 _TOGETHER = 64
 """Rows in one statement, at most. With each statement the driver lets other threads in, and then has to wait for its turn."""
 _LEAST = 16
+_LISTED = text("SELECT value FROM json_each(:listed)")
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-12000",
             "temp_store=MEMORY", "wal_autocheckpoint=64000")
 """cache_size: 12 MB a connection: a batch of a load goes through its indexes in their order, and what is behind it may leave.
@@ -150,8 +149,7 @@ def among(connection: Connection, column: ColumnElement[Any], values: Iterable[s
     """
     listed = list(values)
     if connection.dialect.name == "sqlite":
-        each = func.json_each(orjson.dumps(listed).decode()).table_valued("value")
-        return column.in_(select(each.c.value))
+        return column.in_(_LISTED.bindparams(bindparam("listed", orjson.dumps(listed).decode(), unique=True)))
     return column == any_(bindparam(None, listed, type_=ARRAY(column.type)))
 
 

@@ -51,12 +51,18 @@ def proposed(connection: Connection) -> list[Link]:
     return [link_of(contribution_of(row)) for row in connection.execute(query)]
 
 
-def keys_beginning(connection: Connection, patients: Collection[str], resource_type: str, beginning: str) -> set[tuple[str, str]]:
-    """(resource type, key) of what was said of these patients under keys that begin so."""
+def keys_beginning(connection: Connection, beginnings: Collection[tuple[str, str, str]]) -> set[tuple[str, str]]:
+    """(resource type, key) of what was said under keys that begin so. beginnings: (patient, resource type, beginning)."""
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for patient, resource_type, beginning in beginnings:
+        wanted.setdefault((patient, resource_type), set()).add(beginning)
+    patients, types = {patient for patient, _ in wanted}, {resource_type for _, resource_type in wanted}
     found: set[tuple[str, str]] = set()
     for chunk in chunks(patients, _CHUNK):
-        query = select(T.c.key).where(T.c.patient.in_(chunk), T.c.resource_type == resource_type).distinct()
-        found.update((resource_type, key) for key in connection.scalars(query) if key.startswith(beginning))
+        query = select(T.c.patient, T.c.resource_type, T.c.key).where(
+            among(connection, T.c.patient, chunk), among(connection, T.c.resource_type, types)).distinct()
+        found.update((row.resource_type, row.key) for row in connection.execute(query)
+                     if row.key.startswith(tuple(wanted.get((row.patient, row.resource_type), ()))))
     return found
 
 
