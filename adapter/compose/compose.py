@@ -13,6 +13,7 @@ from adapter.compose.merge import Sources, alone_said, unite
 from adapter.compose.pieced import layout_of, names_of, put_together
 from adapter.compose.precedence import Precedence
 from adapter.compose.references import resolved
+from adapter.compose.said import in_time
 from adapter.compose.verdicts import verdict_on
 from adapter.identity.ids import resource_id
 from adapter.identity.persons import Person, alone
@@ -155,10 +156,8 @@ def compose_pieced(target: Target, c: Contribution, said: PiecedBody, network: N
 
 def _latest_patient(contributions: Sequence[Contribution]) -> str:
     """The patient that the latest statement names: a visit may have been moved from one to another."""
-    if len(contributions) == 1:
-        return contributions[0].patient
-    last = max((c for c in contributions if c.patient), key=lambda c: (c.order.of_snapshot(), c.message), default=None)
-    return last.patient if last else ""
+    told = in_time([c for c in contributions if c.patient])
+    return told[-1].patient if told else ""
 
 
 def _person_named(body: Json, main: str, contributions: Sequence[Contribution],

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from adapter.compose.course import COURSE, follow, staff
-from adapter.compose.said import Said
+from adapter.compose.said import Said, in_time
 from adapter.model import Contribution, Issue, Key
 
 
@@ -29,9 +29,9 @@ def fold(contributions: Sequence[Contribution]) -> Statement:
     alive = [c for c in contributions if withdrawn is None or c.order.of_snapshot() > withdrawn]
     snapshots = [c for c in alive if c.kind == "snapshot"]
     effects = [c for c in alive if c.kind == "effect"]
-    cancels = _ordered([c for c in alive if c.kind == "cancel"], effect=False)
+    cancels = in_time([c for c in alive if c.kind == "cancel"])
     ties: set[str] = set()
-    for c in _ordered(snapshots, effect=False):
+    for c in in_time(snapshots):
         _overlay(statement, c, c.order.of_snapshot(), ties, effect=False)
     if effects or cancels:
         _take(statement, effects, cancels, ties)
@@ -41,7 +41,7 @@ def fold(contributions: Sequence[Contribution]) -> Statement:
 
 def _take(statement: Statement, effects: Sequence[Contribution], cancels: Sequence[Contribution], ties: set[str]) -> None:
     """Let the effects that stand, and what cancels leave, have their say over the snapshots."""
-    live = _ordered(_live(effects, cancels, statement.issues), effect=True)
+    live = in_time(_live(effects, cancels, statement.issues), effect=True)
     slots = statement.slots
     if any(c.body.get("status") for c in (*live, *cancels)):
         for slot in COURSE:
@@ -63,12 +63,6 @@ def _once(live: Sequence[Contribution]) -> Sequence[Contribution]:
         before = told.pop(at, None)
         told[at] = replace(c, body={**before.body, **c.body}) if before else c
     return list(told.values())
-
-
-def _ordered(contributions: Sequence[Contribution], *, effect: bool) -> Sequence[Contribution]:
-    if len(contributions) < 2:
-        return contributions
-    return sorted(contributions, key=lambda c: ((c.order.of_effect() if effect else c.order.of_snapshot()), c.message))
 
 
 def _overlay(statement: Statement, c: Contribution, order: Key, ties: set[str], *, effect: bool) -> None:
@@ -112,6 +106,6 @@ def _live(effects: Sequence[Contribution], cancels: Sequence[Contribution], issu
             issues.append(Issue(code="cancel-unmatched", place="MSH-9.2", detail=cancel.event))
         standing = [e for e in pairs if e in live]
         if standing:
-            last = max(standing, key=lambda e: e.order.of_snapshot()).order.occurred
+            last = max(standing, key=lambda e: (e.order.of_snapshot(), e.message)).order.occurred
             live = [e for e in live if not (e in standing and e.order.occurred == last)]
     return live

@@ -91,7 +91,7 @@ def _moves(concerned: Iterable[Link], statements: Sequence[Contribution], homes:
                 then = [account for order, account in held if order <= tuple(n.order)]
                 if then and then[-1] == homes.key("Account", n.new):
                     moves.setdefault(name, []).append(n)
-    return {name: sorted(found, key=lambda n: (n.order, n.message)) for name, found in moves.items()}
+    return {name: sorted(found, key=lambda n: (n.order, n.message, n.old, n.other, n.patient)) for name, found in moves.items()}
 
 
 def _accounts(statements: Sequence[Contribution], homes: Homes) -> dict[str, list[tuple[tuple[int, ...], str]]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter.compose.fold import Statement, fold
-from adapter.compose.said import Said
+from adapter.compose.said import Said, in_time
 from adapter.model import Contribution, Json, is_array
 
 PLAN = "urn:x-careloop:care-plan|"
@@ -86,7 +86,7 @@ def _plan(key: str, said: Sequence[Contribution]) -> _Plan | None:
     status = [(one.moment, s.source, str(one.value)) for s in standing if (one := s.slots.get("status")) and one.value]
     if not programs:
         return None
-    last = max((c for c in said if c.patient), key=lambda c: (c.order.of_snapshot(), c.message))
+    last = in_time([c for c in said if c.patient])[-1]
     return _Plan(key=key, patient=last.patient, program=max(programs)[2], statements=standing,
                  status=max(status)[2] if status else "", since=max(status)[0] if status else ())
 

@@ -7,6 +7,7 @@ transfers, leaves, discharges, their cancels, updates, merges, moves, links and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 from dataclasses import dataclass
 
 import orjson
@@ -169,6 +170,31 @@ MEASURED = [Told(event="A08", hour=2, segments=(SEGMENTS[6],)), Told(event="A23"
 def test_what_names_another_person_follows_what_becomes_of_that(gateway: Gateway, stay: list[Told], arrivals: list[int],
                                                                 at_once: bool) -> None:
     assert_same(gateway, stay, arrivals, at_once=at_once)
+
+
+JOINED = [Told(event="A17", hour=11, visit="V2", other="3"), Told(event="A29", hour=7),
+          Told(event="A45", hour=4, number="2", other="3", visit="V2")]
+"""Two persons change beds in visits that are one: of whom it is the message says two things at the same time."""
+
+
+@st.composite
+def joined(draw: st.DrawFn) -> list[Told]:
+    """Two persons change beds, one of them or a visit is deleted, and the two visits are made one, in any order of time."""
+    hours = draw(st.permutations(range(1, 10)))
+    numbers, other, visit = st.sampled_from("123"), draw(st.sampled_from("123")), draw(st.sampled_from(("V1", "V2", "V3")))
+    happened, account = st.none() | st.integers(0, 9), st.sampled_from(("", "ACC1", "ACC2"))
+    return [Told(event=draw(st.sampled_from(events)), hour=hour, occurred=draw(happened), number=draw(numbers), other=other,
+                 visit=visit, account=draw(account), kind=draw(st.sampled_from("IEO")), bed=draw(st.sampled_from(("", "ICU^2^B"))))
+            for hour, events in zip(hours, (["A17"], ["A29", "A23"], ["A42", "A45", "A50"]), strict=False)]
+
+
+@settings(max_examples=examples(8, 50))
+@example(stay=JOINED)
+@given(stay=joined())
+def test_two_visits_of_one_message_that_are_one_in_all_orders(gateway: Gateway, stay: list[Told]) -> None:
+    expected = stand(gateway, [one.raw() for one in stay], at_once=True)
+    for arrivals in permutations(stay):
+        assert_equal(stand(gateway, [one.raw() for one in arrivals], at_once=False), expected)
 
 
 def key(name: str) -> tuple[str, str]:
