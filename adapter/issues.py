@@ -261,8 +261,12 @@ ISSUES: dict[str, IssueKind] = {
     "gap-task-kept": _kind("the gap's Task does not say what was sent", "read it; evidence closes a gap, docs/gaps.md says what "
                            "may be said of it", "warning", fhir="business-rule"),
     "unknown-member": _kind("no such member", "use a Patient id or a member id of the network", fhir="not-found", http=404),
-    "unknown-organization": _kind("no such organization", "use an Organization id or its id in the network", fhir="not-found",
-                                  http=404),
+    "unknown-organization": _kind("no such organization", "use its name, its id in the network, or its Organization id",
+                                  fhir="not-found", http=404),
+    "ambiguous-organization": _kind("several organizations have that name", "use the id of one of them", fhir="multiple-matches",
+                                    http=409),
+    "ambiguous-area": _kind("several health service areas have that name", "use the id of one of them", fhir="multiple-matches",
+                            http=409),
     # --- notices
     "subscription-invalid": _kind("the subscription asks for something that is not there",
                                   "docs/fhir-clients.md says what can be subscribed to", fhir="not-supported", http=422),

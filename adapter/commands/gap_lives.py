@@ -18,8 +18,9 @@ from adapter.engine.gap_keeping import stands
 from adapter.errors import Rejected
 from adapter.gaps import life as lives
 from adapter.gaps.catalog import open_catalog
-from adapter.gaps.engine import find_organization
+from adapter.gaps.engine import organizations
 from adapter.gaps.life import Happening, Life
+from adapter.gaps.organizations import find
 from adapter.gaps.rules import open_rules
 from adapter.gaps.task import at_of, key_of
 from adapter.gaps.wish import OWNERS
@@ -38,13 +39,13 @@ def gap() -> None:
 
 
 @gap.command("list")
-@click.option("--organization", help="Those that this organization can close: its id, or its id in the network.")
+@click.option("--organization", help="Those that this organization can close: its name, or its id.")
 @click.option("--rule", help="One rule, as G01.")
 @click.option("--all", "everything", is_flag=True, help="Also those that are settled.")
 def list_gaps(organization: str | None, rule: str | None, *, everything: bool) -> None:
     """List the gaps that are kept, those due first."""
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
-        responsible = find_organization(connection, organization) if organization else ""
+        responsible = find("organization", organizations(connection), organization) if organization else ""
         rules = [open_rules().named(rule).id] if rule else list(open_rules().rules)
         found = [one for name in rules for one in kept.of_rule(connection, name)
                  if (everything or one.state in lives.LIVING) and responsible in ("", one.responsible_org)]

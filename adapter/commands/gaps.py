@@ -19,8 +19,9 @@ from sqlalchemy import Connection
 
 from adapter.commands.installation import Moment, opened, settings
 from adapter.gaps import population, snapshot
-from adapter.gaps.engine import Gap, evaluate, find_member, find_organization, organization_names
+from adapter.gaps.engine import Gap, evaluate, find_member, organizations
 from adapter.gaps.known import known_arrivals, known_resources
+from adapter.gaps.organizations import find, names_of
 from adapter.gaps.population import APPLYING, Question
 from adapter.gaps.present import as_bundle, as_csv, as_json, as_rows
 from adapter.gaps.rules import State
@@ -75,7 +76,7 @@ class _Asked:
 
 @click.command()
 @click.option("--member", help="One member: any of their numbers, `system|value`, or the Patient id.")
-@click.option("--organization", help="Gaps that this organization can close: its id, or its id in the network.")
+@click.option("--organization", help="Gaps that this organization can close: its name, or its id.")
 @click.option("--all", "everyone", is_flag=True, help="Every member (the default).")
 @click.option("--rule", help="One rule, as G01; in capitals or not.")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only this state; may be repeated.")
@@ -124,16 +125,18 @@ def gaps(*, everyone: bool, states: tuple[State, ...], form: str, member: str | 
 
 
 def _of_store(connection: Connection, asked: _Asked, moment: datetime) -> tuple[list[Gap], dict[str, str]]:
+    known = organizations(connection)
     gaps = evaluate(connection, now=moment, rule=asked.rule,
                     member=find_member(connection, asked.member) if asked.member else None,
-                    organization=find_organization(connection, asked.organization) if asked.organization else None)
-    return gaps, organization_names(connection)
+                    organization=find("organization", known, asked.organization) if asked.organization else None)
+    return gaps, names_of(known)
 
 
 def _of_everybody(connection: Connection | None, asked: _Asked, moment: datetime) -> tuple[list[Gap], dict[str, str]]:
     member = find_member(connection, asked.member) if connection and asked.member else None
     with _snapshot(connection, asked, member) as flat:
-        organization = snapshot.find_organization(flat, asked.organization) if asked.organization else None
+        known = snapshot.organizations(flat)
+        organization = find("organization", known, asked.organization) if asked.organization else None
         question = population.question(now=moment, rule=asked.rule, organization=organization, states=asked.wanted,
                                        memory=asked.memory)
         if asked.out:
@@ -141,7 +144,7 @@ def _of_everybody(connection: Connection | None, asked: _Asked, moment: datetime
             click.echo("1 gap" if count == 1 else f"{count} gaps", err=True)
             raise click.exceptions.Exit(0)
         found = _evaluate(flat, question, asked)
-        return [gap for gap in found if member in (None, gap.member_id)], snapshot.organization_names(flat)
+        return [gap for gap in found if member in (None, gap.member_id)], names_of(known)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import click
 from adapter.commands.installation import opened, settings
 from adapter.commands.reports import Options, run
 from adapter.errors import Rejected
-from adapter.gaps.engine import find_organization
+from adapter.gaps.engine import organizations
 from adapter.gaps.instants import EPOCH_DAY
+from adapter.gaps.organizations import find
 from adapter.gaps.rules import open_rules
 from adapter.store import improvements as kept
 from adapter.store.engine import reading, writing
@@ -33,11 +34,11 @@ def improvement() -> None:
 @click.option("--review", type=_DAY, required=True, help="When it is reviewed first.")
 @_BY
 def open_plan(organization: str, rule: str, goal: str, owner: str, review: datetime, by: str) -> None:
-    """Open a plan of ORGANIZATION (its id, or its id in the network) for RULE, as G01."""
+    """Open a plan of ORGANIZATION (its name, or its id) for RULE, as G01."""
     with opened(settings()) as gateway, writing(gateway.engine) as connection:
         event = kept.Event(plan=0, at=_at(gateway.clock()), actor=by, what="opened", said=goal,
-                           measure=open_rules().named(rule).id,
-                           organization=find_organization(connection, organization), owner=owner, review=_day(review.date()))
+                           measure=open_rules().named(rule).id, owner=owner, review=_day(review.date()),
+                           organization=find("organization", organizations(connection), organization))
         number = kept.start(connection, event)
     if number is None:
         raise Rejected("plan-open", f"{organization}, {rule}")

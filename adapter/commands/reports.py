@@ -22,6 +22,7 @@ from adapter.commands.installation import Moment, opened, settings
 from adapter.gaps import snapshot
 from adapter.gaps.catalog import open_catalog
 from adapter.gaps.known import known_arrivals, known_resources
+from adapter.gaps.organizations import find
 from adapter.gaps.population import MEMORY
 from adapter.reports.asked import Asked, asked, judged_at, month_end, month_name, month_of, month_start
 from adapter.reports.definitions import Report, open_reports
@@ -29,7 +30,7 @@ from adapter.reports.document import document
 from adapter.reports.freezing import adjustments, freeze, frozen_months
 from adapter.reports.present import Cell, as_csv, as_json, columns_of, fact_rows, figure_rows
 from adapter.reports.resources import as_bundle
-from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, find_area, find_organization, places
+from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, areas, organizations
 from adapter.reports.tables import Row, Tables, of_snapshot, of_store
 from adapter.store import gap_lives, improvements
 from adapter.store.engine import reading, writing
@@ -164,8 +165,8 @@ def _ask(tables: Tables, one: Report, options: Options, now: datetime, only: Ask
 def _question(tables: Tables, one: Report, options: Options, now: datetime) -> Asked:
     first, last = options.period()
     return asked(one, open_catalog(), now, first=first, last=last,
-                 organization=find_organization(tables, options.organization) if options.organization else "",
-                 area=find_area(places(tables), options.area) if options.area else "")
+                 organization=find("organization", organizations(tables), options.organization) if options.organization else "",
+                 area=find("area", areas(tables), options.area) if options.area else "")
 
 
 def _as_known(connection: Connection, one: Report, options: Options, now: datetime) -> Answered:
@@ -235,7 +236,7 @@ def _command(one: Report) -> click.Command:
     """The command of a report, with the options that make sense for it."""
     options: list[click.Option] = [
         click.Option(["--as-of"], type=Moment(), help="The end of this day (UTC), or a full ISO 8601 time; now without it."),
-        click.Option(["--organization"], help="What concerns this organization: its id, or its id in the network."),
+        click.Option(["--organization"], help="What concerns this organization: its name, or its id."),
         click.Option(["--area"], help="What concerns this health service area: its name or id.")]
     if one.over == "months":
         options += [click.Option(["--month"], type=Month(), help="This month alone, as 2026-03."),

@@ -12,8 +12,8 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, or_, 
 
 from adapter.consent.decision import NETWORK, Basis, Disclosure, permitted
 from adapter.engine.circle import circle, held, of_person
-from adapter.errors import Rejected
-from adapter.gaps.engine import find_organization
+from adapter.gaps.engine import organizations
+from adapter.gaps.organizations import by_id
 from adapter.gaps.rules import open_rules
 from adapter.gaps.tables import PREFIX
 from adapter.gaps.task import RULES
@@ -92,10 +92,8 @@ class Disclosures:
 
     def _organization(self, number: str) -> str:
         if number not in self._organizations:
-            try:
-                self._organizations[number] = find_organization(self._connection, number)
-            except Rejected:  # nobody has named it yet
-                self._organizations[number] = ""
+            found = by_id(organizations(self._connection), number)  # never by name: anybody may be called so
+            self._organizations[number] = found[0] if len(found) == 1 else ""  # nobody has named it yet
         return self._organizations[number]
 
     def _agreements(self, discloser: str) -> frozenset[str]:

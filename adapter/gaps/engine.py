@@ -19,6 +19,7 @@ from adapter.errors import Defect, Rejected
 from adapter.gaps.catalog import Catalog, open_catalog
 from adapter.gaps.instants import EPOCH_DAY
 from adapter.gaps.member import rows_of
+from adapter.gaps.organizations import Known
 from adapter.gaps.rules import Reason, Rule, Rules, State, open_rules
 from adapter.gaps.statement import Dialect, Target, compile_rule
 from adapter.gaps.tables import PREFIX
@@ -141,19 +142,9 @@ def find_member(connection: Connection, text: str) -> str:
     return found[0]
 
 
-def find_organization(connection: Connection, text: str) -> str:
-    """The id of the Organization that its id, or its id in the network, names. Raises Rejected."""
-    statement = "SELECT resource_id FROM {}organization WHERE resource_id = :text OR number = :text"
-    found = _ids(connection, statement, text=text)
-    if len(found) != 1:
-        raise Rejected("unknown-organization", text)
-    return found[0]
-
-
-def organization_names(connection: Connection) -> dict[str, str]:
-    """Organization id to name, for pages and tables; the id where it has none."""
-    rows = connection.exec_driver_sql(f"SELECT resource_id, name FROM {PREFIX}organization")
-    return {row[0]: row[1] or row[0] for row in rows}
+def organizations(connection: Connection) -> list[Known]:
+    """The Organizations that stand, by what they are called."""
+    return [tuple(row) for row in connection.exec_driver_sql(f"SELECT resource_id, number, name FROM {PREFIX}organization")]
 
 
 def _ids(connection: Connection, statement: str, **binds: str) -> list[str]:

@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 from adapter.errors import Rejected
 from adapter.gaps.calendar import calendar_rows, local_day_rows
 from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.organizations import Known
 from adapter.gaps.tables import ARRIVAL, PREFIX, flatten
 from adapter.gaps.views import Column, Row
 from adapter.model import Json
@@ -216,20 +217,8 @@ def _bucket(buckets: int, table: str = "") -> str:
     return f"hash({table}member_id) % {buckets}"
 
 
-def organization_names(snapshot: Snapshot) -> dict[str, str]:
-    """Organization id to name; the id where it has none."""
-    return {resource_id: name or resource_id for resource_id, _, name in _organizations(snapshot)}
-
-
-def find_organization(snapshot: Snapshot, text: str) -> str:
-    """The id of the Organization that its id, or its id in the network, names. Raises Rejected (unknown-organization)."""
-    found = {resource_id for resource_id, number, _ in _organizations(snapshot) if text in (resource_id, number)}
-    if len(found) != 1:
-        raise Rejected("unknown-organization", text)
-    return found.pop()
-
-
-def _organizations(snapshot: Snapshot) -> list[Any]:
+def organizations(snapshot: Snapshot) -> list[Known]:
+    """The Organizations that stand, by what they are called."""
     import duckdb
 
     with duckdb.connect() as database:

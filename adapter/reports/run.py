@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from adapter.errors import Defect, Rejected
+from adapter.errors import Defect
 from adapter.gaps.catalog import Catalog, open_catalog
+from adapter.gaps.organizations import Known, names_of
 from adapter.gaps.reads import shared_read
 from adapter.gaps.statement import SHARED_PREFIX, compile_select
 from adapter.gaps.tables import PREFIX
@@ -114,28 +115,19 @@ def compiled(reports: Reports, catalog: Catalog, report: Report, question: Asked
 
 def places(tables: Tables) -> Places:
     """The organizations and areas that are known."""
-    organizations = tables.rows(f"SELECT resource_id, name, number, area FROM {PREFIX}organization")
-    areas = tables.rows(f"SELECT resource_id, name, number FROM {PREFIX}location WHERE physical_type = 'area'")
-    return Places(organizations={row[0]: row[1] or row[2] or row[0] for row in organizations},
-                  areas={row[0]: row[1] or row[2] or row[0] for row in areas},
-                  area_of={row[0]: row[3] for row in organizations if row[3]})
+    found = tables.rows(f"SELECT resource_id, area FROM {PREFIX}organization WHERE area IS NOT NULL")
+    return Places(organizations=names_of(organizations(tables)), areas=names_of(areas(tables)),
+                  area_of={organization: area for organization, area in found if area})
 
 
-def find_area(where: Places, text: str) -> str:
-    """The id of the area that its id or name names. Raises Rejected (unknown-area)."""
-    found = [area for area, name in where.areas.items() if text in (area, name)]
-    if len(found) != 1:
-        raise Rejected("unknown-area", text)
-    return found[0]
+def organizations(tables: Tables) -> list[Known]:
+    """The Organizations that stand, by what they are called."""
+    return tables.rows(f"SELECT resource_id, number, name FROM {PREFIX}organization")
 
 
-def find_organization(tables: Tables, text: str) -> str:
-    """The id of the Organization that its id, or its id in the network, names. Raises Rejected (unknown-organization)."""
-    rows = tables.rows(f"SELECT resource_id, number FROM {PREFIX}organization")
-    found = {row[0] for row in rows if text in row}
-    if len(found) != 1:
-        raise Rejected("unknown-organization", text)
-    return found.pop()
+def areas(tables: Tables) -> list[Known]:
+    """The health service areas that stand, by what they are called."""
+    return tables.rows(f"SELECT resource_id, number, name FROM {PREFIX}location WHERE physical_type = 'area'")
 
 
 def concerns(report: Report, question: Asked, area_of: Mapping[str, str], row: Mapping[str, Any]) -> bool:

@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from adapter.errors import Rejected
 from adapter.gaps.care_gaps import chosen, document
 from adapter.gaps.catalog import open_catalog
-from adapter.gaps.engine import Gap, evaluate, find_member, find_organization, in_order
+from adapter.gaps.engine import Gap, evaluate, find_member, in_order, organizations
 from adapter.gaps.measure_reports import Period, individual, summary
 from adapter.gaps.measures import canonical, version_of
+from adapter.gaps.organizations import find
 from adapter.gaps.rules import Rule, open_rules
 from adapter.gaps.task import RULES
 from adapter.model import Json
@@ -138,9 +139,9 @@ def _member(connection: Connection, subject: str) -> str:
 def _organization(connection: Connection, asked: Asked) -> str:
     named = asked.one("organization")
     try:
-        return find_organization(connection, named.removeprefix("Organization/")) if named else ""
+        return find("organization", organizations(connection), named) if named else ""
     except Rejected as error:
-        raise Rejected(error.issue.code, "organization") from None
+        raise Rejected(error.issue.code, "organization", error.issue.detail) from None
 
 
 def _rules(connection: Connection, asked: Asked) -> list[Rule]:

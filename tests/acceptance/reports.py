@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 
 from adapter.commands.demonstration import load_demonstration
 from adapter.demo import DEMO_AS_OF
+from adapter.gaps.organizations import find
 from adapter.gateway import Gateway
 from adapter.reports.definitions import open_reports
 from adapter.reports.present import as_csv, columns_of, fact_rows, figure_rows
-from adapter.reports.run import find_organization
+from adapter.reports.run import organizations
 from adapter.reports.tables import of_store
 from adapter.settings import Settings
 from adapter.store.engine import reading
@@ -30,7 +31,7 @@ def texts(connection: Connection) -> Iterator[tuple[Path, str]]:
     """Each golden file and what stands in it: the figures of a report of rates, the rows of a list."""
     reports = open_reports()
     with of_store(connection) as tables:
-        chosen = find_organization(tables, CHOSEN)
+        chosen = find("organization", organizations(tables), CHOSEN)
     for name, report in reports.reports.items():
         answered = of(connection, name, DEMO_AS_OF, organization=chosen if name in ONE_ORGANIZATION else "")
         rates = report.form == "rates"

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Connection
 
 from adapter.errors import Rejected
-from adapter.gaps.engine import Gap, evaluate, find_member, find_organization, organization_names
+from adapter.gaps.engine import Gap, evaluate, find_member, organizations
+from adapter.gaps.organizations import find, names_of
 from tests.unit.gap_evidence import NOW, N, coded, put, ref
 
 H, D = timedelta(hours=1), timedelta(days=1)
@@ -281,11 +282,19 @@ def test_filters_by_organization_and_state(db: Connection):
 
 def test_people_and_organizations_are_found_by_id_and_number(db: Connection):
     assert find_member(db, "p") == find_member(db, "M1") == find_member(db, f"{N}member|M1") == "p"
-    assert find_organization(db, "hub") == find_organization(db, "ORG-HUB") == "hub"
-    assert organization_names(db) == {"hub": "Hub", "clinic": "=Clinic"}
-    for find, text in ((find_member, "M2"), (find_member, "urn:other|M1"), (find_organization, "none")):
+    known = organizations(db)
+    assert {find("organization", known, text) for text in ("hub", "ORG-HUB", "Organization/hub", "Hub", " hUB ")} == {"hub"}
+    assert names_of(known) == {"hub": "Hub", "clinic": "=Clinic"}
+    for text in ("M2", "urn:other|M1"):
         with pytest.raises(Rejected):
-            find(db, text)
+            find_member(db, text)
+    for text in ("none", "", " "):
+        with pytest.raises(Rejected, match="no such organization"):
+            find("organization", known, text)
+    put(db, "Organization", "other", name="hub")
+    with pytest.raises(Rejected, match=r"several organizations have that name \(HUB\): ORG-HUB \(hub\), other - "):
+        find("organization", organizations(db), "HUB")
+    assert find("organization", organizations(db), "hub") == "hub"  # an id is nobody's name
     put(db, "Patient", "q", identifier=[{"system": "urn:other", "value": "M1"}])
     with pytest.raises(Rejected):
         find_member(db, "M1")
