@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from adapter.commands.installation import Moment, opened, settings
+from adapter.commands.installation import Moment, counted, opened, settings
 from adapter.engine.gap_keeping import stands
 from adapter.errors import Rejected
 from adapter.gaps import life as lives
@@ -40,7 +40,7 @@ def gap() -> None:
 
 @gap.command("list")
 @click.option("--organization", help="Those that this organization can close: its name, or its id.")
-@click.option("--rule", help="One rule, as G01.")
+@click.option("--rule", help="One rule, as G01; in capitals or not.")
 @click.option("--all", "everything", is_flag=True, help="Also those that are settled.")
 def list_gaps(organization: str | None, rule: str | None, *, everything: bool) -> None:
     """List the gaps that are kept, those due first."""
@@ -55,7 +55,7 @@ def list_gaps(organization: str | None, rule: str | None, *, everything: bool) -
         table.add_row(f"Task/{task}", one.rule, one.subject, one.state, _day(one.since), _day(one.due), one.assigned,
                       _day(one.snoozed))
     (Console() if sys.stdout.isatty() else Console(width=220)).print(table, markup=False)
-    click.echo(f"{len(found)} gaps")
+    click.echo(counted(len(found), "gap"))
 
 
 @gap.command()
@@ -118,7 +118,7 @@ def wake(task: str, by: str) -> None:
 def sweep() -> None:
     """Follow everybody's gaps to now: what time alone opens is opened. A gateway that runs does so every hour."""
     with opened(settings()) as gateway:
-        click.echo(f"{gateway.gaps.sweep()} changes")
+        click.echo(counted(gateway.gaps.sweep(), "change"))
 
 
 def _change(gateway: Gateway, task: str, step: Callable[[Life, int], tuple[Life, list[Happening]]]) -> None:

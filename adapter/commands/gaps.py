@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
-from adapter.commands.installation import Moment, opened, settings
+from adapter.commands.installation import Moment, counted, opened, settings
 from adapter.gaps import population, snapshot
 from adapter.gaps.engine import Gap, evaluate, find_member, organizations
 from adapter.gaps.known import known_arrivals, known_resources
@@ -101,7 +101,7 @@ def gaps(*, everyone: bool, states: tuple[State, ...], form: str, member: str | 
     """
     if sum((member is not None, organization is not None, everyone)) > 1:
         raise click.UsageError("--member, --organization and --all exclude each other")
-    asked = _Asked(member=member, organization=organization, rule=rule and rule.upper(), states=states, as_of=as_of,
+    asked = _Asked(member=member, organization=organization, rule=rule, states=states, as_of=as_of,
                    known_at=known_at, engine=engine, ndjson=ndjson, views=views, master=master, memory=memory, out=out)
     asked.check()
     if ndjson or views:
@@ -141,7 +141,7 @@ def _of_everybody(connection: Connection | None, asked: _Asked, moment: datetime
                                        memory=asked.memory)
         if asked.out:
             count = _write(flat, question, asked, asked.out)
-            click.echo("1 gap" if count == 1 else f"{count} gaps", err=True)
+            click.echo(counted(count, "gap"), err=True)
             raise click.exceptions.Exit(0)
         found = _evaluate(flat, question, asked)
         return [gap for gap in found if member in (None, gap.member_id)], names_of(known)

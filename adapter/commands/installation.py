@@ -67,6 +67,11 @@ def _has_store(chosen: Settings) -> bool:
         engine.dispose()
 
 
+def counted(count: int, noun: str) -> str:
+    """How many of something: `1 gap`, `2 gaps`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class Moment(click.ParamType[datetime]):
     """`2026-03-01` (the end of that day, UTC) or a full ISO 8601 time with offset."""
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
 
-from adapter.commands.installation import Moment, opened, settings
+from adapter.commands.installation import Moment, counted, opened, settings
 from adapter.gaps import snapshot
 from adapter.gaps.catalog import open_catalog
 from adapter.gaps.known import known_arrivals, known_resources
@@ -128,7 +128,7 @@ def run(name: str, options: Options) -> None:
 def _freeze(one: Report, options: Options, month: date) -> None:
     with opened(settings()) as gateway, writing(gateway.engine) as connection:
         count = freeze(connection, one, open_catalog(), month, gateway.clock(), options.by)
-    click.echo(f"{month_name(month_of(month))} is frozen: {_rows_told(count)}")
+    click.echo(f"{month_name(month_of(month))} is frozen: {counted(count, 'row')}")
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def _print(answered: Answered, options: Options) -> None:
         text = as_csv(rows, columns_of(answered, figures=figures)).encode()
     if options.out:
         options.out.write_bytes(text)
-        click.echo(_rows_told(len(rows)), err=True)
+        click.echo(counted(len(rows), "row"), err=True)
     else:
         click.echo(text.decode(), nl=options.form != "csv")
 
@@ -229,7 +229,7 @@ def _table(rows: Sequence[dict[str, Cell]], columns: Sequence[str]) -> None:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in shown))
     if rows:
         console.print(table, markup=False)
-    console.print(_rows_told(len(rows)), markup=False)
+    console.print(counted(len(rows), "row"), markup=False)
 
 
 def _command(one: Report) -> click.Command:
@@ -281,7 +281,3 @@ def _callback(name: str) -> Callable[..., None]:
 
 for _report in open_reports().reports.values():
     report.add_command(_command(_report))
-
-
-def _rows_told(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"

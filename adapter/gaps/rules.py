@@ -109,10 +109,11 @@ class Rules:
     programs: list[Program]
 
     def named(self, rule: str) -> Rule:
-        """The rule of that id. Raises Rejected (unknown-rule)."""
-        if rule not in self.rules:
+        """The rule of that id, in capitals or not. Raises Rejected (unknown-rule)."""
+        found = self.rules.get(rule.upper())
+        if found is None:
             raise Rejected("unknown-rule", rule)
-        return self.rules[rule]
+        return found
 
     def programs_of(self, rule: Rule) -> list[Program]:
         """The programs that set parameters of that rule."""

@@ -31,7 +31,7 @@ def at_of(key: str) -> tuple[str, str, str] | None:
 
 
 OURS = frozenset({"identifier", "status", "statusReason", "businessStatus", "intent", "priority", "code", "description", "for",
-                  "focus", "owner", "authoredOn", "lastModified", "restriction", "executionPeriod", "output"})
+                  "focus", "owner", "authoredOn", "lastModified", "restriction", "executionPeriod", "input", "output"})
 """Elements that the life of a gap decides: another client's word on them is taken as a wish, and answered by the next version."""
 
 
@@ -52,6 +52,7 @@ def _body(life: Life, rule: Rule) -> Json:
     owner = owner_of(life)
     named = life.item.partition("#")[0]  # behind # stands which part of it is meant: `ServiceRequest/1#loop`
     focus = named if named.count("/") == 1 and ">" not in named else ""
+    evidence = [{"type": {"text": "evidence"}, "valueReference": {"reference": one}} for one in life.evidence.split()] or None
     return {
         "identifier#gap": [{"system": KEY, "value": f"{life.rule}|{life.subject}|{life.item}"}],
         "status": status_of(life),
@@ -68,8 +69,8 @@ def _body(life: Life, rule: Rule) -> Json:
         "lastModified": _moment(life.since),
         "restriction": {"period": {"end": _moment(life.due)}} if life.due is not None else None,
         "executionPeriod": {"start": _moment(life.snoozed)} if life.snoozed is not None else None,
-        "output#evidence": [{"type": {"text": "evidence"}, "valueReference": {"reference": one}}
-                            for one in life.evidence.split()] or None,
+        "input#evidence": None if life.state == "closed" else evidence,
+        "output#evidence": evidence if life.state == "closed" else None,
     }
 
 

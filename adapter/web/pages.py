@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response as AnyResponse
 
 from adapter.errors import Rejected
+from adapter.gaps.catalog import open_catalog
 from adapter.gaps.engine import evaluate
 from adapter.gaps.rules import open_rules
 from adapter.issues import ISSUES
@@ -38,8 +40,8 @@ _OPEN = ("open", "prospective", "missed")
 
 @BLUEPRINT.app_template_filter("moment")
 def in_words(moment: datetime) -> str:
-    """An instant to the second, UTC."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+    """An instant to the second, by the clock of the network: what is due at the end of a day is due on that day."""
+    return f"{moment.astimezone(ZoneInfo(open_catalog().zone)):%Y-%m-%d %H:%M:%S %Z}"
 
 
 @BLUEPRINT.app_context_processor

@@ -84,12 +84,15 @@ def test_a_gap_opens_is_closed_by_evidence_and_opens_again(gateway: Gateway, clo
     task = lead(gateway)
     assert (task["status"], task["intent"], task["priority"]) == ("requested", "order", "urgent")
     assert task["for"]["reference"].startswith("Patient/")
+    assert [one["valueReference"]["reference"].partition("/")[0] for one in task["input"]] == ["EpisodeOfCare"]
+    assert "output" not in task
     assert gateway.embedded.read("Organization", task["owner"]["reference"].removeprefix("Organization/"))
     clock[0] += timedelta(hours=1)
     load(gateway, "care_team", SEAT % (b"", b"2026-03-01T07:00:00-05:00"))
     closed = lead(gateway)
     assert (closed["id"], closed["status"], closed["authoredOn"]) == (task["id"], "completed", task["authoredOn"])
-    assert closed["output"][0]["valueReference"]["reference"].startswith("CareTeam/")
+    assert [one["valueReference"]["reference"].partition("/")[0] for one in closed["output"]] == ["CareTeam", "EpisodeOfCare"]
+    assert "input" not in closed
     clock[0] += timedelta(hours=1)
     load(gateway, "care_team", SEAT % (b"2026-03-10", b"2026-03-11T07:00:00-05:00"))
     assert lead(gateway)["status"] == "requested"
@@ -247,7 +250,10 @@ def test_an_operator_assigns_puts_off_and_sees_what_happened(gateway: Gateway, t
         result = CliRunner().invoke(main, ["gap", *words])
         return result.output if result.exit_code == 0 else f"exit {result.exit_code}: {result.output}{result.exception}"
 
-    assert task in run("list", "--rule", "G01")
+    assert task in run("list", "--rule", "g01")
+    assert run("list", "--rule", "g01") == run("list", "--rule", "G01")
+    assert run("list", "--rule", "G01").endswith("\n1 gap\n")
+    assert "unknown-rule" in run("list", "--rule", "G99")
     assert "exit 2" in run("assign", task, "--to", "Practitioner/p1")
     assert "exit 2" in run("assign", task, "--to", "Ann Smith")
     assert "exit 2" in run("snooze", task, "--until", "2020-01-01", "--reason", "over")
@@ -288,6 +294,7 @@ def test_the_worklist_says_who_took_a_gap_on_and_until_when_it_is_put_off(gatewa
     assert [before[name] for name in columns] == [None] * 3
     run("gap", "assign", task, "--to", "Practitioner/p1", "--by", "ann")
     (taken,) = shown("fhir")
+    assert taken["input"] == lead(gateway)["input"], "one name for what the rule found"
     assert (taken["status"], taken["owner"], "statusReason" in taken) == ("accepted", {"reference": "Practitioner/p1"}, False)
     update(gateway, status="on-hold", statusReason={"text": "moved house"}, executionPeriod={"start": "2026-03-25T12:00:00Z"})
     for engine in ("store", "duckdb"):

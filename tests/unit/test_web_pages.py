@@ -115,6 +115,15 @@ def test_a_member_is_found_and_shown(client: FlaskClient, asked: str) -> None:
     assert "no lead coordinator" in page
 
 
+def test_times_are_by_the_clock_of_the_network_and_say_so(client: FlaskClient) -> None:
+    """What is due at the end of a day was shown as the small hours of the day after, without a zone."""
+    page = _member(client, "M1").text
+    assert '<time datetime="2026-01-15T04:59:59+00:00">2026-01-14 23:59:59 EST</time>' in page
+    shown = [*re.findall(r"<time [^>]*>([^<]*)</time>", page), *re.findall(r"<time [^>]*>([^<]*)</time>", client.get("/").text)]
+    assert {one.rpartition(" ")[2] for one in shown} == {"EST"}
+    assert "2026-03-01 07:00:00 EST" in page
+
+
 def test_several_members_are_listed_and_none_is_said(client: FlaskClient) -> None:
     found = _member(client, "zora")
     assert found.text.count("/members/") >= 2
