@@ -63,7 +63,8 @@ def look(connection: Connection, apply: Apply, now_us: int, limit: int = 50) -> 
 def look_at(connection: Connection, subjects: Iterable[str], apply: Apply, now_us: int) -> None:
     """Follow all gaps of these members, as of now."""
     members = list(subjects)
-    gaps = [gap for member in members for gap in evaluate(connection, now=_moment(now_us), member=member.removeprefix("Patient/"))]
+    ids = [member.removeprefix("Patient/") for member in members]
+    gaps = [gap for one in ids for gap in evaluate(connection, now=_moment(now_us), member=one)]
     _follow(connection, lives_of(kept.of_subjects(connection, members)), gaps, apply, now_us)
 
 
