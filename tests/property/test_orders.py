@@ -7,8 +7,8 @@ transfers, leaves, discharges, their cancels, updates, merges, moves, links and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import permutations
 from dataclasses import dataclass
+from itertools import permutations
 
 import orjson
 import pytest
@@ -181,10 +181,10 @@ JOINED = [Told(event="A17", hour=11, visit="V2", other="3"), Told(event="A29", h
 def joined(draw: st.DrawFn) -> list[Told]:
     """Two persons change beds, one of them or a visit is deleted, and the two visits are made one, in any order of time."""
     hours = draw(st.permutations(range(1, 10)))
-    numbers, other, visit = st.sampled_from("123"), draw(st.sampled_from("123")), draw(st.sampled_from(("V1", "V2", "V3")))
-    happened, account = st.none() | st.integers(0, 9), st.sampled_from(("", "ACC1", "ACC2"))
-    return [Told(event=draw(st.sampled_from(events)), hour=hour, occurred=draw(happened), number=draw(numbers), other=other,
-                 visit=visit, account=draw(account), kind=draw(st.sampled_from("IEO")), bed=draw(st.sampled_from(("", "ICU^2^B"))))
+    number, other, visit = st.sampled_from("123"), draw(st.sampled_from("123")), draw(st.sampled_from(("V1", "V2", "V3")))
+    happened, account, bed = st.none() | st.integers(0, 9), st.sampled_from(("", "ACC1")), st.sampled_from(("", "ICU^2^B"))
+    return [Told(event=draw(st.sampled_from(events)), hour=hour, occurred=draw(happened), number=draw(number), other=other,
+                 visit=visit, account=draw(account), kind=draw(st.sampled_from("IEO")), bed=draw(bed))
             for hour, events in zip(hours, (["A17"], ["A29", "A23"], ["A42", "A45", "A50"]), strict=False)]
 
 
