@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 FIELDS = frozenset({
     "event", "level", "timestamp", "logger",  # what, how bad, when (UTC), who says it
     "code", "place", "feed", "kind", "trigger", "ack", "state", "origin",  # of a message
+    "certificate",  # names of a client's, which is a machine (tls.told)
     "journal", "resource_type", "resource_id", "version", "server", "target",  # of a resource; ids are keyed hashes
     "route", "method", "status", "seconds",  # of a request
     "host", "port", "count", "rows", "accepted", "refused", "attempt", "retry_after",  # of the process and its work

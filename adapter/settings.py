@@ -6,6 +6,8 @@ import fcntl
 import os
 import re
 import secrets
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,11 +17,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapter.home import HOME
 
+_PREFIX = "CARELOOP_"
+_OF_TESTS = frozenset((
+    "SHARED", "REQUIRE_ALL", "TEST_HAPI", "TEST_HAPI_NAMING", "FUZZ", "EXAMPLES", "KILLS", "KILL_HAPI", "ABSENCE"))
+_OF_KUBERNETES = re.compile(r"(^|_)(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z]+(_[A-Z]+)?)?)$")
+
 
 class Settings(BaseSettings):
     """Settings; each field is the variable CARELOOP_<FIELD>."""
 
-    model_config = SettingsConfigDict(env_prefix="CARELOOP_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore")
 
     data_dir: Path = Field(Path("careloop-data"), description="folder of the embedded database and the installation's key")
     http: str = Field("127.0.0.1:8000", description="host:port of the web side")
@@ -126,6 +133,18 @@ class Settings(BaseSettings):
     def installation_key(self) -> bytes:
         """The key of resource ids; made and kept (mode 600) in the data folder at first use."""
         return bytes.fromhex(self.key or _kept_key(self.data_dir / "installation.key"))
+
+
+def unknown(variables: Iterable[str]) -> dict[str, str]:
+    """Those CARELOOP_ variables that are no setting, each with the setting that was likely meant, '' where none was.
+
+    Left out are those of tests, and what Kubernetes tells each pod of a Service named careloop.
+    """
+    settings = [field.upper() for field in Settings.model_fields]
+    names = {name.upper().removeprefix(_PREFIX) for name in variables if name.upper().startswith(_PREFIX)}
+    strange = sorted(name for name in names - {*settings, *_OF_TESTS} if not _OF_KUBERNETES.search(name))
+    near = {name: get_close_matches(name, settings, 1) for name in strange}
+    return {f"{_PREFIX}{name}": f"{_PREFIX}{found[0]}" if found else "" for name, found in near.items()}
 
 
 def _kept_key(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
@@ -12,7 +13,7 @@ import click
 from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
-from adapter.settings import Settings
+from adapter.settings import Settings, unknown
 
 if TYPE_CHECKING:
     from adapter.gateway import Gateway
@@ -20,11 +21,21 @@ if TYPE_CHECKING:
 
 def settings() -> Settings:
     """The settings of the environment. Raises click.UsageError that names the variable, never its value."""
+    _check_names()
     try:
         return Settings()  # pyright: ignore[reportCallIssue] - pydantic-settings fills the fields
     except ValidationError as error:
         told = [f"CARELOOP_{'_'.join(str(part) for part in e['loc']).upper()}: {_told(e['msg'])}" for e in error.errors()]
         raise click.UsageError("; ".join(told)) from None
+
+
+def _check_names() -> None:
+    """A mistyped setting is an error, for what it was to set would be passed over; another unknown variable is warned of."""
+    strange = unknown(os.environ)
+    if meant := [f"{name}: not a setting - did you mean {near}?" for name, near in strange.items() if near]:
+        raise click.UsageError("; ".join(meant))
+    for name in strange:
+        click.echo(f"Warning: {name}: not a setting, it does nothing - take it away", err=True)
 
 
 def _told(text: str) -> str:

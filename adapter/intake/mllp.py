@@ -21,7 +21,7 @@ from adapter.intake.connection import Connection, Slot
 from adapter.intake.framing import Fault
 from adapter.intake.limits import Limits
 from adapter.intake.room import Room
-from adapter.intake.tls import names_of
+from adapter.intake.tls import names_of, told
 from adapter.logs import log
 from adapter.model import Issue
 
@@ -162,9 +162,11 @@ class MllpListener:
     def feeds_for(self, connection: Connection, transport: asyncio.BaseTransport) -> frozenset[str] | None:
         """The feeds that the connection's certificate lets it send, None for any; none at all: it may send nothing."""
         certificate = transport.get_extra_info("peercert")
-        feeds = self._admit(names_of(certificate) if certificate else None)
+        names = names_of(certificate) if certificate else None
+        feeds = self._admit(names)
         if feeds is not None and not feeds:
-            _LOG.warning("connection refused: its certificate is bound to no feed", origin=connection.origin)
+            _LOG.warning("connection refused: its certificate is bound to no feed", origin=connection.origin,
+                         certificate=told(names or ()))
         return feeds
 
     def faulty(self, connection: Connection, fault: Fault) -> Slot:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_NOT_TOLD = re.compile(r"[^ -~]")
+_LONGEST = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +51,9 @@ def names_of(certificate: Mapping[str, Any]) -> frozenset[str]:
     common = (f"CN:{value}" for part in certificate.get("subject", ()) for key, value in part if key == "commonName")
     other = (f"{'IP' if kind == 'IP Address' else kind}:{value}" for kind, value in certificate.get("subjectAltName", ()))
     return frozenset((*common, *other))
+
+
+def told(names: Collection[str]) -> str:
+    """Names of a certificate as a log line has them, and a feed's `certificate`: in order, none longer than 64 characters,
+    without control characters; persons' addresses (`email:`) are left out."""
+    return ", ".join(_NOT_TOLD.sub("?", name[:_LONGEST]) for name in sorted(names) if not name.startswith("email:"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ from adapter.errors import Unavailable
 from adapter.store.vault import Vault
 
 BUSY_SECONDS = 30
+_PAUSE = 0.01
+"""Seconds before a busy file is asked again, where SQLite does not wait by itself."""
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x6361_7265  # key of PostgreSQL's advisory lock around migrations
 _TURNS = defaultdict[str, threading.Lock](threading.Lock)
@@ -51,7 +54,7 @@ _TOGETHER = 64
 """Rows in one statement, at most. With each statement the driver lets other threads in, and then has to wait for its turn."""
 _LEAST = 16
 _LISTED = text("SELECT value FROM json_each(:listed)")
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-12000",
+_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-12000",
             "temp_store=MEMORY", "wal_autocheckpoint=64000")
 """cache_size: 12 MB a connection: a batch of a load goes through its indexes in their order, and what is behind it may leave.
 temp_store: rows of persons are written to no file beside the store.
@@ -219,6 +222,7 @@ def _open_sqlite(address: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(dbapi_connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] - a listener
         dbapi_connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
+        _log_ahead(dbapi_connection)
         for pragma in _PRAGMAS:
             dbapi_connection.execute(f"PRAGMA {pragma}")
 
@@ -232,3 +236,16 @@ def _open_sqlite(address: URL) -> Engine:
             raise OperationalError("BEGIN", None, error) from error
 
     return engine
+
+
+def _log_ahead(driver: Any) -> None:
+    """Turn the write-ahead log on. Where several do so of a new file SQLite refuses one at once, however long it was to wait."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            driver.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE)

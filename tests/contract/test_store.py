@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,20 @@ def test_processes_that_start_at_once(kind: str, tmp_path: Path) -> None:
     assert [process.exitcode for process in processes] == [0] * 4
     with reading(open_engine(url)) as connection:
         assert len(list(history(connection))) == 5
+
+
+def test_a_new_store_that_another_process_is_about_to_make_is_waited_for(tmp_path: Path) -> None:
+    def look() -> None:
+        with reading(open_engine(f"sqlite:///{tmp_path / 's.db'}")) as connection:
+            assert inspect(connection).get_table_names() == []
+
+    with ThreadPoolExecutor(1) as pool, closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        opened = pool.submit(look)
+        with pytest.raises(TimeoutError):
+            opened.result(0.3)
+        other.execute("COMMIT")
+        opened.result()
 
 
 def test_sqlite_is_opened_durably(tmp_path: Path) -> None:

@@ -123,6 +123,18 @@ def test_who_is_not_known_is_refused_before_a_byte_is_read(
     assert codes(mutual.port, ours.client(ours.folder / "river.pem"), adt("1")) == ["AA"]
 
 
+def test_a_certificate_of_no_feed_is_named_to_the_operator(
+        mutual: Handle, ours: Authority, capsys: pytest.CaptureFixture[str]) -> None:
+    ours.signed("long", common="two\nlines\x7fof it", alternative=f"DNS:{'very-' * 20}long,email:someone@example.org")
+    for name in ("stranger", "long"):
+        with pytest.raises(Unavailable):
+            codes(mutual.port, ours.client(ours.folder / f"{name}.pem"), adt("1"))
+    mutual.stop()
+    first, second = (orjson.loads(line)["certificate"] for line in capsys.readouterr().err.splitlines() if "no feed" in line)
+    assert first == "CN:stranger, DNS:stranger.example.org"
+    assert second == f"CN:two?lines?of it, {('DNS:' + 'very-' * 20)[:64]}"
+
+
 def test_who_speaks_plainly_to_a_tls_listener_is_refused(
         mutual: Handle, gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Unavailable):

@@ -35,6 +35,32 @@ def test_a_setting_that_cannot_be_used(name: str, value: str, command: list[str]
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize(("name", "meant"), [
+    ("CARELOOP_RAW_KEY", "CARELOOP_RAW_KEYS"), ("CARELOOP_FHIR_URI", "CARELOOP_FHIR_URL"),
+    ("CARELOOP_DB_URL", "CARELOOP_DATABASE_URL"), ("careloop_data", "CARELOOP_DATA_DIR"),
+    ("CARELOOP_MLLP_CERTIFICATES", "CARELOOP_MLLP_CERTIFICATE"),
+])
+@pytest.mark.parametrize("command", [["doctor"], ["serve"]])
+def test_a_mistyped_setting_is_told_with_what_was_meant(
+        name: str, meant: str, command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, "secret")
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2, result.output
+    assert f"Error: {name.upper()}: not a setting - did you mean {meant}?" in result.output
+    assert "secret" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variable_that_no_setting_is_like_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CARELOOP_LOGO", "CARELOOP_SHARED", "CARELOOP_KILLS", "CARELOOP_SERVICE_HOST", "CARELOOP_PORT_8443_TCP_ADDR",
+                 "CARELOOP_MLLP_SERVICE_PORT_HL7", "CARELOOP_MLLP_PORT"):
+        monkeypatch.setenv(name, "secret")
+    result = CliRunner().invoke(main, ["convert", str(MESSAGE)])
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "Warning: CARELOOP_LOGO: not a setting, it does nothing - take it away\n"
+
+
 def test_a_folder_of_mappings_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CARELOOP_MAPPINGS", str(tmp_path / "nowhere"))
     for command in (["check"], ["convert", str(MESSAGE)]):
