@@ -30,19 +30,21 @@ LINK = "link"
 class Taken:
     """A message on its way into the journal. mapped: what it was converted to, None where it is refused or converted later.
 
-    feed: None where it is of no known one. number: MSH-13 where the feed goes by it, None where it is no number.
+    feed: None where it is of no known one; named: the one that was named for it, whoever sent it. number: MSH-13 where the feed
+    goes by it, None where it is no number.
     """
 
     entry: Entry
     mapped: Mapped | None
     feed: Feed | None
+    named: str = ""
     number: int | None = None
 
     def refused(self, issue: Issue, expected: int, now: datetime) -> Taken:
         """The same, refused for its number. expected: the number that should have come."""
         entry, issues = self.entry, (*self.entry.issues, issue)
         return replace(self, mapped=None, entry=replace(
-            entry, state="refused", ack_code="AR", issues=issues,
+            entry, feed=self.named, source=self.feed.name if self.feed else "", state="refused", ack_code="AR", issues=issues,
             ack=_ack(entry.raw, (issue,), "AR", now, expected)))
 
     def numbered(self, expected: int, now: datetime) -> Taken:
@@ -58,10 +60,13 @@ def take(received: Received, feeds: Feeds, allowed: frozenset[str] | None = None
 
     Warnings do not go into the acknowledgement: receivers take an ERR for a refusal; they stand beside the journal.
     """
-    feed: Feed | None = None
+    compiled: Compiled | None = None
     number: int | None = None
+    if received.feed is None and (alone := _alone(feeds, allowed)) is not None:
+        received = replace(received, feed=alone.feed.name)
+    named = received.feed or ""
     try:
-        compiled = _feed(received, feeds, allowed)
+        compiled = _if_allowed(feed_of(received, feeds), allowed)
         feed = compiled.feed
         number = number_of(received.raw) if feed.exchange.sequence else None
         if number in (0, -1) and not _says_something(received.raw):
@@ -73,8 +78,8 @@ def take(received: Received, feeds: Feeds, allowed: frozenset[str] | None = None
             mapped = map_received(replace(received, feed=feed.name), feeds)
             entry = _converted(received, mapped)
     except (Rejected, Defect) as error:
-        entry, mapped = _refused(received, error, feeds), None
-    return Taken(entry=entry, mapped=mapped, feed=feed, number=number)
+        entry, mapped = _refused(received, error, feeds, compiled), None
+    return Taken(entry=entry, mapped=mapped, feed=compiled.feed if compiled else None, named=named, number=number)
 
 
 def take_at_once(one: Arrived, arrival: int, feeds: Feeds) -> Taken | None:
@@ -98,15 +103,8 @@ def _built(plain: PlainHeader, compiled: Compiled) -> bool:
     return event is not None and event.built
 
 
-def _feed(received: Received, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
-    """The feed that was named, or that of the message's sender, if the connection may send it. Raises Rejected."""
-    if received.feed is None and (alone := _alone(feeds, allowed)) is not None:
-        return alone
-    return _if_allowed(feed_of(received, feeds), allowed)
-
-
 def _of_sender(application: str, facility: str, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
-    """The same where the sender is known."""
+    """The feed of a sender, if the connection may send it. Raises Rejected."""
     if (alone := _alone(feeds, allowed)) is not None:
         return alone
     return _if_allowed(feeds.of_sender(application, facility), allowed)
@@ -159,15 +157,27 @@ def _converted(received: Received, mapped: Mapped) -> Entry:
                  lane=next((c.patient for c in mapped.contributions if c.patient), ""))
 
 
-def _refused(received: Received, error: Rejected | Defect, feeds: Feeds) -> Entry:
+def _refused(received: Received, error: Rejected | Defect, feeds: Feeds, compiled: Compiled | None) -> Entry:
+    """An entry that is kept for operators. compiled: the feed it is of, where that is known."""
     raw = received.raw
     code = code_for(error.issue) if isinstance(error, Rejected) else "AE"
     issues = error.issues if isinstance(error, Rejected) else (error.issue,)
     sender, control_id = _sender(raw, feeds), control_id_of(raw)
     return Entry(identity=f"{sender}|{control_id}|{hashlib.sha256(raw).hexdigest()}", kind="hl7v2", feed=received.feed or "",
-                 source="", sender=sender, control_id=control_id, arrival=microseconds(received.arrival),
+                 source=compiled.feed.name if compiled else "", event=_event(received, compiled) if compiled else "",
+                 sender=sender, control_id=control_id, arrival=microseconds(received.arrival),
                  origin=received.origin, raw=raw, state="refused", ack_code=code, issues=issues,
                  ack=_ack(raw, issues, code, received.arrival))
+
+
+def _event(received: Received, compiled: Compiled) -> str:
+    """The event of a message that was refused, '' where its header cannot be read or names none that the feed knows."""
+    raw = received.raw
+    try:
+        return read_header(read_message(raw, compiled.feed, []), raw, compiled.feed, compiled.events,
+                           microseconds(received.arrival), []).event.code
+    except Rejected:
+        return ""
 
 
 def _says_something(raw: bytes) -> bool:

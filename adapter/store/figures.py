@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, case, func, select
 
+from adapter.store.journal import FEED
 from adapter.store.schema import FINDING, JOURNAL, LANE, OUTBOX
 
 _JOURNAL_STATES = ("waiting", "failed", "held")
@@ -26,8 +27,9 @@ def lanes_by_state(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(select(state, func.count()).group_by(state))}
 
 
-def refusals(connection: Connection, after: int, last: int) -> list[tuple[str, int]]:
-    """Reasons of refused messages and rows by code, of the findings with ids above `after` up to `last`."""
-    query = select(FINDING.c.code, func.count()).join(JOURNAL, JOURNAL.c.id == FINDING.c.journal).where(
+def refusals(connection: Connection, after: int, last: int) -> list[tuple[str, str, str, int]]:
+    """Reasons of refused messages and rows by (code, feed, event), of the findings with ids above `after` up to `last`."""
+    query = select(FINDING.c.code, FEED, JOURNAL.c.event, func.count()).join(JOURNAL, JOURNAL.c.id == FINDING.c.journal).where(
         FINDING.c.id > after, FINDING.c.id <= last, FINDING.c.severity == "error", JOURNAL.c.state == "refused")
-    return [(row[0], row[1]) for row in connection.execute(query.group_by(FINDING.c.code))]
+    rows = connection.execute(query.group_by(FINDING.c.code, FEED, JOURNAL.c.event))
+    return [(row[0], row[1], row[2], row[3]) for row in rows]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, case, func, insert, or_, select, text, tuple_, update
 
 from adapter.model import Issue
 from adapter.store import findings, lanes
@@ -24,11 +24,15 @@ OF_FILES = ("csv", "snapshot")
 _AGAIN = ("refused", "failed", "withdrawn")
 """States of entries that are taken when they come again."""
 
+FEED = case((JOURNAL.c.ack_code.in_(("AE", "AR")), JOURNAL.c.source), else_=JOURNAL.c.feed)
+"""The feed of an entry, '' where it is of none that we know: whoever sends may name any."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One journalled message, CSV row or FHIR write. arrival: microseconds since 1970 UTC. state: waiting, done, refused, test,
     failed, withdrawn (with its feed); held, dropped or replaced (by an operator). issues: found before it was journalled.
+    feed: of a refused message the one that was named for it, whoever its sender; source: then the one it was of, as far as known.
     id: 0 until it is stored. lane: what it is processed with, once journalled; before that a patient's number, or '' where
     it has a lane by itself. lost: the code of why its raw bytes are not there."""
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 from adapter.errors import kind_of
 from adapter.issues import ISSUES
 from adapter.model import Issue, Json
-from adapter.store.journal import OF_FILES
+from adapter.store.journal import FEED, OF_FILES
 from adapter.store.schema import FINDING, JOURNAL, OUTBOX, RESOURCE
 from adapter.store.subscriptions import failing
 
@@ -86,7 +86,7 @@ class Backlog:
 
 def messages(connection: Connection, limit: int = 50, journal: int = 0) -> list[MessageRow]:
     """The last journalled messages, newest first, each with its stage; of `journal` that one alone, where it is."""
-    columns = (JOURNAL.c.id, JOURNAL.c.kind, JOURNAL.c.identity, JOURNAL.c.arrival, JOURNAL.c.feed, JOURNAL.c.event,
+    columns = (JOURNAL.c.id, JOURNAL.c.kind, JOURNAL.c.identity, JOURNAL.c.arrival, FEED.label("feed"), JOURNAL.c.event,
                JOURNAL.c.sender, JOURNAL.c.control_id, JOURNAL.c.origin, JOURNAL.c.ack_code, JOURNAL.c.state)
     query = select(*columns).where(JOURNAL.c.id == journal) if journal else select(*columns).order_by(JOURNAL.c.id.desc())
     rows = connection.execute(query.limit(limit)).all()
@@ -199,8 +199,8 @@ def _unnamed(row: Any) -> str:
 def acknowledged_since(connection: Connection, journal: int) -> tuple[int, list[tuple[str, str, str, int]]]:
     """Entries above id `journal` counted by (feed, event, acknowledgement code), and the highest id among them."""
     last = connection.execute(select(func.max(JOURNAL.c.id))).scalar() or journal
-    query = select(JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.ack_code, func.count()).where(
-        JOURNAL.c.id > journal, JOURNAL.c.id <= last).group_by(JOURNAL.c.feed, JOURNAL.c.event, JOURNAL.c.ack_code)
+    query = select(FEED, JOURNAL.c.event, JOURNAL.c.ack_code, func.count()).where(
+        JOURNAL.c.id > journal, JOURNAL.c.id <= last).group_by(FEED, JOURNAL.c.event, JOURNAL.c.ack_code)
     return last, [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
 
 

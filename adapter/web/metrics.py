@@ -57,7 +57,7 @@ class _Journalled:
         self._last_entry = self._last_finding = 0
         self._messages: Counter[tuple[str, str, str]] = Counter()
         self._findings: Counter[tuple[str, str]] = Counter()
-        self._refusals: Counter[tuple[str]] = Counter()
+        self._refusals: Counter[tuple[str, str, str]] = Counter()
 
     def describe(self) -> list[Metric]:
         """Nothing is asked of the database at registration."""
@@ -77,7 +77,7 @@ class _Journalled:
                       {"waiting": 0, "failed": 0} | backlog.journal)
         yield _gauged("careloop_outbox_entries", "Resources on their way by state", "state",
                       {"waiting": 0, "dead": 0} | backlog.outbox)
-        yield _counted("careloop_refusals", "Reasons of refused messages and rows", ("code",), self._refusals)
+        yield _counted("careloop_refusals", "Reasons of refused messages and rows", ("code", "feed", "event"), self._refusals)
         yield _ages(oldest)
         yield _gauged("careloop_lanes", "Lanes with something that waits", "state", {"free": 0, "claimed": 0} | lanes)
         yield _gauged("careloop_resources", "Current resources by type", "type", backlog.resources)
@@ -88,13 +88,13 @@ class _Journalled:
     def _count_on(self, connection: Connection) -> None:
         self._last_entry, entries = queries.acknowledged_since(connection, self._last_entry)
         for feed, event, ack, count in entries:
-            self._messages[feed, event if _EVENT.fullmatch(event) else "other" if event else "", ack] += count
+            self._messages[feed, _known(event), ack] += count
         before = self._last_finding
         self._last_finding, found = queries.findings_since(connection, self._last_finding)
         for severity, code, count in found:
             self._findings[severity, code] += count
-        for code, count in figures.refusals(connection, before, self._last_finding):
-            self._refusals[code,] += count
+        for code, feed, event, count in figures.refusals(connection, before, self._last_finding):
+            self._refusals[code, feed, _known(event)] += count
 
 
 class _Listened:
@@ -114,6 +114,10 @@ class _Listened:
                       {one.feed: int(silent) for one, silent in heard})
         yield _gauged("careloop_feed_heard_timestamp_seconds", "When something came last", "feed",
                       {one.feed: one.last // 1_000_000 for one, _ in heard})
+
+
+def _known(event: str) -> str:
+    return event if _EVENT.fullmatch(event) else "other" if event else ""
 
 
 def _counted(name: str, what: str, labels: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> Metric:

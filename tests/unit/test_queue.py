@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -13,11 +14,14 @@ from sqlalchemy import select
 
 from adapter import cli, logs
 from adapter.gateway import Gateway
+from adapter.intake.arrived import Arrived
 from adapter.intake.decisions import Handling
 from adapter.settings import Settings
 from adapter.store.engine import reading, writing
 from adapter.store.handling import ACTS, handled
+from adapter.store.queries import MessageRow, messages
 from adapter.store.schema import JOURNAL, OUTBOX, RESOURCE
+from tests.unit.feeds_of import with_feed
 from tests.unit.test_gateway import BESS, MEMBERS, adt
 
 Run = Callable[..., Result]
@@ -107,6 +111,34 @@ def test_what_was_refused_is_read_again(gateway: Gateway, run: Run, monkeypatch:
     drain(gateway)
     assert states(gateway) == {"C1": "done"}
     assert b"MSA|AA" in gateway.accept([(raw, "t")])[0]
+
+
+BY_SENDER = Arrived(adt("C1"), "mllp:h")
+BY_CERTIFICATE = Arrived(adt("C1"), "mllps:h", frozenset({"lake"}))
+
+
+@pytest.mark.parametrize(("arrived", "named", "before", "after"), [
+    (BY_SENDER, None, "river", "east"), (BY_SENDER, "river", "river", "river"), (BY_CERTIFICATE, None, "lake", "lake")])
+def test_a_feed_found_by_the_sender_is_found_anew_and_one_that_was_named_stays(
+        tmp_path: Path, arrived: Arrived, named: str | None, before: str, after: str) -> None:
+    mappings = with_feed(tmp_path, river="sender: {MSH-3: EXAMPLE}\nstrict: true", lake='certificate: "CN:lake"\nstrict: true')
+    settings = Settings(data_dir=tmp_path / "data", key="00" * 32, mappings=mappings)
+    with closing(Gateway(settings)) as gateway:
+        assert b"MSA|AE" in gateway.accept([arrived], named)[0]
+        assert [row.feed for row in of_journal(gateway)] == [before]
+    (mappings / "east").mkdir()
+    for name, lines in (("east", "sender: {MSH-3: EXAMPLE, MSH-4: EAST}"), ("river", "sender: {MSH-3: EXAMPLE}"),
+                        ("lake", 'certificate: "CN:lake"')):
+        (mappings / name / "feed.yaml").write_text(f"extends: common\n{lines}\n")
+    with closing(Gateway(settings)) as gateway:
+        assert gateway.queue.act("retry", [str(number(gateway, "C1"))], "ada", "mended") == 1
+        drain(gateway)
+        assert [(row.feed, row.stage) for row in of_journal(gateway)] == [(after, "delivered")]
+
+
+def of_journal(gateway: Gateway) -> list[MessageRow]:
+    with reading(gateway.engine) as connection:
+        return [row for row in messages(connection) if row.kind == "hl7v2"]
 
 
 def test_a_test_message_that_was_refused_is_not_composed_when_it_is_tried_again_or_edited(

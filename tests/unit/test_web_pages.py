@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from adapter.gateway import Gateway
+from adapter.home import HOME
 from adapter.settings import Settings
 from adapter.store.engine import writing
 from adapter.web import people
@@ -146,6 +147,19 @@ def test_errors_are_pages(client: FlaskClient) -> None:
         _accessible(answer.text)
 
 
+def test_refusals_are_counted_by_feed_and_event(client: FlaskClient) -> None:
+    message = (HOME / "fixtures" / "hl7v2" / "A01" / "admission.hl7").read_bytes()
+    for raw, query in ((message.replace(b"PID|", b"ZZZ|"), ""), (message.replace(b"ADT^A01", b"ADT^Z99"), ""),
+                       (message.replace(b"PID|", b"ZZY|"), "?feed=lakeside"), (message, "?feed=Mary+Jones")):
+        client.post(f"/hl7v2{query}", data=raw, content_type="x-application/hl7-v2+er7")
+    figures = client.get("/metrics").text
+    for code, ack, feed, event in (("no-patient", "AE", "default", "A01"), ("unsupported-event", "AR", "default", ""),
+                                   ("no-patient", "AE", "lakeside", "A01"), ("unknown-feed", "AR", "", "")):
+        assert f'careloop_refusals_total{{code="{code}",event="{event}",feed="{feed}"}} 1.0' in figures
+        assert f'careloop_messages_total{{ack="{ack}",event="{event}",feed="{feed}"}} 1.0' in figures
+    assert "Mary" not in figures
+
+
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/fhir/metadata", "/healthz"])
 def test_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
@@ -164,7 +178,7 @@ def test_operations(client: FlaskClient, gateway: Gateway) -> None:
         assert 'careloop_messages_total{ack="AR",event="",feed=""} 1.0' in figures
         assert 'careloop_findings_total{code="not-hl7",severity="error"} 1.0' in figures
         assert 'careloop_resources{type="CareTeam"} 1.0' in figures
-        assert 'careloop_refusals_total{code="not-hl7"} 1.0' in figures
+        assert 'careloop_refusals_total{code="not-hl7",event="",feed=""} 1.0' in figures
         assert 'careloop_oldest_seconds{place="journal",state="waiting"} 0.0' in figures
         assert 'careloop_lanes{state="free"} 0.0' in figures
         assert "careloop_disk_free_bytes" in figures
