@@ -24,6 +24,8 @@ from adapter.store.engine import reading, writing
 
 PATIENCE = 2
 """Attempts of a pack before one that makes the server fail (HTTP 500) is looked for, so that it holds up no others."""
+GUARDED = 2
+"""Attempts of a creation at which it may go over nothing; what is refused longer was deleted once, or would be for ever."""
 PACKS = 10
 """Packs of one push, at most, where the next is made while one is on its way."""
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0
@@ -145,7 +147,7 @@ def _one_after_another(run: _Run, beside: Executor) -> int:
 
 
 def _send(run: _Run, beside: Executor) -> Future[list[Written]]:
-    return beside.submit(run.way.server.transaction, [_write(d, run.versions) for d in _all_of(run, run.lanes)])
+    return beside.submit(run.way.server.transaction, [_write(d, run) for d in _all_of(run, run.lanes)])
 
 
 def _all_of(run: _Run, lanes: Sequence[list[Delivery]]) -> list[Delivery]:
@@ -164,7 +166,7 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Wr
     wait = _backoff(max(d.attempts for d in everything), way.rng)
     _begin(run, everything)
     try:
-        written = sent.result() if sent else way.server.transaction([_write(d, run.versions) for d in everything])
+        written = sent.result() if sent else way.server.transaction([_write(d, run) for d in everything])
     except Unavailable as error:
         half = len(lanes) // 2
         if half and error.issue.detail.startswith("HTTP 500") and min(d.attempts for d in everything) >= PATIENCE:
@@ -181,14 +183,23 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Wr
         _postpone(run, everything, wait, _told(error.issue), dead=error.issue.code != "version-conflict")
         return 0
     run.settled.update(map(key_of, everything))
+    over = [d for d, w in zip(everything, written, strict=True) if _went_over(run, d, w)]
+    taken = [(d, w.version) for d, w in zip(everything, written, strict=True) if d not in over]
     with writing(way.engine) as connection:
         targets_of.renew(connection, way.server.name, way.owner, way.clock_us())
-        outbox.note_pushed(connection, way.server.name, [(d, w.version) for d, w in zip(everything, written, strict=True)],
-                           way.clock_us())
-        unanswered.answered(connection, way.server.name, _creations(run, everything))
+        outbox.note_pushed(connection, way.server.name, taken, way.clock_us())
+        unanswered.answered(connection, way.server.name, _creations(run, [d for d, _ in taken]))
         outbox.revive(connection, way.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, way.clock_us())
         targets_of.answered(connection, way.server.name)
-    return len(everything)
+    if over:
+        _postpone(run, over, wait, "version-conflict", dead=False)
+    return len(taken)
+
+
+def _went_over(run: _Run, d: Delivery, w: Written) -> bool:
+    """Whether a creation went over something that is not known here: it counts as one without an answer, for what stood there
+    is told by the server's history first."""
+    return d in _creations(run, [d]) and d.body is not None and w.status == 200 and w.version not in ("", "1")
 
 
 def _begin(run: _Run, deliveries: Sequence[Delivery]) -> None:
@@ -206,8 +217,9 @@ def _creations(run: _Run, deliveries: Sequence[Delivery]) -> list[Delivery]:
     return [d for d in deliveries if run.way.read_back and key_of(d) not in run.versions]
 
 
-def _write(d: Delivery, versions: dict[Key, str]) -> Write:
-    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=versions.get(key_of(d)) or None)
+def _write(d: Delivery, run: _Run) -> Write:
+    new = d.body is not None and d.attempts < GUARDED and bool(_creations(run, [d]))
+    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=run.versions.get(key_of(d)) or None, new=new)
 
 
 def _backoff(attempts: int, rng: random.Random) -> float:

@@ -15,8 +15,8 @@ from adapter.store.resources import without_meta
 def may_go(engine: Engine, server: FhirServer, d: Delivery) -> bool:
     """Whether such a one may be sent again; where it stands on the server as we sent it, that is noted.
 
-    It may not where another client has written on it, whose version comes in first, by the server's history or by looking again,
-    nor where the server fails over it (HTTP 500). Raises Unavailable where it is away.
+    It may not where another client has written on it, or may have before: that comes in first, by the server's history or by
+    looking again; nor where the server fails over it (HTTP 500). Raises Unavailable where it is away.
     """
     try:
         there = server.read(d.resource_type, d.id)
@@ -29,6 +29,8 @@ def may_go(engine: Engine, server: FhirServer, d: Delivery) -> bool:
     if there is None:
         return True
     version = str(there.get("meta", {}).get("versionId", ""))
+    if version.isdigit() and version != "1":
+        return False
     with writing(engine) as connection:
         unanswered.take(connection, server.name, d.resource_type, d.id, there)
         return server_state.adopt(connection, server.name, d.resource_type, d.id, without_meta(there), version)

@@ -14,13 +14,15 @@ from adapter.model import Json
 class Write:
     """One write of a transaction: PUT of `body` at Type/id, or DELETE where body is None.
 
-    if_match: version id that must still be current (If-Match), None for any.
+    if_match: version id that must still be current (If-Match), None for any. new: nothing may have stood there ever; a server
+    heeds it that can be told so (upstream.py).
     """
 
     resource_type: str
     id: str
     body: Json | None
     if_match: str | None = None
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ class UpstreamServer:
         self._base = base_url.rstrip("/")
         self._session = session
         self._name = name or urlsplit(base_url).netloc.rpartition("@")[2]
+        self._hapi: bool | None = None
 
     @property
     def name(self) -> str:
@@ -75,6 +76,8 @@ class UpstreamServer:
         if not writes:
             return []
         self._check_deletions(writes)
+        if self._hapi is None and any(write.new for write in writes):
+            self._hapi = self._is_hapi()
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [self._entry(write) for write in writes]}
         try:
             answer, _ = call(self._session, "POST", self._base, place="transaction", data=orjson.dumps(bundle),
@@ -145,6 +148,14 @@ class UpstreamServer:
                 if standing is None or standing["meta"]["versionId"] != write.if_match:
                     raise Rejected("version-conflict", f"{write.resource_type}/{write.id}")
 
+    def _is_hapi(self) -> bool:
+        """Whether an If-Match of a version that no resource has keeps a PUT from going over one, and lets it create what is not
+        there. HAPI does not heed ifNoneMatch; other servers may refuse the If-Match of what is not there (RFC 9110 13.1.1)."""
+        try:
+            return self.capabilities().software.startswith("HAPI FHIR")
+        except Rejected:
+            return False
+
     def _entry(self, write: Write) -> Json:
         if isinstance(write, Creation) and write.body is not None:
             unnamed = {name: value for name, value in write.body.items() if name != "id"}
@@ -154,6 +165,8 @@ class UpstreamServer:
         request = {"method": "DELETE" if write.body is None else "PUT", "url": address}
         if write.if_match is not None:
             request["ifMatch"] = f'W/"{write.if_match}"'
+        elif write.new and self._hapi:
+            request["ifMatch"] = 'W/"0"'
         if write.body is None:
             return {"request": request}
         return {"fullUrl": f"{self._base}/{address}", "resource": {**write.body, "id": write.id}, "request": request}

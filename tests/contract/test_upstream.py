@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from adapter.fhirserver.http import new_session
 from adapter.fhirserver.port import Write
 from adapter.fhirserver.upstream import UpstreamServer
 from tests.faulty import Answer, Asked, answering
-from tests.servers import free_port
+from tests.servers import free_port, hapi_url
 
 PUT = [Write(resource_type="Patient", id="a", body={"resourceType": "Patient", "id": "a"})]
 OUTCOME = {"resourceType": "OperationOutcome", "issue": [
@@ -165,6 +166,32 @@ def test_a_transaction_on_the_wire(stand_in: StandIn) -> None:
         {"fullUrl": f"{stand_in.url}/Patient/b", "resource": {"resourceType": "Patient", "id": "b"},
          "request": {"method": "PUT", "url": "Patient/b"}},
         {"request": {"method": "DELETE", "url": "Patient/c"}}]
+
+
+@pytest.mark.parametrize(("software", "if_match"), [("HAPI FHIR Server", 'W/"0"'), ("another", None)])
+def test_a_creation_goes_over_nothing_where_the_server_is_known_to_heed_that(
+        stand_in: StandIn, software: str, if_match: str | None) -> None:
+    stand_in.answer = (200, {}, {"resourceType": "Bundle", "entry": [{"response": {"status": "201", "etag": 'W/"1"'}}]})
+    stand_in.pages["/base/fhir/metadata"] = {"software": {"name": software}}
+    server = upstream(stand_in)
+    for _ in range(2):
+        server.transaction([replace(PUT[0], new=True)])
+    requests = [json.loads(body)["entry"][0]["request"] for method, *_, body in stand_in.asked if method == "POST"]
+    assert [one.get("ifMatch") for one in requests] == [if_match] * 2
+    assert [path for method, path, *_ in stand_in.asked if method == "GET"] == ["/base/fhir/metadata"]
+
+
+@pytest.mark.hapi
+def test_hapi_lets_a_creation_go_over_nothing() -> None:
+    name = f"n{uuid.uuid4().hex}"
+    first = Write(resource_type="Patient", id=name, body={"resourceType": "Patient", "id": name, "gender": "male"}, new=True)
+    with new_session() as session:
+        server = UpstreamServer(hapi_url(), session)
+        assert [(one.version, one.status) for one in server.transaction([first])] == [("1", 201)]
+        with pytest.raises(Rejected) as refusal:
+            server.transaction([replace(first, body={"resourceType": "Patient", "id": name, "gender": "female"})])
+        assert refusal.value.issue.code == "version-conflict"
+        assert (server.read("Patient", name) or {})["gender"] == "male"
 
 
 def test_a_response_with_too_few_entries(stand_in: StandIn) -> None:

@@ -33,14 +33,25 @@ class Wrote:
     after: Json | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """One value that another client gave to an element that only such clients write."""
+
+    key: Key
+    element: str
+    value: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Clients:
-    """What other clients do. own: elements that are theirs, by resource; created: resources that are theirs, whole."""
+    """What other clients do. added: values of elements that are theirs, in their order; own: of these, which a resource got last,
+    by element; created: resources that are theirs, whole."""
 
     server: SimulatedServer
     rng: random.Random
     wrote: list[Wrote] = field(default_factory=list[Wrote])
-    own: dict[Key, dict[str, str]] = field(default_factory=dict[Key, dict[str, str]])
+    added: list[Added] = field(default_factory=list[Added])
+    own: dict[Key, dict[str, int]] = field(default_factory=dict[Key, dict[str, int]])
     created: dict[Key, Json | None] = field(default_factory=dict[Key, "Json | None"])
 
     def act(self) -> str:
@@ -65,17 +76,26 @@ class Clients:
         if self.rng.random() < 0.5:
             extensions: list[Any] = [one for one in body.get("extension", ()) if one.get("url") != NOTE]
             body["extension"] = [*extensions, {"url": NOTE, "valueString": value}]
-            self.own.setdefault(key, {})["extension"] = value
+            self._note(key, "extension", value)
         else:
-            body["language"] = self.own.setdefault(key, {})["language"] = "de" if body.get("language") == "fr" else "fr"
+            body["language"] = "de" if body.get("language") == "fr" else "fr"
+            self._note(key, "language", body["language"])
         return self._put(key, body)
+
+    def _note(self, key: Key, element: str, value: str) -> None:
+        self.own.setdefault(key, {})[element] = len(self.added)
+        self.added.append(Added(key=key, element=element, value=value))
 
     def _change(self) -> bool:
         able = [(key, name) for key in self._ours() for name in CHANGES.get(key[0], ())]
         if not able:
             return False
         key, name = self.rng.choice(able)
-        body, value = self._body(key), self.rng.choice(CHANGES[key[0]][name])
+        return self.change(key, name, self.rng.choice(CHANGES[key[0]][name]))
+
+    def change(self, key: Key, name: str, value: str) -> bool:
+        """Change an element that our sources state, or ('') take it out."""
+        body = self._body(key)
         if body.get(name, "") == value:
             return False
         return self._put(key, {**body, name: value} if value else {n: v for n, v in body.items() if n != name})

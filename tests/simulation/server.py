@@ -61,6 +61,7 @@ class SimulatedServer(BaseAdapter):
     log: list[Told] = field(default_factory=list[Told])
     standing: dict[Key, Told] = field(default_factory=dict[Key, Told])
     posts: int = 0
+    software: str = "HAPI FHIR Server"
     meanwhile: Callable[[], None] = lambda: None
 
     def session(self) -> requests.Session:
@@ -71,7 +72,9 @@ class SimulatedServer(BaseAdapter):
         return session
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """One exchange, as requests' adapters do it."""
+        """One exchange, as requests' adapters do it; what the server is it says at any time."""
+        if request.url == f"{BASE}/metadata":
+            return self._response(request, 200, self._statement())
         self.posts += request.method == "POST"
         self.meanwhile()
         self.point()
@@ -111,14 +114,15 @@ class SimulatedServer(BaseAdapter):
         path = url.path.removeprefix("/fhir").strip("/")
         if request.method == "POST" and not path:
             return self._transaction(orjson.loads(request.body or b"{}"))
-        if path == "metadata":
-            return {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{
-                "interaction": [{"code": "transaction"}, {"code": "history-system"}],
-                "resource": [{"type": "Patient", "interaction": [{"code": "update"}], "updateCreate": True}]}]}
         if path == "_history":
             return self._history(datetime.fromisoformat(parse_qs(url.query)["_since"][0]))
         resource_type, _, resource_id = path.partition("/")
         return _shown(self.standing.get((resource_type, resource_id))) or {}
+
+    def _statement(self) -> Json:
+        return {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "software": {"name": self.software}, "rest": [{
+            "interaction": [{"code": "transaction"}, {"code": "history-system"}],
+            "resource": [{"type": "Patient", "interaction": [{"code": "update"}], "updateCreate": True}]}]}
 
     def _transaction(self, bundle: Json) -> Json:
         writes = [(entry["request"], *_key(entry["request"]["url"]), entry.get("resource")) for entry in bundle["entry"]]
@@ -141,7 +145,7 @@ class SimulatedServer(BaseAdapter):
     def _check_version(self, request: Json, key: Key) -> None:
         standing = self.standing.get(key)
         wanted = request.get("ifMatch")
-        if wanted is not None and (standing is None or wanted != f'W/"{standing.version}"'):
+        if wanted is not None and standing is not None and wanted != f'W/"{standing.version}"':
             raise Refused(412, "conflict")
 
     def _stands(self, key: Key, after: dict[Key, Json | None]) -> bool:
@@ -161,7 +165,7 @@ class SimulatedServer(BaseAdapter):
     def _written(self, key: Key, body: Json | None) -> Json:
         before = self.standing.get(key)
         told = self.write(key, body)
-        return {"response": {"status": "200 OK" if before else "201 Created", "etag": f'W/"{told.version}"',
+        return {"response": {"status": "200 OK" if before and before.body else "201 Created", "etag": f'W/"{told.version}"',
                              "location": f"{key[0]}/{key[1]}/_history/{told.version}"}}
 
     def _history(self, since: datetime) -> Json:

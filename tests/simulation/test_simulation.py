@@ -15,8 +15,9 @@ from adapter.gateway import Gateway
 from adapter.intake.arrived import Arrived
 from adapter.model import Delivery
 from tests.property.test_orders import Told
+from tests.simulation.clients import NOTE, Added
 from tests.simulation.promises import in_the_end, standing
-from tests.simulation.server import SimulatedServer
+from tests.simulation.server import Key, SimulatedServer
 from tests.simulation.world import Broken, Open, World, new_world, run, template
 
 SEEDS = 200
@@ -82,6 +83,35 @@ def test_what_others_wrote_and_is_not_taken_in_as_it_was_written_is_found(
         many(range(first, first + 40), tmp_path, empty)
 
 
+def test_of_two_resources_that_are_joined_the_later_word_of_a_client_stands_and_no_other(tmp_path: Path, empty: Path) -> None:
+    world = quiet_world(tmp_path, empty)
+    tell(world, "A01", 1, visit="V1")
+    tell(world, "A01", 2, visit="V2")
+    world.settle()
+    first, second = sorted((key for key in world.server.standing if key[0] == "Encounter"), key=lambda key: str(
+        (world.server.standing[key].body or {})["identifier"]))
+    note(world, first, "earlier")
+    note(world, second, "later")
+    world.settle()
+    tell(world, "A42", 3, visit="V1")
+    world.settle()
+    stands = world.server.standing[first].body or {}
+    assert [one["valueString"] for one in stands["extension"]] == ["later"]
+    assert world.server.standing[second].body is None
+    for lost in ("older", ""):
+        world.server.write(first, {**stands, "extension": [{"url": NOTE, "valueString": lost}]})
+        with pytest.raises(Broken, match="was overwritten"):
+            world.check()
+
+
+def note(world: World, key: Key, text: str) -> None:
+    """Another client adds a note to a resource of ours."""
+    world.clients.added.append(Added(key=key, element="extension", value=text))
+    world.clients.own[key] = {"extension": len(world.clients.added) - 1}
+    world.server.write(key, {**(world.server.standing[key].body or {}), "extension": [{"url": NOTE, "valueString": text}]},
+                       client=True)
+
+
 def test_gaps_that_nobody_looked_at_are_found(tmp_path: Path, empty: Path) -> None:
     world = quiet_world(tmp_path, empty)
     with patch("adapter.store.gap_lives.note"):
@@ -139,6 +169,31 @@ def test_an_older_version_that_another_gateway_sends_last_does_not_stay(tmp_path
     assert list(in_the_end(world, standing(world.gateway))) == []
 
 
+@pytest.mark.parametrize("software", ["HAPI FHIR Server", "another"])
+def test_a_creation_does_not_hide_what_another_client_wrote_on_that_of_another_gateway(
+        tmp_path: Path, empty: Path, software: str) -> None:
+    """It goes without a version to build on; HAPI lets it go over nothing, of other servers its answer tells that it did."""
+    world = quiet_world(tmp_path, empty, gateways=2)
+    world.server.software = software
+    tell(world, "A01", 1)
+    assert world.gateway.delivery.push() > 0  # what many share goes first
+
+    def other() -> None:
+        world.server.meanwhile, world.at = (lambda: None), 1
+        world.ahead[1] = timedelta(days=1)
+        while world.gateway.delivery.push():
+            pass
+        key = next(key for key in world.server.standing if key[0] == "Patient")
+        assert world.clients.change(key, "gender", "male")
+        world.at = 0
+
+    world.server.meanwhile = other
+    world.gateway.delivery.push()
+    world.settle()
+    assert list(in_the_end(world, standing(world.gateway))) == []
+    assert next(body for key, body in standing(world.gateway).items() if key[0] == "Patient")["gender"] == "male"
+
+
 def quiet_world(folder: Path, empty: Path, gateways: int = 1) -> World:
     """In which nobody sends anything by himself."""
     world = next(world for seed in range(9) if len((world := new_world(seed, folder, empty)).gateways) == gateways)
@@ -147,6 +202,6 @@ def quiet_world(folder: Path, empty: Path, gateways: int = 1) -> World:
     return world
 
 
-def tell(world: World, event: str, hour: int, phone: str = "") -> None:
-    world.gateway.accept([(Told(event=event, hour=hour, phone=phone).raw(), "east")])
+def tell(world: World, event: str, hour: int, phone: str = "", visit: str = "V1") -> None:
+    world.gateway.accept([(Told(event=event, hour=hour, phone=phone, visit=visit).raw(), "east")])
     world.gateway.work()

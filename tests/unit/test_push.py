@@ -449,6 +449,41 @@ def test_what_would_overwrite_a_version_that_came_in_waits_until_that_is_compose
     assert bench.push() == 1
 
 
+def test_a_creation_that_went_over_something_unknown_is_not_noted_before_that_is_heard(bench: Bench) -> None:
+    """The server's answer tells that a version stood there: of another gateway, and of another client on that."""
+    bench.put("Organization/o", name="O")
+    bench.put("Organization/p", name="P")
+    theirs: Json = {"resourceType": "Organization", "id": "o", "name": "theirs"}
+    bench.server.standing["Organization/o"] = (2, theirs)
+    assert bench.push() == 1
+    for _ in range(2):
+        assert bench.queue() == {"Organization/o": "waiting"}
+        bench.now += 1000 * SECOND
+        assert bench.push() == 0  # what stands there says what we said, and yet it waits for the history
+    ours: Json = {"resourceType": "Organization", "id": "o", "name": "O"}
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    told = [Version(resource_type="Organization", id="o", version=str(n), body=body, last_updated=day)
+            for n, body in ((1, ours), (2, theirs), (3, ours))]
+    with writing(bench.engine) as connection:
+        assert [bring_in(connection, one, "standin", bench.now) for one in told] == [False, True, False]
+        connection.execute(JOURNAL.update().values(state="done"))
+    bench.now += 1000 * SECOND
+    assert bench.push() == 1
+    assert bench.queue() == {}
+
+
+def test_the_first_tries_of_a_creation_may_go_over_nothing_and_a_later_one_goes_all_the_same(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.server.refuse = {"Organization/o"}
+    asked = list[bool]()
+    for _ in range(3):
+        with writing(bench.engine) as connection:
+            connection.execute(OUTBOX.update().values(state="waiting", due=0))
+        bench.push()
+        asked.append(bench.server.calls[-1][0].new)
+    assert asked == [True, True, False]
+
+
 def test_what_comes_in_while_a_delivery_without_answer_is_looked_at_is_composed_first(bench: Bench) -> None:
     """It is read back beside: the push built on the version that came in, without what another client had added."""
     bench.put("Organization/o", name="O")
