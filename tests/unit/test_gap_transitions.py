@@ -268,6 +268,14 @@ def test_g08_the_kind_of_follow_up_goes_by_the_principal_diagnosis(db: Connectio
     assert verdict(db, "G08") == found
 
 
+@pytest.mark.parametrize(("diagnosis", "due"), [
+    ("R07.9", "follow-up-due"), ("F32.9", "mental-health-due"), ("F10.20", "substance-use-due")])
+def test_g08_says_what_is_due_to_the_end_of_day_7(db: Connection, diagnosis: str, due: str):
+    emergency(db, diagnosis)
+    for now, found in (("2026-06-11T23:59:59-04:00", due), ("2026-06-12T00:00:00-04:00", "not-followed")):
+        assert verdict(db, "G08", now=datetime.fromisoformat(now)) == found
+
+
 @pytest.mark.parametrize(("start", "found"), [("2026-06-11", "admitted"), ("2026-06-12", "not-followed")])
 def test_g08_who_was_admitted_is_outside(db: Connection, start: str, found: str):
     emergency(db, "R07.9")
