@@ -3,6 +3,7 @@
     python -m bench.gaps population --members 1000000
     python -m bench.gaps member --members 1000000
     python -m bench.gaps message --members 1000000
+    python -m bench.gaps sweep --members 100000
     python -m bench.gaps flatten
     python -m bench.gaps spark --members 100000
 
@@ -32,6 +33,7 @@ import orjson
 from adapter.gaps import population, snapshot, tables
 from adapter.gaps.catalog import open_catalog
 from adapter.gaps.engine import evaluate
+from adapter.gaps.life import LIVING
 from adapter.gaps.rules import open_rules
 from adapter.gaps.snapshot import Snapshot, quoted
 from adapter.gateway import Gateway
@@ -129,6 +131,15 @@ def of_member(asked: argparse.Namespace) -> None:
             cpu.append(timed(lambda m=member: evaluate(connection, now=NOW, member=m), time.thread_time))
     print(f"one member, {len(open_rules().rules)} rules, {asked.members:,} members: {percentiles(times)}; "
           f"of the processor, asked again: {percentiles(cpu)}")
+
+
+def of_sweep(asked: argparse.Namespace) -> None:
+    """Every rule over everybody out of SQLite, one after another, as a gateway reckons once an hour; nothing is followed."""
+    engine, found = open_engine(f"sqlite:///{store_of(asked)}"), list[int]()
+    with measured(f"sweep, {asked.members:,} members", lambda: f"({sum(found):,} gaps)"):
+        for rule in open_rules().rules:
+            with reading(engine) as connection:
+                found.append(len(evaluate(connection, now=NOW, rule=rule, states=tuple(LIVING))))
 
 
 def of_message(asked: argparse.Namespace) -> None:
@@ -243,7 +254,8 @@ def percentiles(times: list[float]) -> str:
 
 
 MEASURES: dict[str, Callable[[argparse.Namespace], None]] = {
-    "population": of_population, "spark": of_spark, "member": of_member, "message": of_message, "flatten": of_flattening}
+    "population": of_population, "spark": of_spark, "member": of_member, "message": of_message, "sweep": of_sweep,
+    "flatten": of_flattening}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -166,7 +166,7 @@ def _validator(part: str) -> Validator:
     return Draft202012Validator(schema)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Safe YAML that refuses a key written twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

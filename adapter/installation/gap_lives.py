@@ -15,7 +15,7 @@ from adapter.installation.installation import Installation
 from adapter.model import Json
 from adapter.store.contributions import chunks
 from adapter.store.engine import reading
-from adapter.store.gap_lives import all_looked_at, last_version, stale_count
+from adapter.store.gap_lives import all_looked_at, last_version, persons, stale_count, written
 
 
 class GapLives:
@@ -23,32 +23,48 @@ class GapLives:
 
     def __init__(self, here: Installation) -> None:
         self._here = here
+        self._bulk = False
 
     def keep(self) -> int:
-        """Follow the gaps of some of those about whom something was written, or whose gaps time turns; how many."""
-        with reading(self._here.engine) as connection:
-            many = stale_count(connection) > gap_keeping.MANY
-        if many:
-            return 1 + self.sweep(bulk=True)
+        """Follow the gaps of some of those about whom something was written, or whose gaps time turns; how many.
+
+        So many about whom something was written that a sweep is cheaper are left to `catch_up`.
+        """
+        waiting, swept = self._waiting()
+        self._bulk = waiting > gap_keeping.MANY or (self._bulk and waiting > 0)
         with self._here.composing() as connection:
             apply, now_us = partial(self._here.apply, connection), self._here.now_us
-            return gap_keeping.look(connection, apply, now_us()) or gap_keeping.turn(connection, apply, now_us())
+            looked = 0 if swept else gap_keeping.look(connection, apply, now_us(), bulk=self._bulk)
+            return looked or gap_keeping.turn(connection, apply, now_us())
+
+    def catch_up(self) -> int:
+        """Sweep where that is cheaper than to look at all who wait; 0 where it is not. Others may compose meanwhile."""
+        return 1 + self.sweep(bulk=True) if self._waiting()[1] else 0
+
+    def _waiting(self) -> tuple[int, bool]:
+        """How many persons wait to be looked at, and whether a sweep is cheaper."""
+        with reading(self._here.engine) as connection:
+            waiting = stale_count(connection)
+            return waiting, waiting > gap_keeping.MANY and waiting * gap_keeping.SHARE > persons(connection)
 
     def sweep(self, *, bulk: bool = False) -> int:
         """Follow everybody's gaps to the present instant, rule by rule; how many something happened to.
 
         They are evaluated without holding the store, and followed some at a time, each time from how they stand then. A sweep
-        that is cut off has done what it did. Who was written about meanwhile stays noted.
+        that is cut off has done what it did. Who is written about meanwhile is left alone, and stays noted.
         """
         with reading(self._here.engine) as connection:
             began, count = last_version(connection), 0
         for rule in open_rules().rules:
             with reading(self._here.engine) as connection:
-                moved = gap_keeping.moving(connection, rule, self._here.now_us())
+                seen, as_of, meanwhile = last_version(connection), self._here.now_us(), set[str]()
+                moved = gap_keeping.moving(connection, rule, as_of)
             for part in chunks(moved, gap_keeping.PART):
                 with self._here.composing() as connection:
+                    meanwhile |= written(connection, seen)
+                    seen = last_version(connection)
                     count += gap_keeping.follow_some(connection, part, partial(self._here.apply, connection),
-                                                     self._here.now_us(), bulk=bulk)
+                                                     self._here.now_us(), as_of=as_of, written=meanwhile, bulk=bulk)
         with self._here.composing() as connection:
             all_looked_at(connection, began)
         return count

@@ -72,6 +72,11 @@ def stale_count(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(GAP_STALE)) or 0
 
 
+def persons(connection: Connection) -> int:
+    """How many Patients stand or stood."""
+    return connection.scalar(select(func.count()).select_from(RESOURCE).where(RESOURCE.c.resource_type == "Patient")) or 0
+
+
 def last_version(connection: Connection) -> int:
     """Number of the last version of any resource."""
     return connection.scalar(select(func.max(RESOURCE_VERSION.c.seq))) or 0
@@ -82,13 +87,19 @@ def all_looked_at(connection: Connection, since: int) -> None:
 
     These wait even where another looked meanwhile: what was reckoned before may have been kept over what that found.
     """
+    later = written(connection, since)
+    connection.execute(delete(GAP_STALE))
+    note(connection, later)
+
+
+def written(connection: Connection, since: int) -> set[str]:
+    """About whom something was written after the version of that number: keys of main Patients, '' for shared data."""
     v, r = RESOURCE_VERSION.c, RESOURCE.c
     query = select(r.person, r.resource_type, r.key).distinct().select_from(RESOURCE_VERSION).join(
         RESOURCE, and_(r.resource_type == v.resource_type, r.id == v.id)).where(
         v.seq > since, or_(v.resource_type != "Task", ~r.key.startswith(_GAP_TASK)))
-    written = [(row.person, row.key if row.resource_type == "Patient" else row.person) for row in connection.execute(query)]
-    connection.execute(delete(GAP_STALE))
-    note(connection, {one for both in written for one in both})
+    rows = connection.execute(query).all()
+    return {row.person for row in rows} | {row.key for row in rows if row.resource_type == "Patient"}
 
 
 def looked_at(connection: Connection, persons: Collection[str]) -> None:

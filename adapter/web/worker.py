@@ -1,4 +1,4 @@
-"""The worker of a process: composes what was journalled, pushes it, reads back what others wrote; each by a thread."""
+"""The worker of a process: composes what was journalled, pushes it, reads back what others wrote, sweeps; each by a thread."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _IDLE = 1.0
 _READ_BACK = 5.0
 _TIMES, _READ_BACK_LONGEST = 10.0, 60.0
 """Pause after a step that says so, in times of what it took, and the longest: while much is pushed, what is read back is that."""
+_CATCH_UP_LONGEST = 60.0
+"""The longest pause between two sweeps while a bulk load goes on."""
 _LOOK = 10.0
 _MAPPINGS = 2.0
 """Seconds between two looks at the files of the mappings."""
@@ -30,8 +32,9 @@ _LONGEST_PAUSE = 30.0
 class Worker(Background):
     """Threads that work as soon as they are woken, and look by themselves every second.
 
-    One composes, one delivers beside it (sending by a thread of its own, so that the server has the next pack at once), and one
-    reads back. A step that fails is told and tried again after a pause that doubles, up to half a minute; the others go on.
+    One composes, one delivers beside it (sending by a thread of its own, so that the server has the next pack at once), one
+    reads back, and one does what goes over the whole store, for which no message is to wait. A step that fails is told and
+    tried again after a pause that doubles, up to half a minute; the others go on.
     """
 
     def __init__(self, gateway: Gateway, told: Callable[[], None] = lambda: None) -> None:
@@ -41,16 +44,18 @@ class Worker(Background):
         self._told = told
         self._exchanges = ThreadPoolExecutor(1, "exchange")
         self._composing = (
-            Step("work", gateway.work), Step("gaps", gateway.gaps.keep), Step("sweep", self._sweep, every=_SWEEP),
-            Step("prune", self._prune, every=_PRUNE), Step("mappings", lambda: look(gateway), every=_MAPPINGS),
-            Step("retention", self._keep, every=_SWEEP), Step("silence", self._listen, every=_LOOK))
+            Step("work", gateway.work), Step("gaps", gateway.gaps.keep), Step("mappings", lambda: look(gateway), every=_MAPPINGS),
+            Step("silence", self._listen, every=_LOOK))
         delivering = (Step("deliver", lambda: gateway.delivery.push(self._exchanges)),
                       Step("disclose", gateway.disclosing.push),
                       Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                       Step("conflicts", gateway.delivery.look_again, every=_LOOK))
+        upkeep = (Step("sweep", self._sweep, every=_SWEEP), Step("catch-up", gateway.gaps.catch_up, longest=_CATCH_UP_LONGEST),
+                  Step("prune", self._prune, every=_PRUNE), Step("retention", self._keep, every=_SWEEP))
         self._reading = (Step("read-back", gateway.delivery.read_back, every=_READ_BACK, longest=_READ_BACK_LONGEST),)
         self._beside = (Background("delivery", lambda: self._all(delivering) > 0, _IDLE),
-                        Background("read-back", self._read_back, _IDLE))
+                        Background("read-back", self._read_back, _IDLE),
+                        Background("upkeep", lambda: self._all(upkeep) > 0, _IDLE))
 
     def start(self) -> None:
         """Begin."""

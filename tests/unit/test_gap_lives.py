@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from adapter.cli import main
 from adapter.engine import gap_keeping
@@ -22,13 +22,14 @@ from adapter.gaps.life import Life
 from adapter.gaps.rules import State, open_rules
 from adapter.gaps.task import task_of
 from adapter.gateway import Gateway
-from adapter.installation.installation import Arrivals, Installation
 from adapter.model import Json
 from adapter.pipeline import microseconds
 from adapter.settings import Settings
 from adapter.store import gap_lives
 from adapter.store.engine import reading, writing
 from adapter.store.schema_gaps import GAP_STALE
+from adapter.web.worker import Worker
+from tests.acceptance.served import until
 
 MEMBER = (b"member_id,first_name,last_name,birth_date,program,enrollment_status,enrollment_date,attributed_org,"
           b"attributed_org_name,updated_at\n"
@@ -57,7 +58,7 @@ def load(gateway: Gateway, feed: str, rows: bytes) -> None:
 def settle(gateway: Gateway) -> None:
     while gateway.work(500):
         pass
-    while gateway.gaps.keep():
+    while gateway.gaps.keep() or gateway.gaps.catch_up():
         pass
 
 
@@ -221,7 +222,8 @@ def test_others_write_while_a_sweep_looks_and_stay_noted(gateway: Gateway, monke
         return real(*args)
 
     monkeypatch.setattr("adapter.engine.gap_keeping.moving", look)
-    assert gateway.gaps.keep() > 1
+    assert gateway.gaps.keep() == 0
+    assert gateway.gaps.catch_up() > 1
     with reading(gateway.engine) as connection:
         noted = gap_lives.stale(connection, 10)
     assert "urn:x-careloop:member|M9" in noted
@@ -333,24 +335,62 @@ def test_a_day_due_turns_what_was_still_to_come(gateway: Gateway, clock: list[da
         assert gap_lives.turning(connection, microseconds(due + after), 50) == ([found.subject] if turns else [])
 
 
-def test_a_sweep_that_another_overtook_is_put_right(gateway: Gateway, clock: list[datetime]) -> None:
-    """It reckons without holding the store: what was written and looked at before it followed is looked at again."""
+def test_a_sweep_that_others_overtook_leaves_them_alone(gateway: Gateway, clock: list[datetime],
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reckons without holding the store: a gap that was closed meanwhile neither opens again nor is told to have."""
     load(gateway, "members", MEMBER)
     clock[0] += timedelta(hours=1)
     load(gateway, "care_team", SEAT % (b"2026-03-10", b"2026-03-11T07:00:00-05:00"))
-    with reading(gateway.engine) as connection:
-        began, gaps = gap_lives.last_version(connection), evaluate(connection, now=clock[0], rule="G01")
-    clock[0] += timedelta(hours=1)
-    load(gateway, "care_team", SEAT % (b"", b"2026-03-12T07:00:00-05:00"))
-    assert lead(gateway)["status"] == "completed"
-    other = Installation(engine=gateway.engine, mappings=gateway.mappings, key=gateway.key, clock=gateway.clock, outlet=None,
-                         arrivals=Arrivals(gateway.clock))
-    with other.composing() as connection:
-        moved = [(None, gap) for gap in gaps]
-        gap_keeping.follow_some(connection, moved, partial(other.apply, connection), microseconds(clock[0]))
-        gap_lives.all_looked_at(connection, began)
+    with writing(gateway.engine) as connection:
+        connection.exec_driver_sql("DELETE FROM gap")  # so that the sweep has something to do
+    real = gap_keeping.moving
+
+    def overtaken(connection: Connection, rule: str, now_us: int) -> Any:
+        found = real(connection, rule, now_us)
+        if rule == "G01":
+            clock[0] += timedelta(hours=1)
+            load(gateway, "care_team", SEAT % (b"", b"2026-03-12T07:00:00-05:00"))
+            assert found
+        return found
+
+    monkeypatch.setattr("adapter.engine.gap_keeping.moving", overtaken)
+    before = happened(gateway)
+    gateway.gaps.sweep()
     settle(gateway)
-    assert lead(gateway)["status"] == "completed"
+    assert happened(gateway) == before
+
+
+def test_what_turned_while_a_sweep_reckoned_does_not_turn_back(gateway: Gateway, clock: list[datetime],
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    load(gateway, "members", MEMBER)
+    with reading(gateway.engine) as connection:
+        [found] = [one for one in gap_lives.of_rule(connection, "G01") if one.state == "open"]
+    with writing(gateway.engine) as connection:
+        gap_lives.save(connection, [replace(found, state="prospective", due=microseconds(clock[0]) + 1_000_000)])
+    real = gap_keeping.moving
+
+    def overtaken(connection: Connection, rule: str, now_us: int) -> Any:
+        moved = real(connection, rule, now_us)
+        if rule == "G01":
+            clock[0] += timedelta(minutes=1)
+            assert gateway.gaps.keep() == 1
+            assert moved
+        return moved
+
+    monkeypatch.setattr("adapter.engine.gap_keeping.moving", overtaken)
+    gateway.gaps.sweep()
+    assert [what for what, _ in happened(gateway)] == ["opened", "opened"]
+
+
+def test_a_load_of_some_of_many_is_looked_at_one_by_one(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(gateway, "members", MANY_MEMBERS + b"".join(
+        MEMBER.splitlines()[1].replace(b"M1,", b"M%d," % n) + b"\n" for n in range(20, 40)))
+    monkeypatch.setattr("adapter.engine.gap_keeping.MANY", 3)
+    gateway.load("members", MANY_MEMBERS.replace(b"Wrenmere", b"Wrenmoor").replace(b"2026-03-01T06", b"2026-03-02T06"))
+    while gateway.work(500):
+        pass
+    assert gateway.gaps.catch_up() == 0
+    assert gateway.gaps.keep() == 5
 
 
 def test_the_task_that_a_gap_stands_as_is_no_fact_that_answers_are_made_of(gateway: Gateway, clock: list[datetime]) -> None:
@@ -385,3 +425,28 @@ def test_a_gap_has_one_name_and_no_answer_is_not_taken_for_a_good_one(gateway: G
     assert issue["identifier"] == lead(gateway)["identifier"], "whoever asks for gaps finds the Task of each"
     before = CliRunner().invoke(main, ["gaps", "--all", "--as-of", "2026-03-20", "--known-at", "2026-01-01"])
     assert (before.exit_code, "nothing was known" in before.stderr) == (0, True)
+
+
+def test_messages_are_composed_while_a_sweep_reckons(gateway: Gateway, clock: list[datetime],
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a state's members a sweep takes minutes."""
+    load(gateway, "members", MEMBER)
+    reckons, go_on, real = threading.Event(), threading.Event(), gap_keeping.moving
+
+    def slow(connection: Connection, rule: str, now_us: int) -> Any:
+        reckons.set()
+        assert go_on.wait(60)
+        return real(connection, rule, now_us)
+
+    monkeypatch.setattr("adapter.engine.gap_keeping.moving", slow)
+    worker = Worker(gateway)
+    worker.start()
+    try:
+        assert reckons.wait(60)
+        clock[0] += timedelta(hours=1)
+        gateway.load("care_team", SEAT % (b"", b"2026-03-01T07:00:00-05:00"))
+        worker.wake()
+        until(lambda: lead(gateway)["status"] == "completed" or None, 60)
+    finally:
+        go_on.set()
+        worker.stop()

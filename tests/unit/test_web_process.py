@@ -78,7 +78,7 @@ class _Scripted:
         self.delivery = SimpleNamespace(push=self._step("deliver"), read_back=self._step("read-back"),
                                         look_again=self._step("conflicts"))
         self.subscriptions = SimpleNamespace(prune=self._step("prune"))
-        self.gaps = SimpleNamespace(keep=self._step("gaps"), sweep=self._step("sweep"))
+        self.gaps = SimpleNamespace(keep=self._step("gaps"), sweep=self._step("sweep"), catch_up=self._step("catch-up"))
         self.disclosing = SimpleNamespace(push=self._step("disclose"), sweep=self._step("permissions"))
         self.retention = SimpleNamespace(keep=self._step("retention"))
         self.reread = lambda: None
@@ -112,7 +112,7 @@ def test_the_worker_goes_on_after_failures(capsys: pytest.CaptureFixture[str]) -
     assert "server-unavailable" in told
     assert '"exception":"ValueError"' in told
     assert "Zzyzx" not in told
-    assert {"gaps", "sweep", "deliver", "read-back", "conflicts", "disclose", "permissions", "retention",
+    assert {"gaps", "sweep", "catch-up", "deliver", "read-back", "conflicts", "disclose", "permissions", "retention",
             "prune"} <= set(gateway.worked)
 
 
