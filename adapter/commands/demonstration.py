@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -13,14 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from adapter.commands.loading import AT_ONCE
 from adapter.demo import generate
+from adapter.demo.chance import DAYS, NETWORK_ZONE, Calendar
 from adapter.gateway import BATCH, Gateway
 from adapter.parse.batch import split_messages
 from adapter.store import journal, queries
 from adapter.store.engine import reading, writing
 
 _MARK = "demonstration"
-_DAYS = 91
-"""Of traffic, and one more: nothing in it lies ahead of the moment at which it is loaded."""
 
 
 def load_demonstration(gateway: Gateway, ended: Callable[[], bool] = lambda: False) -> None:
@@ -36,10 +35,16 @@ def load_demonstration(gateway: Gateway, ended: Callable[[], bool] = lambda: Fal
     if not state and not empty:
         click.echo("the store is not empty: the demonstration network is not loaded into it", err=True)
         return
-    start = date.fromisoformat(began) if began else gateway.clock().date() - timedelta(days=_DAYS)
+    start = date.fromisoformat(began) if began else _start(gateway.clock())
     _mark(gateway, f"loading {start}")
     if _load(gateway, start, ended):
         _mark(gateway, f"loaded {start}")
+
+
+def _start(now: datetime) -> date:
+    """The first day of a network whose last noon is the latest that is over: nothing lies ahead, and what is due is fresh."""
+    today = now.astimezone(NETWORK_ZONE).date() - timedelta(days=DAYS)
+    return today if Calendar(today).as_of <= now else today - timedelta(days=1)
 
 
 def _mark(gateway: Gateway, position: str) -> None:

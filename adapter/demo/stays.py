@@ -86,7 +86,16 @@ def make_stays(seed: int, members: list[Member], staff: Staff, calendar: Calenda
     kinds = iter(deal(rng, _KINDS, sum(counts)))
     arrivals = [a for m, count in zip(ranked, counts, strict=True) for a in _arrivals(rng, m, count, kinds, calendar)]
     arrivals.sort(key=lambda a: (a.begin, a.member.number))
+    arrivals += _last_night(ranked, arrivals, calendar)
     return [_stay(rng, number, arrival, staff, calendar) for number, arrival in enumerate(arrivals, 1)]
+
+
+def _last_night(ranked: list[Member], arrivals: list[_Arrival], calendar: Calendar) -> Iterator[_Arrival]:
+    """One who was in no hospital so far was in an emergency department before the last noon: nobody can have followed it up."""
+    seen = {a.member.number for a in arrivals}
+    found = next((m for m in ranked if m.number not in seen and m.status == "enrolled"), None)
+    if found is not None:
+        yield _Arrival(begin=calendar.at(89, 22), end=calendar.at(90, 3.5), member=found, kind="emergency")
 
 
 def _arrivals(rng: random.Random, member: Member, count: int, kinds: Iterator[str],

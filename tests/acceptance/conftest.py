@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import orjson
@@ -51,9 +51,9 @@ def make_network(folder: Path, start: date, members: int) -> datetime:
 
 @pytest.fixture(scope="session")
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """The demonstration network as `serve --demo` loads it, the day after its last day. Read it only."""
+    """The demonstration network as `serve --demo` loads it at its last noon. Read it only."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("demonstration"), key="d0" * 32)
-    gateway = Gateway(settings, clock=lambda: DEMO_AS_OF + timedelta(days=1))
+    gateway = Gateway(settings, clock=lambda: DEMO_AS_OF)
     load_demonstration(gateway)
     yield gateway
     gateway.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,7 +40,7 @@ def texts(connection: Connection) -> Iterator[tuple[Path, str]]:
 
 def loaded(folder: Path) -> Gateway:
     """The demonstration network in a gateway of its own."""
-    gateway = Gateway(Settings(data_dir=folder, key="d0" * 32), clock=lambda: DEMO_AS_OF + timedelta(days=1))
+    gateway = Gateway(Settings(data_dir=folder, key="d0" * 32), clock=lambda: DEMO_AS_OF)
     load_demonstration(gateway)
     return gateway
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from adapter.commands.demonstration import load_demonstration
 from adapter.demo import DEMO_AS_OF, DEMO_START
 from adapter.gaps.engine import Gap, evaluate, find_member
+from adapter.gaps.rules import open_rules
 from adapter.gateway import Gateway
 from adapter.issues import ISSUES
 from adapter.parse.batch import split_messages
 from adapter.settings import Settings
+from adapter.store import journal
 from adapter.store.engine import reading
 from adapter.store.queries import backlog
 from adapter.store.resources import without_meta
@@ -28,7 +32,7 @@ STATES = {
     "G05": {"closed", "prospective", "missed", "not-applicable"},
     "G06": {"closed", "missed", "not-applicable"},
     "G07": {"closed", "prospective", "missed", "not-applicable"},
-    "G08": {"closed", "missed", "not-applicable"},
+    "G08": {"closed", "prospective", "missed", "not-applicable"},
     "G09": {"closed", "prospective", "missed", "not-applicable"},
     "G10": {"closed", "prospective", "missed", "not-applicable"},
     "G11": {"open", "closed", "prospective", "not-applicable"},
@@ -54,7 +58,7 @@ STATES = {
     "O03": {"open", "closed", "not-applicable"},
     "O04": {"open", "closed", "not-applicable"},
     "O05": {"open", "closed", "prospective", "not-applicable"},
-    "O06": {"prospective", "missed", "not-applicable"},
+    "O06": {"open", "closed", "missed", "not-applicable"},
 }
 
 
@@ -90,6 +94,13 @@ def test_gaps_of_every_expected_state(demonstration: Gateway) -> None:
         states[gap.rule].add(gap.state)
     missing = {rule: wanted - states[rule] for rule, wanted in STATES.items() if wanted - states[rule]}
     assert missing == {}
+
+
+def test_each_rule_gives_somebody_something_to_do(demonstration: Gateway) -> None:
+    """A coordinator sees each rule at work; G07 and G08 had nothing but what was closed or too late."""
+    with reading(demonstration.engine) as connection:
+        living = {gap.rule for gap in evaluate(connection, now=DEMO_AS_OF + timedelta(hours=12), states=("open", "prospective"))}
+    assert living == set(open_rules().rules)
 
 
 def test_one_member_is_told_what_all_are_told_of_them(demonstration: Gateway) -> None:
@@ -145,3 +156,14 @@ def everything(gateway: Gateway) -> tuple[object, ...]:
     with reading(gateway.engine) as connection:
         versions = connection.execute(select(RESOURCE_VERSION).order_by(RESOURCE_VERSION.c.seq)).all()
         return backlog(connection), versions, found(gateway), gaps(gateway)
+
+
+@pytest.mark.parametrize(("now", "start"), [
+    ("2026-03-31T12:00:00-04:00", "2025-12-31"), ("2026-03-31T11:59:59-04:00", "2025-12-30"),
+    ("2026-04-01T11:59:59-04:00", "2025-12-31"), ("2026-03-31T22:00:00-04:00", "2025-12-31")])
+def test_the_network_ends_at_the_latest_noon_that_is_over(tmp_path: Path, now: str, start: str) -> None:
+    gateway = Gateway(Settings(data_dir=tmp_path, key="d3" * 32), clock=lambda: datetime.fromisoformat(now))
+    load_demonstration(gateway, ended=lambda: True)
+    with reading(gateway.engine) as connection:
+        assert journal.cursor(connection, "demonstration") == f"loading {start}"
+    gateway.close()

@@ -15,6 +15,7 @@ PARTS = ("specialist", "specialist", "mental-health", "primary-care", "natural-s
 PEOPLE = ("pA", "pB", "pC")
 ROLES = {"rA": ("pA", "oA"), "rB": ("pB", "oB")}
 ZONE = ZoneInfo("America/New_York")
+DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 
 NOWS = (
     datetime(2026, 3, 8, 17, tzinfo=UTC),  # the day summer time begins
@@ -193,7 +194,9 @@ class Person:
                            focus=to("ServiceRequest", self.random.choice(named)), lastModified_=self.at(),
                            executionPeriod=self.mostly(None, self.period())) for n in self.several(0, 2)]
         stays = [self.make("Encounter", n, "subject", status=self.mostly("finished", "in-progress", "cancelled"),
-                           period_=self.period(0.9, 0.9), **{"class": {"code": self.mostly("IMP", "ACUTE", "EMER")}})
+                           period_=self.period(0.9, 0.9), hospitalization=self.mostly(None, *(
+                               {"dischargeDisposition": coded(DISPOSITION, where)} for where in ("home", "exp", "hosp"))),
+                           **{"class": {"code": self.mostly("IMP", "ACUTE", "EMER")}})
                  for n in self.several(0, 2)]
         contacts = [self.contact(n, [["face-to-face"], ["video"], ["face-to-face", "warm-handoff"]], 0.8)
                     | {"basedOn": [to("ServiceRequest", self.random.choice(named))]} for n in self.several(0, 3)]

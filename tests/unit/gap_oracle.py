@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 ZONE = ZoneInfo("America/New_York")
 NETWORK = "urn:x-careloop:"
 DAY = timedelta(days=1)
+DISPOSITION = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
 Resource = dict[str, Any]
 
 
@@ -183,9 +184,14 @@ class Oracle:
         if not warm or start is None or start.first > self.now or abs(start.first - began.first) > 7 * DAY:
             return False
         present = self.present(contact)
-        new = {("p", self.min_of("practitioner")), ("o", self.min_of("organization"))}
-        old = {p for s in former for p in (("p", s.practitioner), ("o", s.organization))}
-        return any(p in present for p in new if p[1]) and any(p in present for p in old if p[1])
+        who, where = self.min_of("practitioner"), self.min_of("organization")
+
+        def there(practitioner: str | None, organization: str | None, same: bool) -> bool:
+            return (practitioner is not None and ("p", practitioner) in present) or (
+                organization is not None and not same and ("o", organization) in present)
+
+        return any(there(s.practitioner, s.organization, s.organization == where) and there(who, where, s.organization == where)
+                   for s in former)
 
     def min_of(self, field: str) -> str | None:
         return min((getattr(s, field) for s in self.lead_seats if getattr(s, field)), default=None)
@@ -301,6 +307,8 @@ class Oracle:
         if (end and end.last > self.now) or (end is None and start and start.first > self.now):
             return None
         who = self.responsible(self.manager) | {"item": f"Encounter/{stay['id']}", "due": end.last if end else None}
+        if {"exp", "hosp"} & set(codes((stay.get("hospitalization") or {}).get("dischargeDisposition"), DISPOSITION)):
+            return self.answer("G07", "not-applicable", **who)
         if start is None or end is None:
             return self.answer("G07", "open", "not-computable", **who)
         if any(start.first <= at <= end.last for _, at in self.faces()):

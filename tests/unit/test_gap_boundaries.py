@@ -12,6 +12,7 @@ from adapter.errors import Rejected
 from adapter.gaps.engine import Gap, evaluate, find_member, organizations
 from adapter.gaps.organizations import find, names_of
 from tests.unit.gap_evidence import NOW, N, coded, put, ref
+from tests.unit.gap_network import DISPOSITION
 
 H, D = timedelta(hours=1), timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -99,6 +100,17 @@ def test_g01_hand_off_counts_seven_days_before_and_after_the_change(db: Connecti
     assert only(db, "G01").verdict == verdict
 
 
+@pytest.mark.parametrize(("there", "verdict"), [
+    ((), "no-handoff"), (("new",), "no-handoff"), (("old",), "no-handoff"), (("old", "new"), "handed-off")])
+def test_g01_an_organization_does_not_stand_for_both_leads(db: Connection, there: tuple[str, ...], verdict: str):
+    enrol(db)
+    team(db, seat("old", "hub", end="2026-06-01"), seat("new", "hub", start="2026-06-02"))
+    put(db, "Encounter", "k", status="finished", type=coded("contact-type", "face-to-face", "warm-handoff"),
+        subject=ref("Patient", "p"), period={"start": "2026-06-01T15:00:00Z"}, serviceProvider=ref("Organization", "hub"),
+        participant=[{"individual": ref("Practitioner", who)} for who in there])
+    assert only(db, "G01").verdict == verdict
+
+
 def test_g01_one_person_on_two_seats_is_one_lead(db: Connection):
     enrol(db)
     team(db, seat("a", "hub"), seat("a", "clinic"))
@@ -174,6 +186,14 @@ def test_g07_a_discharge_needs_a_contact_within_the_stay(db: Connection, offset:
         **{"class": {"code": "IMP"}})
     contact(db, end + offset, "face-to-face")
     assert (only(db, "G07").verdict, only(db, "G07").item) == (verdict, "Encounter/s")
+
+
+@pytest.mark.parametrize(("left_for", "state"), [("exp", "not-applicable"), ("hosp", "not-applicable"), ("home", "missed")])
+def test_g07_nobody_is_handed_over_who_died(db: Connection, left_for: str, state: str):
+    left = {"dischargeDisposition": {"coding": [{"system": DISPOSITION, "code": left_for}]}}
+    put(db, "Encounter", "s", status="finished", subject=ref("Patient", "p"), hospitalization=left,
+        period={"start": at(NOW - 3 * D), "end": at(NOW - D)}, **{"class": {"code": "IMP"}})
+    assert only(db, "G07").state == state
 
 
 def test_g07_as_of_before_the_discharge_there_is_nothing_to_hand_over(db: Connection):
