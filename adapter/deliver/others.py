@@ -9,7 +9,7 @@ from dataclasses import replace
 import orjson
 from sqlalchemy import Connection
 
-from adapter.deliver.read_back import Written, moment_of, patient_of
+from adapter.deliver.read_back import Written, identity_of, moment_of, patient_of
 from adapter.fhirserver.embedded import check_versions
 from adapter.fhirserver.port import Version, Write
 from adapter.model import Json
@@ -35,11 +35,15 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int,
     if ours is not None and _is_ours(version, ours.version):
         return False
     body = without_meta(version.body) if version.body is not None else None
-    if body is not None and unanswered.take(connection, server, *at, body) and ours is not None:
-        compared.push_again(connection, server, *at, version.version, body, now_us)  # committed late, over a newer one
+    if body is not None and unanswered.take(connection, server, at, body, ours.version if ours else ""):
+        if ours is not None:  # it may have been committed late, over a newer one
+            compared.push_again(connection, server, *at, version.version, body, now_us)
+        else:
+            server_state.note_version(connection, server, *at, version.version, body)
         return False
-    if body is not None and server_state.adopt(connection, server, *at, body, version.version):
-        return False
+    theirs = ours is not None and bool(journal.known(connection, [identity_of(server, *at, ours.version)]))
+    if body is not None and not theirs and server_state.adopt(connection, server, *at, body, version.version):
+        return False  # on another client's version ours is known by what was sent on that alone
     unnoted = body if first and ours is None else None
     if unnoted is not None and compared.recognized(connection, server, *at, version.version, unnoted, now_us):
         return False

@@ -120,7 +120,8 @@ def _looked_at(run: _Run, silent: Sequence[Delivery]) -> bool:
         with writing(way.engine) as connection:
             targets_of.renew(connection, way.server.name, way.owner, way.clock_us())
     if left:
-        _begin(run, left)  # as an attempt it counts: after some, what stands there is brought in (reconcile.look_again)
+        with writing(way.engine) as connection:  # as an attempt it counts: after some, that comes in (reconcile.look_again)
+            outbox.begin(connection, way.server.name, left)
         _postpone(run, left, _backoff(max(d.attempts for d in left), way.rng), "version-conflict", dead=False)
     return True
 
@@ -183,23 +184,25 @@ def _push_lanes(run: _Run, lanes: Sequence[list[Delivery]], sent: Future[list[Wr
         _postpone(run, everything, wait, _told(error.issue), dead=error.issue.code != "version-conflict")
         return 0
     run.settled.update(map(key_of, everything))
-    over = [d for d, w in zip(everything, written, strict=True) if _went_over(run, d, w)]
-    taken = [(d, w.version) for d, w in zip(everything, written, strict=True) if d not in over]
+    over = [(d, w.version) for d, w in zip(everything, written, strict=True) if _went_over(run, d, w)]
+    taken = [(d, w.version) for d, w in zip(everything, written, strict=True) if not _went_over(run, d, w)]
     with writing(way.engine) as connection:
         targets_of.renew(connection, way.server.name, way.owner, way.clock_us())
         outbox.note_pushed(connection, way.server.name, taken, way.clock_us())
-        unanswered.answered(connection, way.server.name, _creations(run, [d for d, _ in taken]))
+        unanswered.answered(connection, way.server.name, [d for d, _ in taken], run.versions)
+        unanswered.note(connection, way.server.name, [d for d, _ in over],
+                        {key_of(d): str(int(version) - 1) for d, version in over if version.isdigit()})
         outbox.revive(connection, way.server.name, {f"{d.resource_type}/{d.id}" for d in everything}, way.clock_us())
         targets_of.answered(connection, way.server.name)
     if over:
-        _postpone(run, over, wait, "version-conflict", dead=False)
+        _postpone(run, [d for d, _ in over], wait, "version-conflict", dead=False)
     return len(taken)
 
 
 def _went_over(run: _Run, d: Delivery, w: Written) -> bool:
     """Whether a creation went over something that is not known here: it counts as one without an answer, for what stood there
     is told by the server's history first."""
-    return d in _creations(run, [d]) and d.body is not None and w.status == 200 and w.version not in ("", "1")
+    return _creates(run, d) and w.status == 200 and w.version not in ("", "1")
 
 
 def _begin(run: _Run, deliveries: Sequence[Delivery]) -> None:
@@ -209,17 +212,18 @@ def _begin(run: _Run, deliveries: Sequence[Delivery]) -> None:
         run.begun.update(map(key_of, new))
         with writing(run.way.engine) as connection:
             outbox.begin(connection, run.way.server.name, new)
-            unanswered.note(connection, run.way.server.name, _creations(run, new))
+            if run.way.read_back:
+                unanswered.note(connection, run.way.server.name, new, run.versions)
 
 
-def _creations(run: _Run, deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """What goes without If-Match, and would be brought in again if the server committed it late."""
-    return [d for d in deliveries if run.way.read_back and key_of(d) not in run.versions]
+def _creates(run: _Run, d: Delivery) -> bool:
+    """Whether it goes without If-Match, to where what other clients write is read back."""
+    return run.way.read_back and d.body is not None and key_of(d) not in run.versions
 
 
 def _write(d: Delivery, run: _Run) -> Write:
-    new = d.body is not None and d.attempts < GUARDED and bool(_creations(run, [d]))
-    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=run.versions.get(key_of(d)) or None, new=new)
+    return Write(resource_type=d.resource_type, id=d.id, body=d.body, if_match=run.versions.get(key_of(d)) or None,
+                 new=d.attempts < GUARDED and _creates(run, d))
 
 
 def _backoff(attempts: int, rng: random.Random) -> float:

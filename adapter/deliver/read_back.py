@@ -48,13 +48,18 @@ class Written:
     @property
     def identity(self) -> str:
         """Its identity in the journal."""
-        return f"server:{self.server}|{self.resource_type}/{self.id}|{self.version}"
+        return identity_of(self.server, self.resource_type, self.id, self.version)
 
     def journalled(self) -> bytes:
         """As the journal keeps it."""
         return orjson.dumps({"server": self.server, "resource_type": self.resource_type, "id": self.id, "version": self.version,
                              "moment": self.moment, "base": self.base, "body": self.body, "key": self.key,
                              "person": self.person, "patient": self.patient})
+
+
+def identity_of(server: str, resource_type: str, resource_id: str, version: str) -> str:
+    """The identity in the journal of another client's version."""
+    return f"server:{server}|{resource_type}/{resource_id}|{version}"
 
 
 def read_written(raw: bytes) -> Written:
@@ -115,4 +120,4 @@ def moment_of(last_updated: datetime) -> int:
     return round(last_updated.astimezone(UTC).timestamp() * 1_000_000)
 
 
-__all__: Sequence[str] = ("ELSEWHERE", "Written", "map_written", "moment_of", "patient_of", "read_written")
+__all__: Sequence[str] = ("ELSEWHERE", "Written", "identity_of", "map_written", "moment_of", "patient_of", "read_written")

@@ -32,5 +32,6 @@ def may_go(engine: Engine, server: FhirServer, d: Delivery) -> bool:
     if version.isdigit() and version != "1":
         return False
     with writing(engine) as connection:
-        unanswered.take(connection, server.name, d.resource_type, d.id, there)
-        return server_state.adopt(connection, server.name, d.resource_type, d.id, without_meta(there), version)
+        key = (d.resource_type, d.id)
+        unanswered.take(connection, server.name, key, there, "")
+        return server_state.adopt(connection, server.name, *key, without_meta(there), version)

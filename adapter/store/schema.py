@@ -210,6 +210,7 @@ UNANSWERED = Table(
     Column("resource_type", Text, primary_key=True),
     Column("id", Text, primary_key=True),
     Column("hash", Text, primary_key=True),  # of the content that was sent, and may be committed there late
+    Column("base", Text, primary_key=True),  # version id that it was sent on (If-Match), '' for a creation
 )
 
 SERVER_ID = Table(

@@ -484,6 +484,37 @@ def test_the_first_tries_of_a_creation_may_go_over_nothing_and_a_later_one_goes_
     assert asked == [True, True, False]
 
 
+def version_of_o(number: int, **elements: object) -> Version:
+    """A version of Organization/o in a server's history."""
+    return Version(resource_type="Organization", id="o", version=str(number), last_updated=datetime(2026, 3, 1, tzinfo=UTC),
+                   body={"resourceType": "Organization", "id": "o", **elements})
+
+
+def test_what_another_client_takes_back_is_heard_though_it_is_what_we_had_said(bench: Bench) -> None:
+    """A newer version of ours waits: what the server's history tells was taken for one of ours without an answer."""
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.put("Organization/o", name="P")
+    with writing(bench.engine) as connection:
+        assert bring_in(connection, version_of_o(2, name="O", language="fr"), "standin", bench.now)
+        assert bring_in(connection, version_of_o(3, name="O"), "standin", bench.now)
+
+
+def test_what_was_sent_on_another_clients_version_and_got_no_answer_is_known_as_ours(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    with writing(bench.engine) as connection:
+        assert bring_in(connection, version_of_o(2, name="O", language="fr"), "standin", bench.now)
+        connection.execute(JOURNAL.update().values(state="done"))
+    bench.put("Organization/o", name="P", language="fr")
+    bench.server.away = Unavailable("server-unavailable")
+    assert bench.push() == 0
+    with writing(bench.engine) as connection:
+        assert not bring_in(connection, version_of_o(3, name="P", language="fr"), "standin", bench.now)
+        assert bring_in(connection, version_of_o(4, name="O", language="fr"), "standin", bench.now)
+        assert bring_in(connection, version_of_o(5, name="P", language="fr"), "standin", bench.now)  # sent once, and told once
+
+
 def test_what_comes_in_while_a_delivery_without_answer_is_looked_at_is_composed_first(bench: Bench) -> None:
     """It is read back beside: the push built on the version that came in, without what another client had added."""
     bench.put("Organization/o", name="O")
