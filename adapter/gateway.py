@@ -47,7 +47,7 @@ from adapter.logs import log
 from adapter.memory import tidy
 from adapter.model import Contribution, Issue, Outlet
 from adapter.settings import Settings
-from adapter.store import csv_files, journal, lanes
+from adapter.store import csv_files, id_key, journal, lanes
 from adapter.store import findings as noticed
 from adapter.store.engine import migrate, open_engine, reading, writing
 from adapter.store.journal import Entry
@@ -67,7 +67,7 @@ def utc_now() -> datetime:
 
 
 class Gateway:
-    """An installation: its database, feeds and rooms. Raises Unavailable where the database is away.
+    """An installation: its database, feeds and rooms. Raises Unavailable: the database is away, or of another key.
 
     embedded: its own store as a FHIR server; delivery.server: the one to which resources are pushed.
     """
@@ -80,7 +80,7 @@ class Gateway:
         self.engine: Engine = open_engine(settings.database(), Vault(settings.sealing_keys()))
         migrate(self.engine)
         self.mappings = Mappings(settings.mappings)
-        self.key = settings.installation_key()
+        self.key = id_key.held(self.engine, settings.known_key(), settings.installation_key)
         upstream, reader = self._upstream(), self._upstream()
         self._here = here = Installation(engine=self.engine, mappings=self.mappings, key=self.key, clock=clock,
                                          outlet=Outlet(name=upstream.name, messages=settings.push_messages) if upstream else None,

@@ -71,6 +71,8 @@ ISSUES: dict[str, IssueKind] = {
                                http=503),
     "raw-key-missing": _kind("raw bytes are sealed with a key that is not set", "add that key to CARELOOP_RAW_KEYS, behind the "
                              "first", err3="207", fhir="exception", http=503),
+    "id-key-other": _kind("the store's ids were made with another key", "set CARELOOP_KEY to that one, or put its "
+                          "installation.key back", err3="207", fhir="exception", http=503),
     "backup-invalid": _kind("the file is no sound backup of a store", "take another one, or the program that wrote it",
                             err3="207", fhir="invalid", http=400),
     "backup-failed": _kind("the backup could not be written, or read", "make room, check rights, install PostgreSQL's client "

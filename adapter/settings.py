@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         """The keys that raw messages are sealed with, newest first; none: they are not sealed."""
         return _sealing_keys(self.raw_keys)
 
+    def known_key(self) -> bytes | None:
+        """The key of resource ids where one is set or kept; none is made."""
+        kept = self.data_dir / "installation.key"
+        written = self.key or (kept.read_text().strip() if kept.exists() else "")
+        return bytes.fromhex(written) if written else None
+
     def installation_key(self) -> bytes:
         """The key of resource ids; made and kept (mode 600) in the data folder at first use."""
         return bytes.fromhex(self.key or _kept_key(self.data_dir / "installation.key"))

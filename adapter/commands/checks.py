@@ -29,6 +29,7 @@ from adapter.model import Issue
 from adapter.settings import Settings, host_port
 from adapter.store import retention
 from adapter.store.engine import migrate, newest_revision, open_engine, reading
+from adapter.store.id_key import fits
 from adapter.store.search_params import PARAMS
 from adapter.store.vault import name_of
 from adapter.web.guard import is_loopback
@@ -99,6 +100,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
             else:
                 yield _sound("database", f"{engine.dialect.name}, schema {newest_revision()}")
                 yield from _raw_bytes(engine, settings)
+                if not fits(engine, settings.known_key()):
+                    other = kind_of(Issue(code="id-key-other", place=""))
+                    yield _unsound("key of ids", other.what, other.next_step)
     except (ValueError, SQLAlchemyError) as error:
         told = str(error) if isinstance(error, ValueError) else type(error).__name__
         yield _unsound("database", told, "correct CARELOOP_DATABASE_URL")

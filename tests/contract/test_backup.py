@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select, text
 
 from adapter.cli import main
+from adapter.commands.checks import examine
 from adapter.errors import Rejected, Unavailable
 from adapter.gateway import Gateway
 from adapter.settings import Settings
@@ -204,3 +205,40 @@ def test_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_settings
             main(words)
         assert ended.value.code in (0, None)
         assert told in capsys.readouterr().out
+
+
+def test_a_store_opens_with_the_key_of_its_ids_alone_and_none_is_made_up_for_it(bench: Bench, tmp_path: Path) -> None:
+    chosen = bench.settings("a")
+    bench.open(chosen).accept([(MESSAGES[0], "t")])
+    for other in ({"key": "11" * 32}, {"key": "", "data_dir": tmp_path / "elsewhere"}):
+        with pytest.raises(Unavailable) as refused:
+            bench.open(chosen.model_copy(update=other))
+        assert refused.value.issue.code == "id-key-other"
+        [told] = [one for one in examine(chosen.model_copy(update=other)) if one.what == "key of ids"]
+        assert told.verdict == "unsound"
+    assert not (tmp_path / "elsewhere" / "installation.key").exists()
+    assert bench.open(chosen).work() == 1
+    assert not [one for one in examine(chosen) if one.what == "key of ids"]
+
+
+def test_of_gateways_that_begin_a_store_at_once_with_keys_of_their_own_one_is_refused(bench: Bench, tmp_path: Path) -> None:
+    chosen = bench.settings("a")
+    migrated = bench.open(chosen)
+    with writing(migrated.engine) as connection:
+        connection.execute(text("DELETE FROM cursor WHERE name = 'id-key'"))
+    together, ended = threading.Barrier(4), list[str]()
+
+    def begin(n: int) -> None:
+        together.wait()
+        try:
+            bench.open(chosen.model_copy(update={"key": "", "data_dir": tmp_path / str(n % 2)}))
+            ended.append(str(n % 2))
+        except Unavailable as error:
+            ended.append(error.issue.code)
+
+    threads = [threading.Thread(target=begin, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) in (["0", "0", "id-key-other", "id-key-other"], ["1", "1", "id-key-other", "id-key-other"])
