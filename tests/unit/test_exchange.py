@@ -136,6 +136,16 @@ def test_both_acknowledgements_go_over_the_wire_in_frames_of_their_own_and_the_c
 # --- acknowledged once stored
 
 
+@pytest.mark.parametrize(("asked", "codes"), [("NE|NE", []), ("|NE", []), ("ER|NE", []), ("AL|NE", ["CA"]), ("SU|", ["CA"])])
+def test_a_feed_that_acknowledges_once_stored_sends_what_enhanced_mode_asks_for(
+        opened: Opened, asked: str, codes: list[str]) -> None:
+    gateway, sent = opened("acknowledge: stored"), adt(asks=asked)
+    for arrived in (gateway.look(Arrived(sent, "test")), Arrived(sent, "test")):
+        [answer] = gateway.accept([arrived])
+        assert [msa[0] for msa in told(answer)] == codes
+    assert journalled(gateway) == [("C1", "waiting", "CA")]
+
+
 def test_a_feed_may_have_its_messages_acknowledged_once_they_are_stored(opened: Opened) -> None:
     gateway = opened("acknowledge: stored")
     assert accept(gateway, adt("1"), adt("2", mrn=""), adt("3", trigger="Z99")) == [[["AA", "1"]], [["AA", "2"]], [["AR", "3"]]]

@@ -104,6 +104,10 @@ class Bench:
     def push(self, owner: str = "", rest: int = 0) -> int:
         return push(self.engine, self.server, lambda: self.now, random.Random(7), owner, rest_us=rest * SECOND)
 
+    def disclose(self, owner: str) -> int:
+        """Push to a server whose versions are not read back."""
+        return push(self.engine, self.server, lambda: self.now, random.Random(7), owner, read_back=False)
+
     def drain(self) -> None:
         """Push until nothing is due."""
         for _ in range(50):
@@ -229,6 +233,28 @@ def test_a_refused_resource_goes_dead_while_others_flow(bench: Bench) -> None:
     bench.now += 10**6 * SECOND
     assert bench.push() == 0
     assert len(bench.server.calls) == calls
+
+
+def test_each_server_has_a_queue_of_its_own(bench: Bench) -> None:
+    bench.put("Patient/p", person="mrn|1")
+    first, bench.server = bench.server, StandIn(name="other")
+    bench.put("Encounter/e", person="mrn|1")
+    assert bench.push() == 1
+    assert bench.server.taken == ["Encounter/e"]
+    bench.server = first
+    bench.drain()
+    assert first.taken == ["Patient/p"]
+
+
+@pytest.mark.parametrize("state", ["held", "dead"])
+def test_what_is_held_or_dead_stays_while_the_rest_of_its_lane_goes(bench: Bench, state: str) -> None:
+    bench.put("Patient/p", person="mrn|1")
+    bench.put("Encounter/e", person="mrn|1")
+    with writing(bench.engine) as connection:
+        connection.execute(OUTBOX.update().where(OUTBOX.c.id == "e").values(state=state))
+    bench.drain()
+    assert bench.server.taken == ["Patient/p"]
+    assert bench.queue() == {"Encounter/e": state}
 
 
 def test_a_corrected_version_of_a_dead_one_flows(bench: Bench) -> None:
@@ -558,6 +584,22 @@ def test_what_came_before_a_deletion_by_another_client_is_not_taken_for_what_sta
     assert bench.server.standing["Organization/o"] == (4, ours)
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_waits_while_another_client_deletes_goes_once_and_a_deletion_of_ours_not_at_all(bench: Bench, gone: bool) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.put("Organization/o", name="newer", gone=gone)
+    bench.server.standing["Organization/o"] = (2, None)
+    with writing(bench.engine) as connection:
+        assert bring_in(connection, Version(resource_type="Organization", id="o", version="2", body=None,
+                                            last_updated=datetime(2026, 3, 1, tzinfo=UTC)), "standin", bench.now)
+        connection.execute(JOURNAL.update().values(state="done"))
+    assert bench.queue() == ({} if gone else {"Organization/o": "waiting"})
+    bench.drain()
+    newer: Json = {"resourceType": "Organization", "id": "o", "name": "newer"}
+    assert bench.server.standing["Organization/o"] == ((2, None) if gone else (3, newer))
+
+
 def test_what_another_client_makes_anew_after_a_deletion_is_not_overwritten(bench: Bench) -> None:
     bench.put("Organization/o", name="O")
     bench.drain()
@@ -593,6 +635,27 @@ def test_what_another_process_brought_meanwhile_leaves_nothing_dead(bench: Bench
     bench.now += 3600 * SECOND
     bench.drain()
     assert bench.queue() == {}
+
+
+def test_an_older_version_that_is_sent_after_the_newer_of_another_process_does_not_stay(bench: Bench) -> None:
+    """Both make it anew, where versions are not read back. The other's clock is a day ahead, so it waits for no lease."""
+    bench.put("Patient/p", person="mrn|1", gender="female")
+    send = bench.server.transaction
+
+    def late(writes: Sequence[Write]) -> list[Written]:
+        with patch.object(bench.server, "transaction", send):
+            bench.put("Patient/p", person="mrn|1", gender="unknown")
+            bench.now += 86400 * SECOND
+            assert bench.disclose("b") == 1
+            bench.now -= 86400 * SECOND
+        return send(writes)
+
+    with patch.object(bench.server, "transaction", late):
+        assert bench.disclose("a") == 1
+    assert bench.server.standing["Patient/p"] == (2, {"resourceType": "Patient", "id": "p", "gender": "female"})
+    assert bench.queue() == {"Patient/p": "waiting"}
+    assert bench.disclose("a") == 1
+    assert bench.server.standing["Patient/p"] == (3, {"resourceType": "Patient", "id": "p", "gender": "unknown"})
 
 
 def test_a_version_queued_while_one_is_on_its_way_stays_queued(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
