@@ -182,11 +182,12 @@ def begin(connection: Connection, target: str, deliveries: Sequence[Delivery]) -
 
 
 def postpone(connection: Connection, target: str, deliveries: Sequence[Delivery], due_us: int, error: str, *, dead: bool) -> None:
-    """Try these again at a time, or (dead) leave them for an operator; error: an issue code and, behind a space, statuses
-    and places, never content."""
+    """Try these again at a time, or (dead) leave them for an operator; what was held meanwhile stays so. error: an issue code
+    and, behind a space, statuses and places, never content."""
     for d in deliveries:
         connection.execute(update(OUTBOX).where(OUTBOX.c.target == target, OUTBOX.c.resource_type == d.resource_type,
-                                                OUTBOX.c.id == d.id, OUTBOX.c.hash == d.hash).values(
+                                                OUTBOX.c.id == d.id, OUTBOX.c.hash == d.hash,
+                                                OUTBOX.c.state == "waiting").values(
             due=due_us, error=error, state="dead" if dead else "waiting"))
 
 
@@ -213,7 +214,8 @@ def waiting_row(target: str, resource: Any, now_us: int) -> dict[str, Any]:
 
 
 def forget(connection: Connection, target: str, resource_type: str, resource_id: str, now_us: int, version: str = "") -> None:
-    """The server has lost what we pushed (another client deleted it): it is pushed anew, for our sources still state it.
+    """The server has lost what we pushed (another client deleted it): it is pushed anew, for our sources still state it,
+    unless it is held.
 
     version: of the deletion, '' where it is not known. What came before that is over, and the next push builds on it.
     """
@@ -224,9 +226,10 @@ def forget(connection: Connection, target: str, resource_type: str, resource_id:
             PUSHED.c.target == target, PUSHED.c.resource_type == resource_type, PUSHED.c.id == resource_id))
     row = connection.execute(select(RESOURCE.c.resource_type, RESOURCE.c.id, RESOURCE.c.hash, RESOURCE.c.person).where(
         RESOURCE.c.resource_type == resource_type, RESOURCE.c.id == resource_id, RESOURCE.c.deleted == 0)).first()
+    held = queued_of(connection, target, [(resource_type, resource_id)], "held")
     connection.execute(delete(OUTBOX).where(OUTBOX.c.target == target, KEY.in_([(resource_type, resource_id)])))
     if row is not None:
-        connection.execute(insert(OUTBOX).values(**waiting_row(target, row, now_us)))
+        connection.execute(insert(OUTBOX).values(waiting_row(target, row, now_us) | {"state": "held" if held else "waiting"}))
 
 
 def revive(connection: Connection, target: str, names: Collection[str], now_us: int) -> None:

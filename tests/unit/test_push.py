@@ -600,6 +600,36 @@ def test_what_waits_while_another_client_deletes_goes_once_and_a_deletion_of_our
     assert bench.server.standing["Organization/o"] == ((2, None) if gone else (3, newer))
 
 
+@pytest.mark.parametrize("answer", [
+    Unavailable("server-unavailable", "standin", "HTTP 503"), Rejected("server-refused", "standin")])
+def test_what_is_held_while_it_is_on_its_way_is_not_sent_again(bench: Bench, answer: Exception) -> None:
+    def refused(writes: Sequence[Write]) -> list[Written]:
+        with writing(bench.engine) as connection:
+            connection.execute(OUTBOX.update().values(state="held"))
+        raise answer
+
+    bench.put("Organization/o", name="O")
+    with patch.object(bench.server, "transaction", refused):
+        assert bench.push() == 0
+    bench.now += 3600 * SECOND
+    assert bench.push() == 0
+    assert bench.queue() == {"Organization/o": "held"}
+
+
+def test_what_is_held_stays_so_where_another_client_deletes_it(bench: Bench) -> None:
+    bench.put("Organization/o", name="O")
+    bench.drain()
+    bench.put("Organization/o", name="newer")
+    with writing(bench.engine) as connection:
+        connection.execute(OUTBOX.update().values(state="held"))
+        assert bring_in(connection, Version(resource_type="Organization", id="o", version="2", body=None,
+                                            last_updated=datetime(2026, 3, 1, tzinfo=UTC)), "standin", bench.now)
+        connection.execute(JOURNAL.update().values(state="done"))
+    bench.drain()
+    assert bench.queue() == {"Organization/o": "held"}
+    assert bench.server.taken == ["Organization/o"]
+
+
 def test_what_another_client_makes_anew_after_a_deletion_is_not_overwritten(bench: Bench) -> None:
     bench.put("Organization/o", name="O")
     bench.drain()
