@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import md5
 from pathlib import Path
@@ -55,6 +55,8 @@ from tests.acceptance.served import served, until
 from tests.servers import free_port
 
 _ID = re.compile(rb"\b[0-9a-f]{32}\b")
+WARM_UP = 1_000_000
+"""The number of a stay that nobody else has."""
 SENDERS = 20
 """Connections that messages come by; a stay keeps to one, as WARD is a multiple of it."""
 HEADERS = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON, "Accept-Encoding": "gzip"}
@@ -64,11 +66,14 @@ TOOLS = HOME / "tools" / "hapi"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What one side did in one turn. resources: that came to stand on the server, each version counted."""
+    """What one side did in one turn. resources: that came to stand on the server, each version counted. cpu: seconds of the
+    served gateway's processor, 0 on other sides; hapi: of HAPI's."""
 
     messages: int
     resources: int
     seconds: float
+    cpu: float = 0.0
+    hapi: float = 0.0
 
 
 @dataclass(slots=True)
@@ -79,12 +84,15 @@ class Recorder(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """One exchange, as requests' adapters do it."""
-        bundle = orjson.loads(request.body or b"{}")
-        self.taken.append(orjson.dumps(_without_versions(bundle)))
         answer = requests.Response()
         answer.status_code = 200
         answer.headers["Content-Type"] = FHIR_JSON
-        made = [{"response": {"status": "200", "etag": f'W/"{len(self.taken)}"'}} for _ in bundle["entry"]]
+        if request.method == "GET":  # what it can do
+            answer._content = orjson.dumps({"resourceType": "CapabilityStatement"})
+            return answer
+        bundle = orjson.loads(request.body or b"{}")
+        self.taken.append(orjson.dumps(_without_versions(bundle)))
+        made = [{"response": {"status": "201", "etag": 'W/"1"'}} for _ in bundle["entry"]]
         answer._content = orjson.dumps({"resourceType": "Bundle", "entry": made})
         return answer
 
@@ -164,7 +172,8 @@ def push_turn(folder: Path, outlet: Outlet, messages: int) -> Turn:
 
 
 def whole_turn(folder: Path, outlet: Outlet, messages: Sequence[bytes]) -> Turn:
-    """A served gateway; the clock runs from the first message on. Its own definitions have gone before."""
+    """A served gateway; the clock runs from the first message on. Its own definitions have gone before, and one stay: as the JVM
+    of all sides it has its rules compiled."""
     def all_of_it() -> None:
         with ThreadPoolExecutor(SENDERS) as senders:
             answers = senders.map(lambda mine: list(send(*gateway.mllp, mine, timeout=60)), shares)
@@ -175,10 +184,18 @@ def whole_turn(folder: Path, outlet: Outlet, messages: Sequence[bytes]) -> Turn:
     shares = [messages[number::SENDERS] for number in range(SENDERS)]
     begin_here(folder / "data", outlet)
     with served(folder, {"CARELOOP_FHIR_URL": outlet.name, "CARELOOP_PUSH_MESSAGES": outlet.messages}) as gateway:
+        list(send(*gateway.mllp, stays(WARM_UP, 1), timeout=60))
         gateway.settle(120)
-        before = pushed(folder / "data")
+        before, cpu = pushed(folder / "data"), cpu_of(gateway.process.pid)
         seconds = _timed(all_of_it)
-        return Turn(messages=len(messages), resources=pushed(folder / "data") - before, seconds=seconds)
+        return Turn(messages=len(messages), resources=pushed(folder / "data") - before, seconds=seconds,
+                    cpu=cpu_of(gateway.process.pid) - cpu)
+
+
+def cpu_of(process: int) -> float:
+    """Seconds of the processor that a process has used (Linux)."""
+    told = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def begin_here(folder: Path, outlet: Outlet) -> None:
@@ -219,8 +236,11 @@ def _timed(act: Callable[[], None]) -> float:
     return time.perf_counter() - begun
 
 
-def one_round(folder: Path, outlet: Outlet, number: int, count: int, feeds: Feeds) -> dict[str, Turn]:
-    """Every side once, in an order that turns from round to round; people and ids are of this round and side alone."""
+def one_round(folder: Path, outlet: Outlet, number: int, count: int, feeds: Feeds, server: int) -> dict[str, Turn]:
+    """Every side once, in an order that turns from round to round; people and ids are of this round and side alone.
+
+    server: HAPI's process.
+    """
     first = [(4 * number + part) * count for part in range(3)]
     ahead, salt = folder / "ahead", b"%d" % number
     messages = [stays(one, count) for one in first]
@@ -233,16 +253,20 @@ def one_round(folder: Path, outlet: Outlet, number: int, count: int, feeds: Feed
         ("whole", lambda: whole_turn(folder / "whole", outlet, messages[1])),
         ("naive", lambda: bare_turn(outlet, bundles, len(bundles)))]
     sides = sides[number % 4:] + sides[:number % 4]
-    return {name: act() for name, act in sides}
+    turns: dict[str, Turn] = {}
+    for name, act in sides:
+        before = cpu_of(server)
+        turns[name] = replace(act(), hapi=cpu_of(server) - before)
+    return turns
 
 
 @contextmanager
-def hapi() -> Generator[str]:
-    """A HAPI of this run alone, in memory; its base URL."""
+def hapi() -> Generator[tuple[str, int]]:
+    """A HAPI of this run alone, in memory; its base URL and its process."""
     environment = {**os.environ, "HAPI_PORT": str(free_port()), "HAPI_HEAP": "4g"}
-    subprocess.run([TOOLS / "start-hapi.sh"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    started = subprocess.run([TOOLS / "start-hapi.sh"], env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     try:
-        yield f"http://127.0.0.1:{environment['HAPI_PORT']}/fhir"
+        yield f"http://127.0.0.1:{environment['HAPI_PORT']}/fhir", int(re.findall(r"pid (\d+)", started)[-1])
     finally:
         subprocess.run([TOOLS / "stop-hapi.sh"], env=environment, check=False, stdout=subprocess.DEVNULL)
 
@@ -253,8 +277,9 @@ def told(turns: dict[str, list[Turn]]) -> tuple[float, float, float]:
     messages = {name: statistics.median(one.messages / one.seconds for one in of_it) for name, of_it in turns.items()}
     for name, of_it in turns.items():
         each = ", ".join(f"{one.resources / one.seconds:.0f}" for one in of_it)
+        cpu, server = (statistics.median(used) for used in zip(*((one.cpu, one.hapi) for one in of_it), strict=True))
         print(f"{name:6} {rates[name]:7.0f} resources/s {messages[name]:7.1f} messages/s   {of_it[-1].resources} resources of "
-              f"{of_it[-1].messages} messages; each round {each}")
+              f"{of_it[-1].messages} messages; each round {each}; processor of the gateway {cpu:.1f} s, of HAPI {server:.1f} s")
     return rates["push"] / rates["bare"], rates["whole"] / rates["bare"], messages["whole"] / messages["naive"]
 
 
@@ -267,11 +292,11 @@ def main() -> None:
     given = parser.parse_args()
     turns: dict[str, list[Turn]] = {}
     feeds = open_feeds(HOME / "mappings")
-    with hapi() as url:
+    with hapi() as (url, server):
         outlet = Outlet(name=url, messages=given.messages)
         for number in range(given.rounds + 1):
             with tempfile.TemporaryDirectory() as folder:
-                found = one_round(Path(folder), outlet, number, given.stays, feeds)
+                found = one_round(Path(folder), outlet, number, given.stays, feeds, server)
             print(f"round {number}: " + ", ".join(f"{name} {one.resources / one.seconds:.0f}" for name, one in found.items()),
                   file=sys.stderr)
             for name in ("bare", "push", "whole", "naive"):
