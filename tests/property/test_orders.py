@@ -179,13 +179,13 @@ JOINED = [Told(event="A17", hour=11, visit="V2", other="3"), Told(event="A29", h
 
 @st.composite
 def joined(draw: st.DrawFn) -> list[Told]:
-    """Two persons change beds, one of them or a visit is deleted, and the two visits are made one, in any order of time."""
-    hours = draw(st.permutations(range(1, 10)))
-    number, other, visit = st.sampled_from("123"), draw(st.sampled_from("123")), draw(st.sampled_from(("V1", "V2", "V3")))
+    """Two persons change beds, one of them or a visit is deleted, and anybody's message makes their visits one; at any time."""
+    hours, (first, second, third) = draw(st.permutations(range(1, 10))), draw(st.permutations("123"))
     happened, account, bed = st.none() | st.integers(0, 9), st.sampled_from(("", "ACC1")), st.sampled_from(("", "ICU^2^B"))
-    return [Told(event=draw(st.sampled_from(events)), hour=hour, occurred=draw(happened), number=draw(number), other=other,
-                 visit=visit, account=draw(account), kind=draw(st.sampled_from("IEO")), bed=draw(bed))
-            for hour, events in zip(hours, (["A17"], ["A29", "A23"], ["A42", "A45", "A50"]), strict=False)]
+    return [Told(event=draw(st.sampled_from(events)), hour=hour, occurred=draw(happened), number=draw(st.sampled_from(numbers)),
+                 other=second, visit=f"V{first}", account=draw(account), kind=draw(st.sampled_from("IEO")), bed=draw(bed))
+            for hour, events, numbers in zip(hours, (["A17"], ["A29", "A23"], ["A42", "A45", "A50"]),
+                                             (first, first + second, first + second + third), strict=False)]
 
 
 @settings(max_examples=examples(8, 50))
