@@ -88,7 +88,7 @@ def show(plan: int, members: bool) -> None:
         until = f" (next review {date.fromordinal(one.review + EPOCH_DAY)})" if one.review is not None else ""
         click.echo(f"  {told}  {one.what} by {one.actor}: {one.said}{until}")
     if members:
-        run("improvement", Options(organization=found[0].organization, measure=found[0].measure, members=True))
+        run("improvement", Options(organization=found[0].organization, measure=found[0].measure, members=True, smallest=1))
 
 
 def _go_on(plan: int, what: kept.What, said: str, by: str, review: date | None) -> None:

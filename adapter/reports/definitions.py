@@ -25,7 +25,7 @@ REPORTS = PROFILES / "reports"
 SHARED = "shared.yaml"
 
 Shown = Literal["text", "number", "amount", "instant", "day", "month", "organization", "area", "member", "reference",
-                "references", "order", "figure", "target"]
+                "references", "order", "figure", "judged", "target"]
 FIGURES = ("denominator", "numerator")
 """Columns of a report of rates that are counted; EXCLUDED too, where it has that column."""
 COUNTS = {"gaps": "denominator", "closed": "numerator"}
@@ -36,7 +36,8 @@ EXCLUDED = "excluded"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column of a report's statement, and how it is shown: instants are seconds and days are days since 1970, months those
-    since the year 0, organizations, areas and members are ids. long: left out of the table on a screen."""
+    since the year 0, organizations, areas and members are ids; what is judged by a list's counts goes where one of them is held
+    back. long: left out of the table on a screen."""
 
     shown: Shown
     text: str
@@ -68,7 +69,8 @@ class Answers:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Report:
     """One report as its file has it; fields as in profiles/reports.schema.json. each_rule: every rule is a measure of it too.
-    opens: what a list's counts open down to, as a report of rates by measure, organization and area."""
+    opens: what a list's counts open down to, as a report of rates by measure, organization and area. stands_by: the column by
+    which a row of it stands though a count of it is held back."""
 
     name: str
     title: str
@@ -98,6 +100,7 @@ class Report:
     strata: list[str] = field(default_factory=list[str])
     order: list[str] = field(default_factory=list[str])
     opens: Report | None = None
+    stands_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,7 +163,8 @@ def _report(content: Mapping[str, Any]) -> Report:
 
 
 def _opens(content: Mapping[str, Any]) -> Report:
-    kept = {key: value for key, value in content.items() if key not in ("opens", "order", "plans", "lives", "parameters")}
+    own = ("opens", "order", "plans", "lives", "parameters", "stands_by")
+    kept = {key: value for key, value in content.items() if key not in own}
     return _report(kept | content["opens"] | {"form": "rates", "strata": ["measure"], "levels": ["organization", "area"]})
 
 

@@ -83,7 +83,12 @@ def figures(tables: Tables, report: Report, question: Asked, area_of: Mapping[st
             strata[stratum].append(counted)
     found = [figure for stratum in sorted(strata, key=str)
              for figure in _told(report, stratum, sorted(strata[stratum], key=lambda one: one.path))]
-    return [figure for figure in found if _asked_for(figure, question, area_of)]
+    return [figure for figure in found if _stands(report, figure) and _asked_for(figure, question, area_of)]
+
+
+def _stands(report: Report, figure: Figure) -> bool:
+    """Whether a figure has a row: what has no organization or area counts above alone, a pair may lack one of its two."""
+    return bool(figure.place) or figure.level == NETWORK or "partner" in report.levels
 
 
 def _level(tables: Tables, report: Report, levels: Sequence[str], table: str) -> Iterator[tuple[tuple[Any, ...], _Counted]]:

@@ -77,7 +77,7 @@ def _of_opened(reports: Reports, catalog: Catalog, known: set[str], report: Repo
         return
     for issue in _of_report(reports, catalog, known, report.opens):
         yield replace(issue, place=issue.place.replace(", statement", ", opens.statement"))
-    for name in ("organization", "measure", *COUNTS):
+    for name in ("organization", "measure", report.stands_by, *COUNTS):
         if name not in report.columns:
             yield _issue(f"{report.name}.yaml, columns", f"the column {name} is missing, by which its counts open")
 

@@ -23,6 +23,8 @@ from adapter.reports.present import fact_rows, scored
 from adapter.reports.run import Answered
 
 _IDS = uuid.UUID("a3d1f0f2-5a53-5f0e-9c57-0f8b7f5f6c21")  # name space of the ids in Bundles
+NOBODY = "none"
+"""Who reports, or partners, where no organization is named."""
 _PRIORITY = {"urgent": "urgent", "soon": "asap", "routine": "routine"}
 _MASKED: Json = {"extension": [{"url": ABSENT, "valueCode": "masked"}]}
 
@@ -52,7 +54,7 @@ def _measure_report(answered: Answered, figure: Figure, rules: Rules, base: str)
     if score is not None:
         group["measureScore"] = {"value": score, "unit": one.unit}
     where = _where(figure)
-    values = {**strata, **({"partner": where[1]["reference"]} if len(where) > 1 else {})}
+    values = {**strata, **({"partner": where[1].get("reference", NOBODY)} if len(where) > 1 else {})}
     stratifiers = [_stratifier(name, values[name], counts) for name in stratified_by(report) if name in values]
     name = (report.name, *(str(value) for value in strata.values()), figure.level, figure.place, *dict(figure.within).values())
     return {"resourceType": "MeasureReport", "identifier": [{"system": REPORT, "value": "|".join(name)}],
@@ -73,11 +75,9 @@ def _counts(report: Report, figure: Figure, unit: str) -> list[Json]:
 def _where(figure: Figure) -> list[Json]:
     """References of the organization or area that reports, and of the partner where it is a pair."""
     places = {figure.level: figure.place, **dict(figure.within)}
-    if places.get("partner"):
-        return [{"reference": f"Organization/{places[name]}"} for name in ("organization", "partner")]
-    if places.get("organization"):
-        return [{"reference": f"Organization/{places['organization']}"}]
-    return [{"reference": f"Location/{places['area']}"}] if places.get("area") else []
+    found = [{"reference": f"Organization/{places[name]}"} if places[name] else {"display": NOBODY}
+             for name in ("organization", "partner") if name in places]
+    return found or ([{"reference": f"Location/{places['area']}"}] if "area" in places else [])
 
 
 def _stratifier(name: str, value: str, counts: Sequence[Json]) -> Json:

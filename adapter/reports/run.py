@@ -72,25 +72,31 @@ def answer(tables: Tables, report: Report, question: Asked, *, facts: bool = Tru
     rows = _facts(tables, report, question, where) if facts or report.form == "list" else []
     counted = figures(tables, report, question, where.area_of) if report.form == "rates" else []
     found = Answered(report=report, question=question, facts=rows, figures=counted, places=where)
-    return found if report.opens is None else _with_counts(found, _opened(tables, reports, catalog, report.opens, found))
+    return found if report.opens is None else _opened(tables, reports, catalog, report.opens, found)
 
 
 def _opened(tables: Tables, reports: Reports, catalog: Catalog, opens: Report, listed: Answered) -> Answered:
-    """The rows of what is listed, and their figures."""
+    """The list with its counts, small ones held back over the whole network, and the rows that they open down to."""
     question, where = listed.question, listed.places
     tables.keep(OPENED, compiled(reports, catalog, opens, question, tables))
-    shown = {(fact["organization"], fact["measure"]) for fact in listed.facts}
-    rows = [row for row in _facts(tables, opens, question, where, OPENED) if (row["organization"], row["measure"]) in shown]
-    return Answered(report=opens, question=question, facts=rows,
-                    figures=figures(tables, opens, question, where.area_of, OPENED), places=where)
-
-
-def _with_counts(listed: Answered, opened: Answered) -> Answered:
-    """The list with its counts, small ones held back over the whole network."""
-    told = {(one.place, dict(one.stratum)["measure"]): one for one in opened.figures if one.level == "organization"}
-    rows = [fact | {name: getattr(told.get((fact["organization"], fact["measure"])), number, None)
-                    for name, number in COUNTS.items()} for fact in listed.facts]
+    counted = figures(tables, opens, question, where.area_of, OPENED)
+    told = {(one.place, dict(one.stratum)["measure"]): one for one in counted if one.level == "organization"}
+    rows = [row for fact in listed.facts
+            if (row := _with_counts(listed.report, fact, told.get((fact["organization"], fact["measure"]))))]
+    shown = {(row["organization"], row["measure"]) for row in rows}
+    behind = [row for row in _facts(tables, opens, question, where, OPENED) if (row["organization"], row["measure"]) in shown]
+    opened = Answered(report=opens, question=question, facts=behind, figures=counted, places=where)
     return replace(listed, facts=rows, opened=opened)
+
+
+def _with_counts(report: Report, fact: Fact, figure: Figure | None) -> Fact | None:
+    """A row with its counts; where one is held back without what is judged by them, or None where it stands by nothing else."""
+    counts = {name: getattr(figure, number, None) for name, number in COUNTS.items()}
+    if figure is None or None not in counts.values():
+        return fact | counts
+    if not fact[report.stands_by]:
+        return None
+    return fact | counts | {name: None for name, column in report.columns.items() if column.shown == "judged"}
 
 
 def _judged(catalog: Catalog, report: Report, question: Asked) -> dict[int, datetime]:

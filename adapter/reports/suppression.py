@@ -50,28 +50,38 @@ def hidden(table: Table, smallest: int) -> frozenset[Cell]:
     """The cells that are not told: every number of 1 to `smallest` - 1 people, and what would give one of them away.
 
     Of an equation whose sum is told, the hidden parts are two at least and `smallest` together. Zeros are told where others can
-    be hidden instead.
+    be hidden instead. Which `whole` is hidden depends on the wholes alone, so tables that share them hide the same ones; where
+    one is hidden its `unmet` is too, which takes up whatever the whole may be: no measure narrows down the wholes of another.
     """
-    gone = {cell for cell, one in table.counts.items() if 0 < one.people < smallest}
+    wholes = {cell: one for cell, one in table.counts.items() if cell[1] == "whole"}
+    gone = _completed(Table(parents=table.parents, counts=wholes), set(), smallest, frozenset())
+    beside: set[Cell] = {(place, "unmet") for place, _ in gone if (place, "unmet") in table.counts}
+    return frozenset(_completed(table, gone | beside, smallest, frozenset(wholes.keys() - gone)))
+
+
+def _completed(table: Table, gone: set[Cell], smallest: int, told: frozenset[Cell]) -> set[Cell]:
+    """Hidden cells with those that a table needs besides. told: cells that are not hidden any more."""
+    gone = gone | {cell for cell, one in table.counts.items() if 0 < one.people < smallest and cell not in told}
     equations = list(table.equations())
     while True:
-        more = next((cell for total, parts in equations if (cell := _give_up(table, gone, total, parts, smallest))), None)
-        more = more or _given_away(table, gone, equations)
+        more = next((cell for total, parts in equations if (cell := _give_up(table, gone, total, parts, smallest, told))), None)
+        more = more or _given_away(table, gone | told, gone, equations)
         if more is None:
-            return frozenset(gone)
+            return gone
         gone.add(more)
 
 
-def _give_up(table: Table, gone: set[Cell], total: Cell, parts: Sequence[Cell], smallest: int) -> Cell | None:
+def _give_up(table: Table, gone: set[Cell], total: Cell, parts: Sequence[Cell], smallest: int,
+             told: frozenset[Cell]) -> Cell | None:
     """A cell of an equation to hide next, where the ones that are hidden there are too few."""
     inside = [part for part in parts if part in gone]
+    others = [part for part in parts if part not in gone and part not in told]
     if total in gone:
-        return None if inside else _least(table, [p for p in parts if p not in gone])
+        return None if inside else _least(table, others)
     if not inside or (len(inside) > 1 and sum(table.counts[p].count for p in inside) >= smallest):
         return None
-    others = [p for p in parts if p not in gone]
-    worth = [p for p in others if table.counts[p].count]
-    return _least(table, worth) or total
+    worth = [part for part in others if table.counts[part].count]
+    return _least(table, worth) or (_least(table, others) if total in told else total)
 
 
 def _least(table: Table, cells: Sequence[Cell]) -> Cell | None:
@@ -79,13 +89,14 @@ def _least(table: Table, cells: Sequence[Cell]) -> Cell | None:
     return min(cells, key=lambda cell: (not table.counts[cell].count, table.counts[cell].count, cell), default=None)
 
 
-def _given_away(table: Table, gone: set[Cell], equations: Sequence[tuple[Cell, list[Cell]]]) -> Cell | None:
-    """A told cell whose hiding protects one that several equations together give away; None where none is given away."""
+def _given_away(table: Table, settled: set[Cell], gone: set[Cell],
+                equations: Sequence[tuple[Cell, list[Cell]]]) -> Cell | None:
+    """A cell whose hiding protects one that several equations together give away, none of the settled; None where none is."""
     known = derivable(gone, equations)
     if not known:
         return None
-    beside = {cell for total, parts in equations if known & {total, *parts} for cell in (total, *parts)} - gone
-    return _least(table, sorted(beside or set(table.counts) - gone))
+    beside = {cell for total, parts in equations if known & {total, *parts} for cell in (total, *parts)} - settled
+    return _least(table, sorted(beside or set(table.counts) - settled))
 
 
 def derivable(gone: set[Cell] | frozenset[Cell], equations: Sequence[tuple[Cell, list[Cell]]]) -> set[Cell]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from adapter.demo import DEMO_AS_OF
 from adapter.gateway import Gateway
+from adapter.model import Json
 from adapter.reports.asked import month_name
 from adapter.reports.definitions import open_reports
 from adapter.reports.measures import published
@@ -94,6 +95,23 @@ def test_each_figure_names_a_measure_of_the_report_that_has_its_populations(netw
         assert counts.get("denominator", counts.get("measure-population")) == figure.denominator
         if figure.excluded is not None and figure.denominator is not None:
             assert counts["initial-population"] == figure.denominator + figure.excluded
+    names = {(one["measure"], str(one.get("reporter")), one["period"]["start"], *_values(one)) for one in found}
+    assert len(names) == len(found)  # no two say different numbers of the same
+
+
+def _values(report: Json) -> list[str]:
+    """What tells a MeasureReport from others of its Measure, reporter and period."""
+    return [one["stratum"][0]["value"]["text"] for one in report["group"][0].get("stratifier", ())]
+
+
+def test_what_has_no_organization_counts_for_the_network_alone(network: Connection) -> None:
+    answered = of(network, "performance", DEMO_AS_OF)
+    assert [one for one in answered.figures if not one.place and one.level != "network"] == []
+    nobodys = sum(fact["denominator"] for fact in answered.facts if not fact["organization"])
+    of_networks = sum(one.denominator or 0 for one in answered.figures if one.level == "network")
+    assert sum(fact["denominator"] for fact in answered.facts) >= of_networks > nobodys > 0
+    pairs = of(network, "workflow", DEMO_AS_OF).figures
+    assert any(not one.place for one in pairs if one.level == "partner")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -241,6 +259,24 @@ def _same_quality(connection: Connection, resources: list[Resource], now: dateti
 
 
 def test_improvement_lists_who_is_below_target(network: Connection, resources: list[Resource]) -> None:
+    below = below_target(resources, gaps(network, DEMO_AS_OF), DEMO_AS_OF)
+    assert {(f["organization"], f["measure"]) for f in of(network, "improvement", DEMO_AS_OF, smallest=1).facts} == below
+    answered = of(network, "performance", DEMO_AS_OF, date(DEMO_AS_OF.year, DEMO_AS_OF.month, 1))
+    told = {(one.place, dict(one.stratum)["measure"]) for one in answered.figures
+            if one.level == "organization" and None not in (one.denominator, one.numerator)}
     found = {(f["organization"], f["measure"]) for f in of(network, "improvement", DEMO_AS_OF).facts}
-    assert found == below_target(resources, gaps(network, DEMO_AS_OF), DEMO_AS_OF)
+    assert found == below & told
     assert found
+    assert below - told  # what performance holds back, improvement does not say either
+
+
+def test_the_same_people_are_held_back_alike_in_two_reports(network: Connection) -> None:
+    """A total told in one report would tell what the other holds back of it."""
+    pmpm_told, performance_told = (of(network, name, DEMO_AS_OF, smallest=70).figures for name in ("pmpm", "performance"))
+    held: defaultdict[tuple[object, ...], set[float | None]] = defaultdict(set)
+    for one in (*pmpm_told, *performance_told):
+        named = dict(one.stratum)
+        if "standing" in named or named["measure"] in REPORTS.reports["performance"].measures:
+            held[named["month"], one.level, one.place].add(one.denominator)
+    assert all(len(numbers) == 1 for numbers in held.values())
+    assert {None} in held.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,17 +25,20 @@ from tests.unit.gap_checks import answer as gap_answer
 from tests.unit.gap_oracle import Answer, Resource
 
 
-def ask(tables: Tables, name: str, now: datetime, first: date | None = None, last: date | None = None,
-        **where: str) -> Answered:
+def ask(tables: Tables, name: str, now: datetime, first: date | None = None, last: date | None = None, *,
+        smallest: int = 0, **where: str) -> Answered:
+    """A report asked. smallest: instead of its own."""
     report = open_reports().reports[name]
+    if smallest:
+        report = replace(report, smallest=smallest, opens=report.opens and replace(report.opens, smallest=smallest))
     return answer(tables, report, asked(report, open_catalog(), now, first=first, last=last, **where))
 
 
-def of(connection: Connection, name: str, now: datetime, first: date | None = None, last: date | None = None,
-       **where: str) -> Answered:
+def of(connection: Connection, name: str, now: datetime, first: date | None = None, last: date | None = None, *,
+       smallest: int = 0, **where: str) -> Answered:
     """A report of the store."""
     with of_store(connection) as tables:
-        return ask(tables, name, now, first, last, **where)
+        return ask(tables, name, now, first, last, smallest=smallest, **where)
 
 
 @contextmanager

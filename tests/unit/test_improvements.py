@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -51,8 +51,10 @@ def _network() -> list[Resource]:
     return found
 
 
-def _asked(connection: Connection) -> Answered:
+def _asked(connection: Connection, smallest: int = 0) -> Answered:
     report = open_reports().reports["improvement"]
+    if smallest:
+        report = replace(report, smallest=smallest, opens=report.opens and replace(report.opens, smallest=smallest))
     with of_store(connection) as store:
         return answer(store, report, asked(report, open_catalog(), NOW),
                       plans=[astuple(plan) for plan in improvements.plans(connection)])
@@ -60,14 +62,17 @@ def _asked(connection: Connection) -> Answered:
 
 def test_below_target_stands_with_its_plan_or_without(engine: Engine) -> None:
     with holding(engine, _network()) as connection:
-        found = [(f["organization"], f["below"], f["plan"], f["gaps"]) for f in _asked(connection).facts]
-        assert found == [("oA", "yes", "none", None), ("oB", "yes", "none", None)]
+        found = [(f["organization"], f["below"], f["plan"], f["gaps"]) for f in _asked(connection, 1).facts]
+        assert found == [("oA", "yes", "none", 1), ("oB", "yes", "none", 1)]
+        assert _asked(connection).facts == []  # one member each: that they are below would tell of that member
         assert improvements.start(connection, _opened("oA", TODAY)) == 1
         assert improvements.start(connection, _opened("oB", TODAY - 1)) == 2
         assert improvements.start(connection, _opened("oB", TODAY, "G02")) == 3
-        found = [(f["organization"], f["measure"], f["below"], f["plan"], f["number"]) for f in _asked(connection).facts]
-        assert found == [("oA", "G01", "yes", "open", 1), ("oB", "G01", "yes", "review overdue", 2),
-                         ("oB", "G02", "no", "open", 3)]
+        for smallest, below, met in ((1, "yes", "no"), (11, None, None)):
+            found = [(f["organization"], f["measure"], f["below"], f["plan"], f["number"])
+                     for f in _asked(connection, smallest).facts]
+            assert found == [("oA", "G01", below, "open", 1), ("oB", "G01", below, "review overdue", 2),
+                             ("oB", "G02", met, "open", 3)]
 
 
 def _with_leads(**numbers: tuple[int, int]) -> list[Resource]:
@@ -93,11 +98,17 @@ def _with_leads(**numbers: tuple[int, int]) -> list[Resource]:
 
 def test_counts_hold_back_what_performance_holds_back_and_open_down(engine: Engine) -> None:
     with holding(engine, _with_leads(oA=(27, 3), oB=(50, 40), oC=(30, 20))) as connection:
-        listed = _asked(connection)
+        alone = _asked(connection)
+        assert {fact["organization"] for fact in alone.facts if fact["measure"] == "G01"} == {"oB"}
         figures = of(connection, "performance", NOW, date(2026, 6, 1)).figures
         with duck(connection) as snapshot:
-            assert ask(snapshot, "improvement", NOW).opened == listed.opened
+            assert ask(snapshot, "improvement", NOW).opened == alone.opened
+        for one in ("oA", "oC"):
+            improvements.start(connection, _opened(one, TODAY))
+        listed = _asked(connection)
     told = {fact["organization"]: (fact["closed"], fact["gaps"]) for fact in listed.facts if fact["measure"] == "G01"}
+    assert {fact["organization"]: fact["below"] for fact in listed.facts if fact["measure"] == "G01"} == {
+        "oA": None, "oB": "yes", "oC": None}
     assert told == {"oA": (None, 30), "oB": (50, 90), "oC": (None, 50)}  # 3 have none; and 30 of oC would give 27 of oA away
     assert told == {one.place: (one.numerator, one.denominator) for one in figures
                     if one.level == "organization" and dict(one.stratum)["measure"] == "G01"}
@@ -132,9 +143,9 @@ def test_the_command_opens_the_counts_down(tmp_path: Path, monkeypatch: pytest.M
         assert done.exit_code == 0, done.output
         return orjson.loads(done.stdout)
 
-    assert [(row["organization"], row["gaps"]) for row in rows()] == [("oA", None), ("oB", None)]
+    assert rows() == []
     assert [(row["organization"], row["gaps"]) for row in rows("--smallest", "1")] == [("oA", 1), ("oB", 1)]
-    members = rows("--members", "--measure", "G01", "--organization", "oB")
+    members = rows("--members", "--smallest", "1", "--measure", "G01", "--organization", "oB")
     assert [(row["member_id"], row["state"], row["evidence"]) for row in members] == [("m-oB", "open", "EpisodeOfCare/e-oB")]
     assert rows("--members", "--measure", "G02") == []
 

@@ -111,4 +111,43 @@ def test_a_small_number_takes_its_neighbours_with_it() -> None:
 
 
 def test_zero_is_told() -> None:
-    assert ("a", "unmet") not in hidden(_table(a=(4, 0), b=(50, 40), c=(30, 20)), SMALLEST)
+    assert ("a", "met") not in hidden(_table(a=(0, 4), b=(50, 40), c=(30, 20)), SMALLEST)
+
+
+@st.composite
+def measures_of_the_same_people(draw: st.DrawFn) -> list[Table]:
+    """Several measures of the same members of organizations in areas: their wholes are the same, what fulfils them is not."""
+    areas = [f"area-{n}" for n in range(draw(st.integers(1, 3)))]
+    above = {f"org-{n}": draw(st.sampled_from(areas)) for n in range(draw(st.integers(2, 4)))}
+    wholes = {place: draw(NUMBERS) for place in above}
+    parents = {**above, **dict.fromkeys(above.values(), "network")}
+    found: list[Table] = []
+    for _ in range(draw(st.integers(2, 3))):
+        cells: dict[Any, int] = {}
+        for place, area in above.items():
+            met = draw(st.one_of(st.integers(0, wholes[place]), st.sampled_from((0, wholes[place]))))
+            for kind, amount in (("met", met), ("unmet", wholes[place] - met), ("whole", wholes[place])):
+                for one in (place, area, "network"):
+                    cells[one, kind] = cells.get((one, kind), 0) + amount
+        found.append(Table(parents=parents, counts={cell: Count(count=n, people=n) for cell, n in cells.items()}))
+    return found
+
+
+@given(measures_of_the_same_people())
+@settings(max_examples=50, deadline=None)
+def test_measures_of_the_same_people_give_nothing_away_together(tables: list[Table]) -> None:
+    """As `pmpm` has five, and `performance` the same members once more."""
+    gone = [hidden(table, SMALLEST) for table in tables]
+    wholes = [{cell for cell in one if cell[1] == "whole"} for one in gone]
+    assert all(one == wholes[0] for one in wholes)
+    together: dict[Any, None] = {_apart(number, cell): None for number, one in enumerate(gone) for cell in sorted(one)}
+    rows = [[Fraction({_apart(number, cell): factor for cell, factor in row.items()}.get(one, 0)) for one in together]
+            for number, table in enumerate(tables) for row in _equations(table)]
+    rows = [row for row in rows if any(row)]
+    whole = _rank(rows)
+    assert [one for one in together if _rank([*rows, [Fraction(one == other) for other in together]]) == whole] == []
+
+
+def _apart(number: int, cell: Cell) -> tuple[int, Cell]:
+    """A cell among several tables: their wholes are one."""
+    return (-1 if cell[1] == "whole" else number, cell)
