@@ -41,7 +41,8 @@ def gap() -> None:
 @gap.command("list")
 @click.option("--organization", help="Those that this organization can close: its name, or its id.")
 @click.option("--rule", help="One rule, as G01; in capitals or not.")
-@click.option("--all", "everything", is_flag=True, help="Also those that are settled.")
+@click.option("--all", "everything", is_flag=True,
+              help="Also those that are settled. What was so when it was first looked at is not kept: see `careloop gaps`.")
 def list_gaps(organization: str | None, rule: str | None, *, everything: bool) -> None:
     """List the gaps that are kept, those due first."""
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
@@ -94,7 +95,7 @@ def assign(task: str, to: str, by: str) -> None:
 
 @gap.command()
 @click.argument("task")
-@click.option("--until", required=True, type=Moment(), help="The end of this day (UTC), or a full ISO 8601 time.")
+@click.option("--until", required=True, type=Moment(), help="The end of this day (network's zone), or an ISO 8601 time.")
 @click.option("--reason", required=True, help="Why; kept with the gap, and told in its Task.")
 @_BY
 def snooze(task: str, until: datetime, reason: str, by: str) -> None:

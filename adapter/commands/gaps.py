@@ -80,7 +80,7 @@ class _Asked:
 @click.option("--all", "everyone", is_flag=True, help="Every member (the default).")
 @click.option("--rule", help="One rule, as G01; in capitals or not.")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only this state; may be repeated.")
-@click.option("--as-of", type=Moment(), help="The end of this day (UTC), or a full ISO 8601 time; now without it.")
+@click.option("--as-of", type=Moment(), help="The end of this day (network's zone), or an ISO 8601 time; now without it.")
 @click.option("--known-at", type=Moment(), help="By what was known then; by what is known now without it.")
 @click.option("--engine", type=click.Choice(["store", "duckdb", "spark"]), help="Which engine reckons; store without it.")
 @click.option("--ndjson", type=_FOLDER, help="Of the resources in this folder's *.ndjson files, not of the store.")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import click
 
 from adapter.commands.installation import opened, settings
 from adapter.commands.reports import Options, run
 from adapter.errors import Rejected
+from adapter.gaps.catalog import open_catalog
 from adapter.gaps.engine import organizations
 from adapter.gaps.instants import EPOCH_DAY
-from adapter.gaps.organizations import find
+from adapter.gaps.organizations import find, names_of
 from adapter.gaps.rules import open_rules
 from adapter.store import improvements as kept
 from adapter.store.engine import reading, writing
@@ -80,15 +82,20 @@ def show(plan: int, members: bool) -> None:
     """Print everything that was done to PLAN."""
     with opened(settings()) as gateway, reading(gateway.engine) as connection:
         found = kept.events(connection, plan)
-    if not found:
-        raise Rejected("unknown-plan", str(plan))
-    click.echo(f"plan {plan}: {found[0].measure}, Organization/{found[0].organization}, owner {found[0].owner}")
+        now = next((one for one in kept.plans(connection) if one.plan == plan), None)
+        if now is None:
+            raise Rejected("unknown-plan", str(plan))
+        name = names_of(organizations(connection)).get(now.organization)
+        today = gateway.clock().astimezone(ZoneInfo(open_catalog().zone)).date()
+    overdue = now.status == "open" and now.review is not None and now.review < _day(today)
+    whose = f"Organization/{now.organization}" if name is None else f"{name} (Organization/{now.organization})"
+    click.echo(f"plan {plan}: {now.measure}, {whose}, owner {now.owner}, {'review overdue' if overdue else now.status}")
     for one in found:
-        told = datetime.fromtimestamp(one.at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        told = datetime.fromtimestamp(one.at // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         until = f" (next review {date.fromordinal(one.review + EPOCH_DAY)})" if one.review is not None else ""
         click.echo(f"  {told}  {one.what} by {one.actor}: {one.said}{until}")
     if members:
-        run("improvement", Options(organization=found[0].organization, measure=found[0].measure, members=True, smallest=1))
+        run("improvement", Options(organization=now.organization, measure=now.measure, members=True, smallest=1))
 
 
 def _go_on(plan: int, what: kept.What, said: str, by: str, review: date | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 from pydantic import ValidationError
@@ -84,7 +85,7 @@ def counted(count: int, noun: str) -> str:
 
 
 class Moment(click.ParamType[datetime]):
-    """`2026-03-01` (the end of that day, UTC) or a full ISO 8601 time with offset."""
+    """`2026-03-01` (the end of that day) or an ISO 8601 time; without an offset it is one of the network's time zone."""
 
     name = "date"
 
@@ -92,11 +93,14 @@ class Moment(click.ParamType[datetime]):
         """The moment, UTC."""
         if isinstance(value, datetime):
             return value
-        text = str(value)
+        from adapter.gaps.catalog import open_catalog  # as above
+
+        text, zone = str(value), ZoneInfo(open_catalog().zone)
         try:
             if len(text) == 10:
-                return datetime.combine(date.fromisoformat(text), time.max, UTC)
+                after = datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), zone)
+                return after.astimezone(UTC) - timedelta(microseconds=1)
             moment = datetime.fromisoformat(text)
-        except ValueError:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{text!r} is not a date: write 2026-03-01 or 2026-03-01T08:00:00-05:00", param, ctx)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

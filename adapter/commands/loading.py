@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import click
 
 from adapter.commands.files import told
-from adapter.commands.installation import opened, settings
+from adapter.commands.installation import counted, opened, settings
 from adapter.errors import Rejected
 from adapter.intake.row_errors import RowErrors
 from adapter.parse.rows_header import ERROR_COLUMNS
@@ -171,7 +171,7 @@ def _tell_rows(file: Path, report: LoadReport) -> None:
 def _tell(report: LoadReport, failed: int) -> None:
     again = " (this file was loaded before)" if report.repeated else ""
     also = f", {failed} not processed" if failed else ""
-    click.echo(f"{report.rows} rows, {report.accepted} accepted, {report.refused_count} refused{also}{again}")
+    click.echo(f"{counted(report.rows, 'row')}, {report.accepted} accepted, {report.refused_count} refused{also}{again}")
 
 
 def _told_place(lazy: _Lazy, place: Path) -> None:

@@ -235,7 +235,8 @@ def _table(rows: Sequence[dict[str, Cell]], columns: Sequence[str]) -> None:
 def _command(one: Report) -> click.Command:
     """The command of a report, with the options that make sense for it."""
     options: list[click.Option] = [
-        click.Option(["--as-of"], type=Moment(), help="The end of this day (UTC), or a full ISO 8601 time; now without it."),
+        click.Option(["--as-of"], type=Moment(),
+                     help="The end of this day (network's zone), or an ISO 8601 time; now without it."),
         click.Option(["--organization"], help="What concerns this organization: its name, or its id."),
         click.Option(["--area"], help="What concerns this health service area: its name or id.")]
     if one.over == "months":

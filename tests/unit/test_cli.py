@@ -163,6 +163,9 @@ def test_load_then_gaps(run: Run, tmp_path: Path) -> None:
     assert run("gaps", "--rule", "g01", "--format", "csv").stdout == run("gaps", "--rule", "G01", "--format", "csv").stdout != ""
     assert run("gaps", "--organization", "O1", "--format", "csv").stdout.startswith("rule,title,member")
     assert json.loads(run("gaps", "--format", "fhir", "--as-of", "2026-02-01").stdout)["resourceType"] == "Bundle"
+    for asked, told in (("2026-02-01", "2026-02-02T04:59:59Z"), ("2026-03-08", "2026-03-09T03:59:59Z"),  # summer time begins
+                        ("2026-02-01T08:00", "2026-02-01T13:00:00Z"), ("2026-02-01T08:00:00+01:00", "2026-02-01T07:00:00Z")):
+        assert json.loads(run("gaps", "--format", "fhir", "--as-of", asked).stdout)["timestamp"] == told
     early = json.loads(run("gaps", "--rule", "G01", "--as-of", "2025-12-01", "--format", "json").stdout)
     assert [row["state"] for row in early] == ["not-applicable"]
     table = run("gaps")
@@ -200,7 +203,7 @@ def test_feed_withdraw_takes_back_what_a_feed_said(run: Run, tmp_path: Path) -> 
     assert result.output.endswith(" statements of members are over\n")
     assert CANARY not in result.output
     again = run("load", "members", "members.csv")
-    assert (again.exit_code, again.stdout) == (0, "1 rows, 1 accepted, 0 refused\n")
+    assert (again.exit_code, again.stdout) == (0, "1 row, 1 accepted, 0 refused\n")
     assert run("gaps", "--member", "M1").exit_code == 0
     assert run("feed", "withdraw", "members").exit_code == 2
     assert "no feed 'membres'" in run("feed", "withdraw", "membres", "--reason", "x").output
@@ -209,6 +212,7 @@ def test_feed_withdraw_takes_back_what_a_feed_said(run: Run, tmp_path: Path) -> 
 def test_gaps_wrong_usage(run: Run) -> None:
     assert run("gaps", "--all", "--member", "M1").exit_code == 2
     assert run("gaps", "--as-of", "yesterday").exit_code == 2
+    assert run("gaps", "--as-of", "9999-12-31").exit_code == 2
     assert run("gaps", "--member", "nobody").exit_code == 1
     assert run("gaps", "--rule", "G99").exit_code == 1
     for wrong in (["--engine", "store", "--out", "x"], ["--engine", "duckdb", "--member", "M1"],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from sqlalchemy import Connection, Engine
 
 from adapter import cli
@@ -182,12 +182,18 @@ def test_the_command_keeps_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with gateway.engine.begin() as connection:
         improvements.start(connection, _opened("oA", TODAY))
     gateway.close()
-    typed = (["act", "1", "huddles", "--by", "bob"], ["review", "1", "half", "--next", "2026-07-15", "--by", "cy"],
+    typed = (["act", "1", "huddles", "--by", "bob"], ["review", "1", "half", "--next", "2099-07-15", "--by", "cy"],
              ["close", "1", "reached", "--by", "ann"], ["act", "1", "more"], ["show", "1"], ["show", "2"],
              ["open", "oX", "G01", "--goal", "x", "--owner", "y", "--review", "2026-07-01"])
-    runs = [CliRunner().invoke(cli.main, ["improvement", *one]) for one in typed]
+    runs: list[Result] = []
+    states: list[str] = []
+    for one in typed:
+        states.append(CliRunner().invoke(cli.main, ["improvement", "show", "1"]).output.splitlines()[0])
+        runs.append(CliRunner().invoke(cli.main, ["improvement", *one]))
+    assert [state.rpartition(", ")[2] for state in states[:4]] == ["review overdue", "review overdue", "open", "closed"]
+    assert states[0] == "plan 1: G01, Organization/oA, owner Dana, review overdue"  # nobody has said what oA is called
     assert [one.exit_code for one in runs] == [0, 0, 0, 1, 0, 1, 1], [one.output for one in runs]
     assert "unknown-plan" in runs[3].output
     shown = runs[4].output
-    assert [word in shown for word in ("opened by ann", "acted by bob: huddles", "reviewed by cy: half (next review 2026-07-15)",
+    assert [word in shown for word in ("opened by ann", "acted by bob: huddles", "reviewed by cy: half (next review 2099-07-15)",
                                        "closed by ann: reached")] == [True] * 4
