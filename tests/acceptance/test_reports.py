@@ -138,6 +138,19 @@ def test_figures_open_down_to_members_and_resources_that_are_there(network: Conn
         assert figure.numerator is None or figure.numerator == pytest.approx(met)
 
 
+@pytest.mark.parametrize(("name", "measures"), [
+    ("pmpm", {"eligible", "enrolment", "lead", "plan", "contact"}), ("performance", {"paid", "emergency-visits", "stays"})])
+def test_who_is_attributed_opens_down_to_the_list_that_says_so(network: Connection, resources: list[Resource], name: str,
+                                                               measures: set[str]) -> None:
+    lists = {f"Group/{one['id']}": one for one in resources if one["resourceType"] == "Group"}
+    facts = [fact for fact in of(network, name, DEMO_AS_OF).facts if fact["measure"] in measures and fact["denominator"]]
+    assert {fact["measure"] for fact in facts} == measures
+    for fact in facts:
+        (said,) = (lists[one] for one in plain(fact["evidence"]).split() if one in lists)
+        assert said["managingEntity"]["reference"] == f"Organization/{fact['organization']}"
+        assert f"Patient/{fact['member_id']}" in {one["entity"]["reference"] for one in said["member"]}
+
+
 def test_performance_is_what_its_oracle_counts(network: Connection, resources: list[Resource]) -> None:
     answered = of(network, "performance", DEMO_AS_OF)
     months = ("2026-01", "2026-02", "2026-03")
