@@ -28,6 +28,7 @@ from adapter.reports.asked import Asked, asked, judged_at, month_end, month_name
 from adapter.reports.definitions import Report, open_reports
 from adapter.reports.document import document
 from adapter.reports.freezing import adjustments, freeze, frozen_months
+from adapter.reports.measures import measures_of
 from adapter.reports.present import Cell, as_csv, as_json, columns_of, fact_rows, figure_rows
 from adapter.reports.resources import as_bundle
 from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, areas, organizations
@@ -106,6 +107,8 @@ def run(name: str, options: Options) -> None:
     one = open_reports().reports[name]
     if options.smallest is not None:
         one = replace(one, smallest=options.smallest, opens=one.opens and replace(one.opens, smallest=options.smallest))
+    if options.measure is not None:
+        options = replace(options, measure=_measure(one, options.measure))
     if options.freeze:
         _freeze(one, options, options.freeze)
         return
@@ -123,6 +126,16 @@ def run(name: str, options: Options) -> None:
         lives = gap_lives.in_hand(connection) if one.lives else []
         with _of_store(connection, options) as tables:
             _print(_ask(tables, one, options, now, frozen=frozen, plans=plans, lives=lives), options)
+
+
+def _measure(one: Report, typed: str) -> str:
+    """The code of a measure, typed in capitals or not. Raises click.UsageError."""
+    rules = open_reports().rules
+    known = measures_of(one, rules) if one.form == "rates" else rules.rules
+    found = next((code for code in known if code.casefold() == typed.casefold()), None)
+    if found is None:
+        raise click.UsageError(f"there is no measure {typed}: {', '.join(known)}")
+    return found
 
 
 def _freeze(one: Report, options: Options, month: date) -> None:

@@ -85,7 +85,7 @@ def test_performance_says_who_meets_the_target(installation: Path) -> None:
 
 
 def test_an_organization_an_area_and_a_threshold_choose(installation: Path) -> None:
-    asked = ("performance", "--measure", "G01", "--month", "2026-03")
+    asked = ("performance", "--measure", "g01", "--month", "2026-03")
     assert {row["organization"] for row in _rows(installation, *asked, "--organization", "ORG-ELM")} == {"Elm"}
     assert {row["organization"] for row in _rows(installation, *asked, "--organization", "elm")} == {"Elm"}  # as it is shown
     assert {row["area"] for row in _rows(installation, *asked, "--area", "South")} == {"south"}
@@ -136,7 +136,8 @@ def test_reports_are_told_in_words(installation: Path) -> None:
     (("performance", "--area", "Atlantis"), 1, "unknown-area"),
     (("worklist", "--organization", "nobody"), 1, "unknown-organization"),
     (("performance", "--month", "2026-03", "--from", "2026-01"), 2, "exclude each other"),
-    (("performance", "--month", "March"), 2, "not a month"),
+    (("performance", "--month", "March"), 2, "not a month"), (("improvement", "--measure", "paid"), 2, "no measure paid: G01, "),
+    (("performance", "--measure", "G99"), 2, "no measure G99"), (("pmpm", "--measure", "G01"), 2, "no measure G01: eligible, "),
     (("performance", "--from", "2026-09"), 1, "bad-period"), (("about", "weather"), 2, "there is no report weather"),
     (("performance", "--known", "--views", "."), 2, "--views")])
 def test_what_cannot_be_asked_is_told(installation: Path, words: tuple[str, ...], code: int, told: str) -> None:
