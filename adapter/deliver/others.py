@@ -35,8 +35,10 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int,
     if ours is not None and _is_ours(version, ours.version):
         return False
     body = without_meta(version.body) if version.body is not None else None
-    if body is not None and unanswered.take(connection, server, at, body, ours.version if ours else ""):
-        if ours is not None:  # it may have been committed late, over a newer one
+    if unanswered.take(connection, server, at, body, ours.version if ours else ""):
+        if body is None:
+            outbox.forget(connection, server, *at, now_us, version.version)
+        elif ours is not None:  # it may have been committed late, over a newer one
             compared.push_again(connection, server, *at, version.version, body, now_us)
         else:
             server_state.note_version(connection, server, *at, version.version, body)

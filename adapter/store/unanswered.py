@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 def note(connection: Connection, target: str, sent: Sequence[Delivery], bases: Mapping[Key, str]) -> None:
     """Note what is about to be sent there. bases: versions it builds on; what was sent on others before cannot come any more."""
-    for chunk in chunks([d for d in sent if d.body is not None], _CHUNK):
+    for chunk in chunks([d for d in sent if d.body is not None or (d.resource_type, d.id) in bases], _CHUNK):
         rows = [_row(d, bases) for d in chunk]
         here, keys = U.c.target == target, {row[:2] for row in rows}
         connection.execute(delete(U).where(here, _SENT.in_(rows)))
@@ -43,12 +43,14 @@ def answered(connection: Connection, target: str, sent: Sequence[Delivery], base
         connection.execute(delete(U).where(U.c.target == target, or_(_ON.in_(updates), _SENT.in_(created))))
 
 
-def take(connection: Connection, target: str, key: Key, body: Json, noted: str) -> bool:
+def take(connection: Connection, target: str, key: Key, body: Json | None, noted: str) -> bool:
     """Whether a version says just what was sent without an answer; it is that one, and the next alike is another client's.
 
-    noted: the version that stood there before it, '' where none is known. What was sent on that one is looked for first.
+    body: None of a deletion. noted: the version that stood there before it, '' where none is known. What was sent on that one
+    is looked for first.
     """
-    return any(connection.execute(delete(U).where(U.c.target == target, _SENT.in_([(*key, _hash(body), base)]))).rowcount > 0
+    said = _hash(body or {})
+    return any(connection.execute(delete(U).where(U.c.target == target, _SENT.in_([(*key, said, base)]))).rowcount > 0
                for base in dict.fromkeys((noted, "")))
 
 

@@ -96,6 +96,21 @@ def test_a_fault_that_passes_loses_and_doubles_nothing(pushing: Pushing, fault: 
     assert doubled == {}
 
 
+def test_a_deletion_whose_answer_was_lost_is_no_other_client_s(pushing: Pushing) -> None:
+    pushing.send(adt(1))
+    pushing.settle()
+    pushing.send(adt(1, "A29", minute=10))
+    pushing.server.faults = ["lost"]
+    pushing.gateway.delivery.push()
+    assert any(versions[-1][1] is None for versions in pushing.server.standing.values())
+    pushing.ahead += timedelta(minutes=7)
+    pushing.gateway.delivery.read_back()
+    pushing.settle()
+    pushing.alike()
+    with reading(pushing.gateway.engine) as connection:
+        assert not connection.execute(select(JOURNAL.c.id).where(JOURNAL.c.kind == "fhir")).all()
+
+
 def test_nothing_is_sent_before_the_server_said(pushing: Pushing) -> None:
     pushing.send(adt(1))
     pushing.server.faults, pushing.server.retry_after = ["429"], "1200"
