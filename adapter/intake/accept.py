@@ -87,27 +87,22 @@ def take_at_once(one: Arrived, arrival: int, feeds: Feeds) -> Taken | None:
     plain = plain_header(one.raw)
     if plain is None:
         return None
+    alone = _alone(feeds, one.feeds)
     try:
-        compiled = _of_sender(plain.usual.application, plain.usual.facility, feeds, one.feeds)
+        compiled = alone or _if_allowed(feeds.of_sender(plain.usual.application, plain.usual.facility), one.feeds)
     except Rejected:
         return None
     exchange = compiled.feed.exchange
     if (exchange.acknowledge != "stored" or exchange.sequence or wants_application(*plain.usual.asks)
             or not _built(plain, compiled)):
         return None
-    return Taken(entry=_stored(one.raw, one.origin, arrival, plain, compiled), mapped=None, feed=compiled.feed)
+    return Taken(entry=_stored(one.raw, one.origin, arrival, plain, compiled), mapped=None, feed=compiled.feed,
+                 named=alone.feed.name if alone else "")
 
 
 def _built(plain: PlainHeader, compiled: Compiled) -> bool:
     event = compiled.events.get(plain.usual.trigger)
     return event is not None and event.built
-
-
-def _of_sender(application: str, facility: str, feeds: Feeds, allowed: frozenset[str] | None) -> Compiled:
-    """The feed of a sender, if the connection may send it. Raises Rejected."""
-    if (alone := _alone(feeds, allowed)) is not None:
-        return alone
-    return _if_allowed(feeds.of_sender(application, facility), allowed)
 
 
 def _alone(feeds: Feeds, allowed: frozenset[str] | None) -> Compiled | None:
