@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import random
 import resource
 import shutil
@@ -40,6 +39,7 @@ from adapter.gateway import Gateway
 from adapter.settings import Settings
 from adapter.store.engine import migrate, open_engine, reading
 from bench import gap_rows
+from bench.processor import children_cpu
 from bench.stream import another
 
 NOW = datetime.fromisoformat(gap_rows.NOW)
@@ -102,18 +102,6 @@ def of_spark(asked: argparse.Namespace) -> None:
         cpu = children_cpu()
         with measured("Spark", lambda: f"({found[-1]:,} gaps), cpu of Java {children_cpu() - cpu:.1f} s"):
             found.append(spark.write(flat, population.question(now=NOW), Path(out)))
-
-
-def children_cpu() -> float:
-    """CPU seconds of the processes that this one started and that still run (Linux)."""
-    used = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            told = path.read_text().rpartition(") ")[2].split()
-        except OSError:  # it ended meanwhile
-            continue
-        used += int(told[11]) + int(told[12]) if int(told[1]) == os.getpid() else 0
-    return used / os.sysconf("SC_CLK_TCK")
 
 
 def of_member(asked: argparse.Namespace) -> None:

@@ -12,7 +12,6 @@ naive: each message's whole Bundle, converted ahead, posted by the same bare con
 from __future__ import annotations
 
 import argparse
-import http.client
 import os
 import re
 import shutil
@@ -24,21 +23,15 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import md5
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
-from urllib.parse import urlsplit
 
 import orjson
-import requests
-from requests.adapters import BaseAdapter
 from sqlalchemy import Integer, cast, func, select
 
 from adapter.feeds import Feeds, open_feeds
-from adapter.fhirserver.http import FHIR_JSON, new_session
 from adapter.gateway import Gateway
 from adapter.home import HOME
 from adapter.installation.delivery import OVERLAP
@@ -50,17 +43,16 @@ from adapter.settings import Settings
 from adapter.store.engine import open_engine, reading, writing
 from adapter.store.journal import set_cursor, waiting_count
 from adapter.store.schema import OUTBOX, PUSHED
+from bench.processor import cpu_of
 from bench.stream import stays
+from bench.transactions import Recorder, bare, renamed
 from tests.acceptance.served import served, until
 from tests.servers import free_port
 
-_ID = re.compile(rb"\b[0-9a-f]{32}\b")
 WARM_UP = 1_000_000
 """The number of a stay that nobody else has."""
 SENDERS = 20
 """Connections that messages come by; a stay keeps to one, as WARD is a multiple of it."""
-HEADERS = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON, "Accept-Encoding": "gzip"}
-"""HAPI is faster where it packs its answer."""
 TOOLS = HOME / "tools" / "hapi"
 
 
@@ -74,42 +66,6 @@ class Turn:
     seconds: float
     cpu: float = 0.0
     hapi: float = 0.0
-
-
-@dataclass(slots=True)
-class Recorder(BaseAdapter):
-    """A FHIR server that takes every transaction at once and keeps it."""
-
-    taken: list[bytes] = field(default_factory=list[bytes])
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """One exchange, as requests' adapters do it."""
-        answer = requests.Response()
-        answer.status_code = 200
-        answer.headers["Content-Type"] = FHIR_JSON
-        if request.method == "GET":  # what it can do
-            answer._content = orjson.dumps({"resourceType": "CapabilityStatement"})
-            return answer
-        bundle = orjson.loads(request.body or b"{}")
-        self.taken.append(orjson.dumps(_without_versions(bundle)))
-        made = [{"response": {"status": "201", "etag": 'W/"1"'}} for _ in bundle["entry"]]
-        answer._content = orjson.dumps({"resourceType": "Bundle", "entry": made})
-        return answer
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def session(self) -> requests.Session:
-        """A session of the real client that ends here."""
-        session = new_session()
-        session.mount("http://", self)
-        return session
-
-
-def _without_versions(bundle: dict[str, Any]) -> dict[str, Any]:
-    for entry in bundle["entry"]:
-        entry["request"].pop("ifMatch", None)  # its own versions would not be those
-    return bundle
 
 
 def gateway_in(folder: Path, outlet: Outlet) -> Gateway:
@@ -133,24 +89,6 @@ def recorded(folder: Path, outlet: Outlet) -> list[bytes]:
         while gateway.delivery.push():
             pass
     return recorder.taken
-
-
-def renamed(transactions: Sequence[bytes], salt: bytes) -> list[bytes]:
-    """The same with every id another one."""
-    return [_ID.sub(lambda found: md5(salt + found[0]).hexdigest().encode(), one) for one in transactions]
-
-
-def bare(outlet: Outlet, transactions: Sequence[bytes]) -> None:
-    """Post transactions one after another on one connection."""
-    where = urlsplit(outlet.name)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=300)
-    for one in transactions:
-        connection.request("POST", where.path, one, HEADERS)
-        answer = connection.getresponse()
-        said = answer.read()
-        if answer.status != 200:
-            raise SystemExit(f"HAPI answers {answer.status}: {said[:500]!r}")
-    connection.close()
 
 
 def bare_turn(outlet: Outlet, transactions: Sequence[bytes], messages: int) -> Turn:
@@ -190,12 +128,6 @@ def whole_turn(folder: Path, outlet: Outlet, messages: Sequence[bytes]) -> Turn:
         seconds = _timed(all_of_it)
         return Turn(messages=len(messages), resources=pushed(folder / "data") - before, seconds=seconds,
                     cpu=cpu_of(gateway.process.pid) - cpu)
-
-
-def cpu_of(process: int) -> float:
-    """Seconds of the processor that a process has used (Linux)."""
-    told = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def begin_here(folder: Path, outlet: Outlet) -> None:

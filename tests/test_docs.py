@@ -49,6 +49,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OTHERS = frozenset({"rules.md"})  # its example is run by tests/unit/test_rules.py
 KINDS = frozenset({"console", "sh", "http", "yaml", "hl7", "csv", "json", "text"})
+_ID = re.compile(r"\{(Patient|Measure|MeasureOfReport)\}")
 _FENCE = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -359,12 +360,11 @@ def test_requests_answer_as_the_page_says(page: Path, tmp_path: Path, no_setting
         gateway.publish()
         measure, of_report = (gateway.embedded.search("Measure", [("identifier", f"urn:x-careloop:{one}")]).resources[0]["id"]
                               for one in ("rule|G01", "report|performance-G01"))
+        ids = {"Patient": patient, "Measure": measure, "MeasureOfReport": of_report}
         client = create_app(gateway).test_client()
         for block in _blocks(page):
             for line in block.text.splitlines() if block.kind == "http" else ():
-                for name, known in (("Patient", patient), ("Measure", measure), ("MeasureOfReport", of_report)):
-                    line = line.replace(f"{{{name}}}", known)  # noqa: PLW2901 - it is the line with its names known
-                request, _, status = line.partition(" -> ")
+                request, _, status = _ID.sub(lambda found: ids[found[1]], line).partition(" -> ")
                 method, address, *form = request.split(" ", 2)
                 sent = {"data": form[0], "content_type": "application/x-www-form-urlencoded"} if form else {}
                 answer = client.open(address, method=method, **sent)

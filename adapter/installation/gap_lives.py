@@ -37,9 +37,9 @@ class GapLives:
             looked = 0 if swept else gap_keeping.look(connection, apply, now_us(), bulk=self._bulk)
             return looked or gap_keeping.turn(connection, apply, now_us())
 
-    def catch_up(self) -> int:
+    def catch_up(self, going_on: Callable[[], bool] = lambda: True) -> int:
         """Sweep where that is cheaper than to look at all who wait; 0 where it is not. Others may compose meanwhile."""
-        return 1 + self.sweep(bulk=True) if self._waiting()[1] else 0
+        return 1 + self.sweep(going_on, bulk=True) if self._waiting()[1] else 0
 
     def _waiting(self) -> tuple[int, bool]:
         """How many persons wait to be looked at, and whether a sweep is cheaper."""
@@ -47,19 +47,25 @@ class GapLives:
             waiting = stale_count(connection)
             return waiting, waiting > gap_keeping.MANY and waiting * gap_keeping.SHARE > persons(connection)
 
-    def sweep(self, *, bulk: bool = False) -> int:
+    def sweep(self, going_on: Callable[[], bool] = lambda: True, *, bulk: bool = False) -> int:
         """Follow everybody's gaps to the present instant, rule by rule; how many something happened to.
 
         They are evaluated without holding the store, and followed some at a time, each time from how they stand then. A sweep
         that is cut off has done what it did. Who is written about meanwhile is left alone, and stays noted.
+
+        going_on: asked before each transaction; where it says no the sweep ends there.
         """
         with reading(self._here.engine) as connection:
             began, count = last_version(connection), 0
         for rule in open_rules().rules:
+            if not going_on():
+                return count
             with reading(self._here.engine) as connection:
                 seen, as_of, meanwhile = last_version(connection), self._here.now_us(), set[str]()
                 moved = gap_keeping.moving(connection, rule, as_of)
             for part in chunks(moved, gap_keeping.PART):
+                if not going_on():
+                    return count
                 with self._here.composing() as connection:
                     meanwhile |= written(connection, seen)
                     seen = last_version(connection)

@@ -50,7 +50,7 @@ class Worker(Background):
                       Step("disclose", gateway.disclosing.push),
                       Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                       Step("conflicts", gateway.delivery.look_again, every=_LOOK))
-        upkeep = (Step("sweep", self._sweep, every=_SWEEP), Step("catch-up", gateway.gaps.catch_up, longest=_CATCH_UP_LONGEST),
+        upkeep = (Step("sweep", self._sweep, every=_SWEEP), Step("catch-up", self._catch_up, longest=_CATCH_UP_LONGEST),
                   Step("prune", self._prune, every=_PRUNE), Step("retention", self._keep, every=_SWEEP))
         self._reading = (Step("read-back", gateway.delivery.read_back, every=_READ_BACK, longest=_READ_BACK_LONGEST),)
         self._beside = (Background("delivery", lambda: self._all(delivering) > 0, _IDLE),
@@ -100,8 +100,15 @@ class Worker(Background):
 
     def _sweep(self) -> int:
         """Let what time alone changes happen to gaps that nobody wrote about; what is done here calls for no hurry."""
-        self._gateway.gaps.sweep()
+        self._gateway.gaps.sweep(self._going_on)
         return 0
+
+    def _catch_up(self) -> int:
+        """Sweep in place of many looks."""
+        return self._gateway.gaps.catch_up(self._going_on)
+
+    def _going_on(self) -> bool:
+        return not self._stopping
 
     def _keep(self) -> int:
         """Purge raw bytes by age; nobody is told."""

@@ -93,9 +93,9 @@ class Pair:
             assert gateway.load(feed, text.getvalue().encode()).refused == []
 
     def team(self, member: str) -> Json:
-        """The care team of a member; it is the same inside, outside and on HAPI."""
-        teams = self.inside.embedded.search("CareTeam", [("subject", f"Patient/{member}")]).resources
-        team_id = next(one["id"] for one in teams if one["category"][0]["coding"][0]["code"] == "care-coordination")
+        """A member's care team of the program, beside those that messages tell; it is the same inside, outside and on HAPI."""
+        asked = [("subject", f"Patient/{member}"), ("category", "care-coordination")]
+        team_id = self.inside.embedded.search("CareTeam", asked).resources[0]["id"]
         inside, outside, upstream = (server.read("CareTeam", team_id) for server in (
             self.inside.embedded, self.outside.embedded, self.client))
         assert inside is not None

@@ -208,6 +208,20 @@ def test_a_sweep_that_is_cut_off_has_done_what_it_did(gateway: Gateway, monkeypa
     assert happened(gateway) == before
 
 
+def test_a_sweep_ends_with_its_process_and_the_next_does_the_rest(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.engine.gap_keeping.PART", 1)
+    monkeypatch.setattr("adapter.engine.gap_keeping.MANY", 3)
+    gateway.load("members", MANY_MEMBERS)
+    gateway.work(500)
+    asked = iter([True, True, True])
+    assert gateway.gaps.catch_up(lambda: next(asked, False)) > 1
+    assert len(happened(gateway)) == 2
+    with reading(gateway.engine) as connection:
+        assert len(gap_lives.stale(connection, 10)) >= 5
+    settle(gateway)
+    assert len(happened(gateway)) == 5
+
+
 def test_others_write_while_a_sweep_looks_and_stay_noted(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapter.engine.gap_keeping.MANY", 3)
     gateway.load("members", MANY_MEMBERS)
