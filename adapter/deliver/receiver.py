@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import orjson
 import requests
+from requests.adapters import HTTPAdapter
 
 from adapter.consent.decision import NETWORK
 from adapter.errors import Rejected, Unavailable
@@ -69,38 +71,70 @@ def _names(host: str) -> set[str]:
     return {host, *(f"*.{'.'.join(host.split('.')[n:])}" for n in range(1, host.count(".") + 1))}
 
 
-def check_addresses(url: str, hosts: Hosts) -> None:
-    """That a name does not mean this machine or its own network's services, unless it says so itself.
+def checked_addresses(url: str, hosts: Hosts) -> list[str]:
+    """The addresses that the host of an endpoint has, none of which is of this machine or link, unless it says so itself.
 
     Raises Rejected (endpoint-refused), or Unavailable (receiver-unavailable) where the name is not resolved.
     """
     host = (urlsplit(url).hostname or "").lower()
     if _is_loopback(host) or (host in hosts and _is_address(host)):
-        return
+        return [host]
     try:
-        found = {str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError as error:
+        found = [str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as error:
         raise Unavailable("receiver-unavailable", "channel.endpoint", "not resolved") from error
     for text in found:
         address = ipaddress.ip_address(text)
-        if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+        meant = (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+        if meant.is_loopback or meant.is_link_local or meant.is_multicast or meant.is_unspecified:
             raise _refused("its name leads to an address of this machine or link")
+    return list(dict.fromkeys(found))
 
 
-def post(url: str, headers: Mapping[str, str], body: Json, timeout: int) -> None:
+class PinnedAddress(HTTPAdapter):
+    """Connects to one address, whatever the name of the URL's host leads to by now; TLS and Host are about the name."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def build_connection_pool_key_attributes(self, request: requests.PreparedRequest, verify: bool | str,
+                                             cert: str | tuple[str, str] | None = None) -> tuple[Any, Any]:
+        """As the library has it, but for the address."""
+        where, how = super().build_connection_pool_key_attributes(request, verify, cert)
+        named = {"server_hostname": where["host"]} if where["scheme"] == "https" else {}
+        return {**where, "host": self._address}, {**cast("dict[str, Any]", how), **named}
+
+    def add_headers(self, request: requests.PreparedRequest, **kwargs: Any) -> None:
+        """The name, which the library would take from the address."""
+        super().add_headers(request, **kwargs)
+        request.headers["Host"] = urlsplit(cast("str", request.url)).netloc
+
+
+def post(url: str, headers: Mapping[str, str], body: Json, timeout: int, addresses: Sequence[str]) -> None:
     """Send a Bundle; back once the receiver has taken it (2xx). Its answer is not read, a redirection not followed.
 
-    timeout: seconds. Raises Unavailable (receiver-unavailable) with the HTTP status, and Retry-After where it was told.
+    timeout: seconds. addresses: of the host, tried in turn until one is connected to. Raises Unavailable (receiver-unavailable)
+    with the HTTP status, and Retry-After where it was told.
     """
-    with new_session() as session:
+    for left, address in zip(reversed(range(len(addresses))), addresses, strict=True):
         try:
-            with session.post(url, data=orjson.dumps(body), headers={**headers, "Content-Type": f"{FHIR_JSON}; charset=utf-8"},
-                              timeout=(min(_CONNECT, timeout), timeout), allow_redirects=False, stream=True) as response:
-                if not 200 <= response.status_code < 300:
-                    raise Unavailable("receiver-unavailable", "channel.endpoint", f"HTTP {response.status_code}",
-                                      retry_after=retry_after(response))
+            _post(url, {**headers, "Content-Type": f"{FHIR_JSON}; charset=utf-8"}, orjson.dumps(body), timeout, address)
+            break
         except (requests.RequestException, UnicodeError, ValueError) as error:
-            raise Unavailable("receiver-unavailable", "channel.endpoint", type(error).__name__) from error
+            if not left or not isinstance(error, requests.ConnectionError):
+                raise Unavailable("receiver-unavailable", "channel.endpoint", type(error).__name__) from error
+
+
+def _post(url: str, headers: Mapping[str, str], body: bytes, timeout: int, address: str) -> None:
+    with new_session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, PinnedAddress(address))
+        with session.post(url, data=body, headers=headers, timeout=(min(_CONNECT, timeout), timeout), allow_redirects=False,
+                          stream=True) as response:
+            if not 200 <= response.status_code < 300:
+                raise Unavailable("receiver-unavailable", "channel.endpoint", f"HTTP {response.status_code}",
+                                  retry_after=retry_after(response))
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from adapter.deliver.receiver import allowed_hosts, check_addresses, check_endpoint, post, recipients_of
+from adapter.deliver.receiver import allowed_hosts, check_endpoint, checked_addresses, post, recipients_of
 from adapter.engine.disclosure import Disclosures
 from adapter.engine.stays import stay_message
 from adapter.errors import Rejected, Unavailable
@@ -166,9 +166,9 @@ class Subscriptions:
                                count=events[-1][0] if events else one.events, named={number for number, _ in allowed})
         try:
             check_endpoint(asked.endpoint, self._hosts)
-            check_addresses(asked.endpoint, self._hosts)
+            addresses = checked_addresses(asked.endpoint, self._hosts)
             for body in resources.values() if asked.bare else [bundle.notification(status, now, resources)]:
-                post(asked.endpoint, asked.headers, body, asked.timeout)
+                post(asked.endpoint, asked.headers, body, asked.timeout, addresses)
         except Unavailable as error:
             self._failed(one, f"{error.issue.code} {error.issue.detail}", error.retry_after)
             return 0
