@@ -34,6 +34,7 @@ def _common(person: Person, stays: list[Resource]) -> list[Resource]:
     found: list[Resource] = [
         {"resourceType": "Organization", "id": f"{MINE}-{person.member}", "type": [coded(N + "organization-type", kind)]},
         {"resourceType": "PractitionerRole", "id": f"rS-{person.member}", "practitioner": to("Practitioner", "pC"),
+         "organization": to("Organization", f"{MINE}-{person.member}"),
          "specialty": [{"coding": [{"system": "http://nucc.org/provider-taxonomy",
                                     "code": person.mostly("208D00000X", "2084P0800X", share=0.6)}]}]}]
     found += stays
@@ -43,6 +44,11 @@ def _common(person: Person, stays: list[Resource]) -> list[Resource]:
     found += [message(person, n, [s["id"] for s in stays]) for n in person.several(0, 2)]
     found += [flag(person, n) for n in person.several(0, 1)]
     return found + [medicine(person, n) for n in person.several(0, 2)]
+
+
+def role(person: Person) -> Resource:
+    """Somebody of the organization of these subjects, by what they are there."""
+    return to("PractitionerRole", f"rS-{person.member}")
 
 
 def where(person: Person) -> Resource:
@@ -90,7 +96,7 @@ def problem(person: Person, number: int) -> Resource:
 def visit(person: Person, number: int) -> Resource:
     """A visit outside a bed."""
     kind = person.random.choice(("office", "behavioral-health", "urgent-care", ""))
-    who = [{"individual": person.mostly(person.person(), to("PractitionerRole", f"rS-{person.member}"),
+    who = [{"individual": person.mostly(person.person(), role(person),
                                         to("Practitioner", "pC"))}]
     made = person.make("Encounter", number, "subject", period={"start": person.at()}, participant=person.mostly(None, who),
                        status=person.mostly("finished", "planned", "in-progress", "cancelled"),
@@ -111,7 +117,8 @@ def message(person: Person, number: int, stays: list[str]) -> Resource:
     topics = ("admission-notice", "discharge-summary", "transition", "no-appointment", "no-appointment", "general")
     return person.make("Communication", number, "subject", status=person.mostly("completed", "not-done", "in-progress"),
                        topic=coded(N + "communication-topic", person.random.choice(topics)), about=about,
-                       recipient=[person.random.choice((where(person), person.person())) for _ in person.several(1, 2)], **sent)
+                       recipient=[person.random.choice((where(person), person.person(), role(person)))
+                                  for _ in person.several(1, 2)], **sent)
 
 
 def flag(person: Person, number: int) -> Resource:

@@ -134,7 +134,8 @@ class Plans:
         for message in self.o.mine("Communication", "subject"):
             if message["status"] in ("completed", "in-progress") and self.lately(message.get("sent") or message.get("received")):
                 sender = message.get("sender")
-                told = [(self.o.acting(r)[1], key(r, "Practitioner")) for r in message.get("recipient", [])]
+                parties = (self.o.acting(r) for r in message.get("recipient", []))
+                told = [(organization, None if organization else practitioner) for practitioner, organization in parties]
                 yield (of(key(sender, "Organization"), key(sender, "Practitioner")), {o for pair in told for o in of(*pair)})
         for contact in self.o.contacts():
             if self.lately((contact.get("period") or {}).get("start")):

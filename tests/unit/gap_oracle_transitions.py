@@ -189,12 +189,11 @@ class Transitions:
         return "late" if about else ""
 
     def told_one(self, message: Resource) -> bool:
-        """Whether it went to somebody who answers for the member: by name, not by a role."""
+        """Whether it went to somebody who answers for the member: by name, or by a role of theirs."""
         managers = [key(e.get("managingOrganization"), "Organization") for e in self.o.enrollments]
         ours: set[tuple[str, str | None]] = {("o", min((m for m in managers if m), default=None))}
         ours |= {(sort, value) for s in self.o.seats for sort, value in (("o", s.organization), ("p", s.practitioner))}
-        got = {(sort, key(r, kind)) for r in message.get("recipient", []) for sort, kind in (("o", "Organization"),
-                                                                                             ("p", "Practitioner"))}
+        got = {pair for r in message.get("recipient", []) for pair in zip(("p", "o"), self.o.acting(r), strict=True)}
         return any(value and (sort, value) in ours for sort, value in got)
 
     # --- G28
@@ -280,7 +279,7 @@ class Transitions:
             about = next((k for k in (key(r, "Encounter") for r in message.get("about", [])) if k), None)
             if sent is None or sent.first > self.o.now or about not in (None, stay.id) or sent.day > end + 7 * DAY:
                 continue
-            kinds = [self.kind_of(key(r, "Organization")) for r in message.get("recipient", [])]
+            kinds = [self.kind_of(self.o.acting(r)[1]) for r in message.get("recipient", [])]
             topic = codes(message.get("topic"), NETWORK + "communication-topic")
             if topic == ["no-appointment"] and message["status"] in ("completed", "in-progress") and sent.day >= end \
                     and "managing-entity" in kinds:

@@ -164,7 +164,7 @@ class _Member:
             return False
         to = {k for p in request.get("performer", []) for k in (key(p, "Organization"), key(p, "Practitioner")) if k}
         practitioner, organization = self.oracle.acting(message.get("sender"))
-        got = [key(r, "Organization") for r in message.get("recipient", [])]
+        got = [self.oracle.acting(r)[1] for r in message.get("recipient", [])]
         if not to & {practitioner, organization} or self.oracle.acting(request.get("requester"))[1] not in got:
             return False
         about: list[Any] = [key(r, "ServiceRequest") for r in (*message.get("basedOn", []), *message.get("about", []))]
