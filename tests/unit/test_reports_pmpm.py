@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -158,3 +159,15 @@ def test_the_command_freezes_and_tells_adjustments(tmp_path: Path, monkeypatch: 
     assert "month-frozen" in runs[1].output
     assert runs[2].output.strip() == "[]"
     assert "month-not-over" in runs[3].output
+
+
+def test_contacts_are_sought_in_the_months_asked_for_and_not_day_by_day(sqlite: Engine) -> None:
+    names = [f"m{number}" for number in range(50)]
+    people = [one for name in names for one in _member(name)]
+    thousands: list[int] = []
+    with holding(sqlite, [*people, _group("oA", names)]) as connection:
+        raw: Any = connection.connection.driver_connection
+        raw.set_progress_handler(lambda: thousands.append(1), 1000)
+        assert len(_asked(connection).facts) == 50 * 5
+        raw.set_progress_handler(None, 0)
+    assert len(thousands) < 1000  # of SQLite's steps: for each contact every day of the calendar makes 8,000
