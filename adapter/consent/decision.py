@@ -19,7 +19,7 @@ _CLASS = "urn:x-careloop:data-class"
 _ALL = "all"
 _PURPOSES = frozenset({"TREAT", "CAREMGT"})
 """What notices are for (v3-ActReason). A release for something else does not cover them."""
-_LIMITS = ("provision", "class", "securityLabel", "data", "dataPeriod")
+LIMITS = ("provision", "class", "securityLabel", "data", "dataPeriod")
 """Parts of a provision that narrow what it permits in a way that is not computed here."""
 
 
@@ -65,9 +65,9 @@ def permitted(asked: Disclosure, consents: Sequence[Json], basis: Basis) -> bool
 
 def _class_permitted(asked: Disclosure, name: str, consents: Iterable[Json], basis: Basis) -> bool:
     named = [one for one in consents if _releases(one, asked, name)]
-    if any(one["status"] == "active" and not _limited(one) and _covers(one, asked.at) for one in named):
+    if any(one["status"] == "active" and not _limited(one) and covers(one, asked.at) for one in named):
         return True
-    if any(one["status"] in ("rejected", "inactive") or _limited(one) or _is_over(one, asked.at) for one in named):
+    if any(one["status"] in ("rejected", "inactive") or _limited(one) or is_over(one, asked.at) for one in named):
         return False
     if name != GENERAL or basis.part2:
         return False
@@ -84,7 +84,7 @@ def _releases(consent: Json, asked: Disclosure, name: str) -> bool:
     disclosers = {one.get("reference") for one in consent.get("organization", ())}
     purposes = {one.get("code") for one in provision.get("purpose", ())}
     return (provision.get("type") == "permit" and consent["status"] in ("active", "rejected", "inactive")
-            and asked.recipient in _recipients(provision)
+            and asked.recipient in recipients(provision)
             and (any_counts or asked.discloser in disclosers)
             and (not purposes or bool(purposes & _PURPOSES)) and _covers_class(provision, {name}))
 
@@ -92,10 +92,10 @@ def _releases(consent: Json, asked: Disclosure, name: str) -> bool:
 def _restricts(consent: Json, asked: Disclosure) -> bool:
     """Whether it forbids this: to this recipient or to everybody, of these data or of all."""
     provision: Json = consent.get("provision", {})
-    recipients = _recipients(provision)
+    named = recipients(provision)
     about = {one.get("reference", {}).get("reference") for one in provision.get("data", ())}
-    return (consent.get("status") == "active" and provision.get("type") == "deny" and _covers(consent, asked.at)
-            and (not recipients or asked.recipient in recipients)
+    return (consent.get("status") == "active" and provision.get("type") == "deny" and covers(consent, asked.at)
+            and (not named or asked.recipient in named)
             and (not about or bool(about & asked.rests_on)) and _covers_class(provision, asked.classes))
 
 
@@ -110,21 +110,24 @@ def _limited(consent: Json) -> bool:
     """Whether a release has exceptions or limits that are not computed here; so it permits nothing."""
     provision: Json = consent["provision"]
     known = all(any(one.get("system") == _CLASS for one in code.get("coding", ())) for code in provision.get("code", ()))
-    return not known or any(provision.get(name) for name in _LIMITS)
+    return not known or any(provision.get(name) for name in LIMITS)
 
 
-def _covers(consent: Json, at: int) -> bool:
+def covers(consent: Json, at: int) -> bool:
+    """Whether its time has begun and is not over. at: microseconds since 1970 UTC."""
     period: Json = consent.get("provision", {}).get("period", {})
     begins = (date_range(text) for text in (consent.get("dateTime", ""), period.get("start", "")))
-    return all(one is None or one[0] <= at for one in begins) and not _is_over(consent, at)
+    return all(one is None or one[0] <= at for one in begins) and not is_over(consent, at)
 
 
-def _is_over(consent: Json, at: int) -> bool:
+def is_over(consent: Json, at: int) -> bool:
+    """Whether its period has ended."""
     end = date_range(consent.get("provision", {}).get("period", {}).get("end", ""))
     return end is not None and end[1] < at
 
 
-def _recipients(provision: Json) -> set[str]:
+def recipients(provision: Json) -> set[str]:
+    """Who may be told by it, or not be told: `Type/id`."""
     return {one.get("reference", {}).get("reference", "") for one in provision.get("actor", ()) if _is(one.get("role"), "IRCP")}
 
 

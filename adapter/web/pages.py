@@ -1,4 +1,4 @@
-"""The page for people: the last messages and where each stands, a search, and a member's team and open gaps."""
+"""The page for people: the last messages and where each stands, a search, and a member's record with team and open gaps."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from adapter.store.engine import reading
 from adapter.store.resources import read_resources
 from adapter.web import people, worklist
 from adapter.web.readiness import notes
+from adapter.web.record.read import read
+from adapter.web.record.sections import sections
+from adapter.web.record.words import Words
 from adapter.web.services import services
 
 BLUEPRINT = Blueprint("pages", __name__)
@@ -104,7 +107,7 @@ def _find(asked: str) -> list[Json]:
 
 @BLUEPRINT.get("/members/<patient_id>")
 def member(patient_id: str) -> str | AnyResponse:
-    """One member: care team and gaps. A record that was merged or linked leads to the person's main one."""
+    """One member: gaps, care team, and what else is known. A record that was merged or linked leads to the person's main one."""
     gateway = services().gateway
     patient = gateway.embedded.read("Patient", patient_id)
     if patient is None:
@@ -112,16 +115,19 @@ def member(patient_id: str) -> str | AnyResponse:
     if main := _main(patient):
         return redirect(url_for("pages.member", patient_id=main), 303)
     teams = gateway.embedded.search("CareTeam", [("patient", patient_id)]).resources
+    record = read(gateway.embedded, patient_id)
     with reading(gateway.engine) as connection:
         gaps = evaluate(connection, now=gateway.clock(), member=patient_id)
         members = [reference for team in teams for reference in people.references(team)]
-        known = _known(connection, [*members, *worklist.references(gaps)])
-    names = {reference: people.title(one) for reference, one in known.items()}
+        known = _known(connection, [*members, *worklist.references(gaps), *record.references()])
+        known |= _known(connection, people.behind(known.values()))
+    names = {reference: people.named(one, known) for reference, one in known.items()}
     rows = worklist.rows(worklist.ordered(gaps, open_rules()), open_rules(), names)
     return render_template(
         "member.html", member=people.member(patient), open=[row for row in rows if row.said["state"] in _OPEN],
         settled=[row for row in rows if row.said["state"] not in _OPEN],
-        teams=[(team.get("name") or "Care team", people.seats(team, known)) for team in teams])
+        teams=[(team.get("name") or "Care team", people.seats(team, known)) for team in teams],
+        sections=sections(record, Words(names=names, zone=ZoneInfo(open_catalog().zone), now=gateway.clock())))
 
 
 def _known(connection: Connection, references: list[str]) -> dict[str, Json]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapter.model import Json
 
+_ROLE = ("practitioner", "organization")
 _PREFERRED = ("usual", "official", "")
 
 
@@ -60,11 +61,24 @@ def title(resource: Json) -> str:
     return name if isinstance(name, str) else human_name(resource) if name else resource["resourceType"]
 
 
+def named(resource: Json, known: Mapping[str, Json]) -> str:
+    """The same; a role is called by whose it is, else by where. known: `Type/id` -> resource."""
+    if resource["resourceType"] != "PractitionerRole":
+        return title(resource)
+    return next((name for one in _ROLE if (name := called(resource.get(one, {}), known))), title(resource))
+
+
+def behind(resources: Iterable[Json]) -> list[str]:
+    """What roles among these are called by, `Type/id`."""
+    return [reference for role in resources if role["resourceType"] == "PractitionerRole"
+            for one in _ROLE if (reference := role.get(one, {}).get("reference", "")).count("/") == 1]
+
+
 def seats(team: Json, known: Mapping[str, Json]) -> list[Seat]:
     """The participants of a CareTeam. known: `Type/id` -> resource, for names."""
     return [
-        Seat(role=_roles(one.get("role", ())), name=_called(one.get("member", {}), known),
-             organization=_called(one.get("onBehalfOf", {}), known),
+        Seat(role=_roles(one.get("role", ())), name=called(one.get("member", {}), known),
+             organization=called(one.get("onBehalfOf", {}), known),
              since=one.get("period", {}).get("start", "")[:10], until=one.get("period", {}).get("end", "")[:10])
         for one in team.get("participant", ())
     ]
@@ -83,9 +97,10 @@ def key(reference: str) -> tuple[str, str]:
     return resource_type, resource_id
 
 
-def _called(reference: Json, known: Mapping[str, Json]) -> str:
+def called(reference: Json, known: Mapping[str, Json]) -> str:
+    """What a reference's target is called, its display where that is not known. known: `Type/id` -> resource."""
     target = known.get(reference.get("reference", ""))
-    return title(target) if target else reference.get("display", "")
+    return named(target, known) if target else reference.get("display", "")
 
 
 def _roles(concepts: Sequence[Json]) -> str:

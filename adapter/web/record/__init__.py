@@ -1,0 +1,1 @@
+"""A member's record in words for the page: plans, treatments, medications, authorizations, consents, timeline."""
