@@ -80,6 +80,16 @@ def persons_of(connection: Connection, names: Iterable[str]) -> set[str]:
     return found - {""}
 
 
+def of_others(connection: Connection, names: Iterable[str], person: str) -> set[str]:
+    """Of these `Type/id`, those of another person than this one (key of the main Patient); what is nobody's is not among them."""
+    found: set[str] = set()
+    for resource_type, ids in by_type(_split(names)):
+        query = select(RESOURCE.c.id).where(RESOURCE.c.resource_type == resource_type, RESOURCE.c.id.in_(ids),
+                                            RESOURCE.c.person.not_in(["", person]))
+        found.update(f"{resource_type}/{i}" for i in connection.scalars(query))
+    return found
+
+
 def naming(connection: Connection, persons: Iterable[str], names: Iterable[str]) -> set[tuple[str, str]]:
     """(type, business key) of what stands of these persons and refers to one of these `Type/id`."""
     texts = [f'%"{name}"%' for name in sorted(names)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from adapter.web import errors, fhir, findings, gap_tasks, guard, intake, measures, metrics, operations, pages, subscriptions
+from adapter.web.everything import BLUEPRINT as EVERYTHING
 from adapter.web.readiness import free_bytes
 from adapter.web.services import Services
 
@@ -26,7 +27,7 @@ def create_app(gateway: Gateway, wake: Callable[[], None] = lambda: None) -> Fla
     metrics.install(app, meters)
     guard.install(app)
     app.register_error_handler(Exception, errors.answer)
-    for blueprint in (fhir.BLUEPRINT, measures.BLUEPRINT, subscriptions.BLUEPRINT, gap_tasks.BLUEPRINT, intake.BLUEPRINT,
-                      operations.BLUEPRINT, pages.BLUEPRINT, findings.BLUEPRINT):
+    for blueprint in (fhir.BLUEPRINT, EVERYTHING, measures.BLUEPRINT, subscriptions.BLUEPRINT, gap_tasks.BLUEPRINT,
+                      intake.BLUEPRINT, operations.BLUEPRINT, pages.BLUEPRINT, findings.BLUEPRINT):
         app.register_blueprint(blueprint)
     return app

@@ -24,10 +24,13 @@ PROFILES = {
 """Types of which resources are composed to a US Core 6.1.0 profile, and the profile's name."""
 
 _BACKPORT_OPERATIONS = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition"
-OPERATIONS = {"Measure": {
-    "care-gaps": f"{DEQM}/OperationDefinition/care-gaps",
-    "evaluate-measure": "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
-}}
+OPERATIONS = {
+    "Measure": {
+        "care-gaps": f"{DEQM}/OperationDefinition/care-gaps",
+        "evaluate-measure": "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
+    },
+    "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+}
 """Operations of a type: name to definition."""
 
 

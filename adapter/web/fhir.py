@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -93,7 +93,7 @@ def page() -> Response:
     token = request.args.get("_page")
     if token is None:
         raise Rejected("bad-search", "", "a search names a type: /fhir/Patient?...")
-    return _bundle(services().gateway.embedded.search_page(token), request.full_path.removeprefix("/fhir"))
+    return searchset(services().gateway.embedded.search_page(token), request.full_path.removeprefix("/fhir"), _next)
 
 
 def _search(resource_type: str, asked: MultiDict[str, str]) -> Response:
@@ -102,7 +102,11 @@ def _search(resource_type: str, asked: MultiDict[str, str]) -> Response:
     gateway = services().gateway
     found = gateway.embedded.search(resource_type, params)
     made = gateway.sources.provenances(*_target(params)) if resource_type == "Provenance" and _target(params) else []
-    return _bundle(found, f"/{resource_type}?{urlencode(params)}", made)
+    return searchset(found, f"/{resource_type}?{urlencode(params)}", _next, made)
+
+
+def _next(token: str) -> str:
+    return f"?_page={quote(token, safe='')}"
 
 
 def _target(params: Sequence[tuple[str, str]]) -> tuple[str, str] | tuple[()]:
@@ -119,11 +123,11 @@ def _check_type(resource_type: str) -> None:
         raise Rejected("unknown-type")
 
 
-def _bundle(found: Page, self_path: str, made: Sequence[Json] = ()) -> Response:
-    """A search set. made: resources that are not stored, made for this answer."""
+def searchset(found: Page, self_path: str, next_path: Callable[[str], str], made: Sequence[Json] = ()) -> Response:
+    """A search set. next_path: of the page that a token names. made: resources that are not stored, made for this answer."""
     links = [{"relation": "self", "url": f"{server_base()}{self_path}"}]
     if found.next:
-        links.append({"relation": "next", "url": f"{server_base()}?_page={quote(found.next, safe='')}"})
+        links.append({"relation": "next", "url": f"{server_base()}{next_path(found.next)}"})
     body: Json = {"resourceType": "Bundle", "type": "searchset", "link": links,
                   "entry": [*_entries([*found.resources, *made], "match"), *_entries(found.included, "include")]}
     if found.total is not None:

@@ -60,12 +60,12 @@ def _of_body(request: Request) -> list[tuple[str, str]]:
 
 
 def _pair(parameter: Any, number: int) -> tuple[str, str]:
-    """Name and value of one parameter; a value is text of any type (`valueString`, `valueDate`, ...)."""
+    """Name and value of one parameter; a value is text of any type (`valueString`, `valueDate`, ...), or a whole number."""
     place = f"Parameters.parameter[{number}]"
     if not isinstance(parameter, dict) or not isinstance(cast("dict[str, Any]", parameter).get("name"), str):
         raise Rejected("bad-parameter", place, "it has no name")
     members = cast("dict[str, Any]", parameter)
     values = [value for name, value in members.items() if name.startswith("value")]
-    if len(values) != 1 or not isinstance(values[0], str):
-        raise Rejected("bad-parameter", place, "its value is text")
-    return members["name"], values[0]
+    if len(values) != 1 or not isinstance(values[0], str | int) or isinstance(values[0], bool):
+        raise Rejected("bad-parameter", place, "its value is text or a whole number")
+    return members["name"], str(values[0])
