@@ -267,6 +267,9 @@ ISSUES: dict[str, IssueKind] = {
                                   fhir="not-found", http=404),
     "ambiguous-organization": _kind("several organizations have that name", "use the id of one of them", fhir="multiple-matches",
                                     http=409),
+    "unknown-coordinator": _kind("no such practitioner", "use their name, NPI or Practitioner id", fhir="not-found", http=404),
+    "ambiguous-coordinator": _kind("several practitioners have that name", "use the NPI or id of one of them",
+                                   fhir="multiple-matches", http=409),
     "ambiguous-area": _kind("several health service areas have that name", "use the id of one of them", fhir="multiple-matches",
                             http=409),
     # --- notices

@@ -31,7 +31,7 @@ from adapter.reports.freezing import adjustments, freeze, frozen_months
 from adapter.reports.measures import measures_of
 from adapter.reports.present import Cell, as_csv, as_json, columns_of, fact_rows, figure_rows
 from adapter.reports.resources import as_bundle
-from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, areas, organizations
+from adapter.reports.run import NOTHING_FROZEN, Answered, Frozen, answer, areas, coordinators, organizations
 from adapter.reports.tables import Row, Tables, of_snapshot, of_store
 from adapter.store import gap_lives, improvements
 from adapter.store.engine import reading, writing
@@ -61,6 +61,7 @@ class Options:
     as_of: datetime | None = None
     organization: str | None = None
     area: str | None = None
+    coordinator: str | None = None
     month: date | None = None
     first: date | None = None
     last: date | None = None
@@ -179,7 +180,8 @@ def _question(tables: Tables, one: Report, options: Options, now: datetime) -> A
     first, last = options.period()
     return asked(one, open_catalog(), now, first=first, last=last,
                  organization=find("organization", organizations(tables), options.organization) if options.organization else "",
-                 area=find("area", areas(tables), options.area) if options.area else "")
+                 area=find("area", areas(tables), options.area) if options.area else "",
+                 coordinator=find("coordinator", coordinators(tables), options.coordinator) if options.coordinator else "")
 
 
 def _as_known(connection: Connection, one: Report, options: Options, now: datetime) -> Answered:
@@ -252,6 +254,8 @@ def _command(one: Report) -> click.Command:
                      help="The end of this day (network's zone), or an ISO 8601 time; now without it."),
         click.Option(["--organization"], help="What concerns this organization: its name, or its id."),
         click.Option(["--area"], help="What concerns this health service area: its name or id.")]
+    if any(column.shown == "coordinator" for column in one.columns.values()):
+        options.append(click.Option(["--coordinator"], help="What this person sees to: their name, NPI, or Practitioner id."))
     if one.over == "months":
         options += [click.Option(["--month"], type=Month(), help="This month alone, as 2026-03."),
                     click.Option(["--from", "first"], type=Month(), help="From this month on."),

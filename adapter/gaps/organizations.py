@@ -1,4 +1,4 @@
-"""Organizations and health service areas by what people call them: their id, their id in the network, their name. Pure."""
+"""Organizations, health service areas and coordinators by what people call them: id, id in the network, name. Pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def by_id(known: Iterable[Known], text: str) -> list[str]:
     return [resource_id for resource_id, number, _ in known if text in (resource_id, number)]
 
 
-def find(what: Literal["organization", "area"], known: Iterable[Known], text: str) -> str:
+def find(what: Literal["organization", "area", "coordinator"], known: Iterable[Known], text: str) -> str:
     """The id of the one that an id (`Type/id` too), an id in the network, or a name names, in capitals or not.
 
-    Raises Rejected: unknown-organization, ambiguous-organization (several have that name: their ids are told); so of an area.
+    Raises Rejected: unknown-organization, ambiguous-organization (several have that name: their ids are told); so of an area or
+    coordinator.
     """
     standing = list(known)
-    found = by_id(standing, text.removeprefix("Organization/").removeprefix("Location/"))
+    found = by_id(standing, text.removeprefix("Organization/").removeprefix("Location/").removeprefix("Practitioner/"))
     found = found or [one[0] for one in standing if _plain(one[2]) == _plain(text) != ""]
     if not found:
         raise Rejected(f"unknown-{what}", text)

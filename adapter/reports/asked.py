@@ -20,13 +20,14 @@ _SECOND = timedelta(seconds=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """One question. now: the instant as of which it is answered. first, last: days of the network's zone, both included; of a
-    report about an instant both are its day. organization, area: ids, '' for all of them."""
+    report about an instant both are its day. organization, area, coordinator: ids, '' for all of them."""
 
     now: datetime
     first: date
     last: date
     organization: str = ""
     area: str = ""
+    coordinator: str = ""
 
     def months(self) -> list[int]:
         """The months that it touches, as the calendar counts them (12 a year, since the year 0)."""
@@ -34,7 +35,7 @@ class Asked:
 
 
 def asked(report: Report, catalog: Catalog, now: datetime, *, first: date | None = None, last: date | None = None,
-          organization: str = "", area: str = "") -> Asked:
+          organization: str = "", area: str = "", coordinator: str = "") -> Asked:
     """The question, with the report's own period where none is given; of months whole ones.
 
     Raises Rejected: outside-calendar, bad-period (it ends before it begins, or begins after `now`).
@@ -52,7 +53,7 @@ def asked(report: Report, catalog: Catalog, now: datetime, *, first: date | None
         raise Rejected("bad-period", f"{first} to {last}")
     if not catalog.calendar.first <= first <= last <= catalog.calendar.last:
         raise Rejected("outside-calendar", f"{first} to {last}")
-    return Asked(now=now, first=first, last=last, organization=organization, area=area)
+    return Asked(now=now, first=first, last=last, organization=organization, area=area, coordinator=coordinator)
 
 
 def literals(catalog: Catalog, question: Asked) -> dict[str, Value]:

@@ -24,8 +24,8 @@ from adapter.model import Issue
 REPORTS = PROFILES / "reports"
 SHARED = "shared.yaml"
 
-Shown = Literal["text", "number", "amount", "instant", "day", "month", "organization", "area", "member", "reference",
-                "references", "order", "figure", "judged", "target"]
+Shown = Literal["text", "number", "amount", "instant", "day", "month", "organization", "area", "coordinator", "member",
+                "reference", "references", "order", "figure", "judged", "target"]
 FIGURES = ("denominator", "numerator")
 """Columns of a report of rates that are counted; EXCLUDED too, where it has that column."""
 COUNTS = {"gaps": "denominator", "closed": "numerator"}
@@ -36,8 +36,8 @@ EXCLUDED = "excluded"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column of a report's statement, and how it is shown: instants are seconds and days are days since 1970, months those
-    since the year 0, organizations, areas and members are ids; what is judged by a list's counts goes where one of them is held
-    back. long: left out of the table on a screen."""
+    since the year 0, organizations, areas, coordinators (Practitioners) and members are ids; what is judged by a list's counts
+    goes where one of them is held back. long: left out of the table on a screen."""
 
     shown: Shown
     text: str

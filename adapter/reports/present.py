@@ -124,6 +124,8 @@ def _shown(shown: Shown, value: Any, places: Places) -> Cell:  # noqa: PLR0911 -
             return places.organizations.get(value, value)
         case "area":
             return places.areas.get(value, value)
+        case "coordinator":
+            return places.coordinators.get(value, value)
         case "amount":
             return round(value, 2)
         case _:

@@ -28,10 +28,12 @@ NOTHING_FROZEN: Frozen = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Organizations and health service areas: id to name, organization to area (only those that have one)."""
+    """Organizations, health service areas and coordinators (Practitioners): id to name; organization to area (only those that
+    have one)."""
 
     organizations: Mapping[str, str]
     areas: Mapping[str, str]
+    coordinators: Mapping[str, str]
     area_of: Mapping[str, str]
 
 
@@ -123,6 +125,7 @@ def places(tables: Tables) -> Places:
     """The organizations and areas that are known."""
     found = tables.rows(f"SELECT resource_id, area FROM {PREFIX}organization WHERE area IS NOT NULL")
     return Places(organizations=names_of(organizations(tables)), areas=names_of(areas(tables)),
+                  coordinators=names_of(coordinators(tables)),
                   area_of={organization: area for organization, area in found if area})
 
 
@@ -136,12 +139,24 @@ def areas(tables: Tables) -> list[Known]:
     return tables.rows(f"SELECT resource_id, number, name FROM {PREFIX}location WHERE physical_type = 'area'")
 
 
+def coordinators(tables: Tables) -> list[Known]:
+    """The Practitioners that stand, by their NPI and what they are called."""
+    rows = tables.rows(f"SELECT resource_id, npi, given, family FROM {PREFIX}practitioner")
+    return [(resource_id, npi, " ".join(filter(None, (given, family)))) for resource_id, npi, given, family in rows]
+
+
 def concerns(report: Report, question: Asked, area_of: Mapping[str, str], row: Mapping[str, Any]) -> bool:
-    """Whether a row is about the organization and area asked for."""
-    named = [row[name] for name, column in report.columns.items() if column.shown == "organization" and row.get(name)]
+    """Whether a row is about the organization, area and coordinator asked for."""
+    if question.coordinator and question.coordinator not in _named(report, row, "coordinator"):
+        return False
+    named = _named(report, row, "organization")
     if question.organization and question.organization not in named:
         return False
     return not question.area or question.area in [area_of.get(organization) for organization in named]
+
+
+def _named(report: Report, row: Mapping[str, Any], shown: Shown) -> list[str]:
+    return [row[name] for name, column in report.columns.items() if column.shown == shown and row.get(name)]
 
 
 def _facts(tables: Tables, report: Report, question: Asked, where: Places, table: str = FACT) -> list[Fact]:

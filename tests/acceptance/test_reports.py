@@ -182,12 +182,13 @@ def test_a_figure_of_the_performance_report_is_told_with_its_target_and_trend(ne
     assert any(row["change"] for row in rows)
 
 
-def test_the_worklist_is_what_its_oracle_lists(network: Connection) -> None:
+def test_the_worklist_is_what_its_oracle_lists(network: Connection, resources: list[Resource]) -> None:
     answered = of(network, "worklist", DEMO_AS_OF)
     urgency = {rule.id: rule.urgency for rule in REPORTS.rules.rules.values()}
-    wanted = oracle.worklist(gaps(network, DEMO_AS_OF), urgency)
+    wanted = oracle.worklist(resources, gaps(network, DEMO_AS_OF), urgency)
     found = [(plain(f["organization"]), f["rule"], f["member_id"] or f["subject"], plain(f["item"]), f["state"],
-              None if f["due"] is None else datetime.fromtimestamp(f["due"], DEMO_AS_OF.tzinfo)) for f in answered.facts]
+              None if f["due"] is None else datetime.fromtimestamp(f["due"], DEMO_AS_OF.tzinfo), plain(f["coordinator"]))
+             for f in answered.facts]
     assert sorted(found, key=str) == sorted(wanted, key=str)
     assert [one[1] for one in found] == [one[1] for one in wanted]
 

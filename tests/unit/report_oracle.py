@@ -55,12 +55,13 @@ def in_force(period: Resource | None, at: datetime) -> bool:
 
 # --- worklist
 
-def worklist(answers: list[Answer], urgency: Mapping[str, str]) -> list[tuple[Any, ...]]:
-    """Organization, rule, subject, item of each, in the order of urgency."""
+def worklist(resources: list[Resource], answers: list[Answer], urgency: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    """Organization, rule, subject, item, state, due and coordinator of each, in the order of urgency. Nobody took one on."""
+    known = {f"Practitioner/{p['id']}": p["id"] for p in of_type(resources, "Practitioner")}
     waiting = [a for a in answers if a.state in ("open", "prospective")]
     waiting.sort(key=lambda a: (a.state != "open", PRESSING[urgency[a.rule]], a.due is None,
                                 a.due or datetime.max.replace(tzinfo=UTC), a.rule))
-    return [(a.organization or "", a.rule, a.member, a.item, a.state, a.due) for a in waiting]
+    return [(a.organization or "", a.rule, a.member, a.item, a.state, a.due, known.get(a.party, "")) for a in waiting]
 
 
 # --- performance

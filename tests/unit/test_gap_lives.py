@@ -304,10 +304,12 @@ def test_the_worklist_says_who_took_a_gap_on_and_until_when_it_is_put_off(gatewa
         return [one for one in told if one["rule"] == "G01"] if form == "json" else [
             one["resource"] for one in told["entry"] if one["resource"]["code"]["coding"][0]["code"] == "G01"]
 
-    columns = ("assigned", "snoozed", "snooze_reason")
+    columns = ("coordinator", "assigned", "snoozed", "snooze_reason")
     somebody(gateway)
     (before,) = shown("json")
-    assert [before[name] for name in columns] == [None] * 3
+    assert [before[name] for name in columns] == [None] * 4
+    nobody_s = ("json", "2026-03-20T12:00:00Z", "--coordinator", "Practitioner/p1")
+    assert shown(*nobody_s) == []
     run("gap", "assign", task, "--to", "Practitioner/p1", "--by", "ann")
     (taken,) = shown("fhir")
     assert taken["input"] == lead(gateway)["input"], "one name for what the rule found"
@@ -315,12 +317,13 @@ def test_the_worklist_says_who_took_a_gap_on_and_until_when_it_is_put_off(gatewa
     update(gateway, status="on-hold", statusReason={"text": "moved house"}, executionPeriod={"start": "2026-03-25T12:00:00Z"})
     for engine in ("store", "duckdb"):
         (after,) = shown("json", "2026-03-20T12:00:00Z", "--engine", engine)
-        assert [after[name] for name in columns] == ["Practitioner/p1", "2026-03-25T12:00:00Z", "moved house"]
+        assert [after[name] for name in columns] == ["Elmvale", "Practitioner/p1", "2026-03-25T12:00:00Z", "moved house"]
+        assert shown(*nobody_s, "--engine", engine) == [after]
         assert {**after, **dict.fromkeys(columns)} == before
     (off,) = shown("fhir")
     assert (off["status"], off["statusReason"]) == ("on-hold", {"text": "moved house"})
     (awake,) = shown("json", "2026-03-25T12:00:00Z")
-    assert [awake[name] for name in columns] == ["Practitioner/p1", None, None]
+    assert [awake[name] for name in columns] == ["Elmvale", "Practitioner/p1", None, None]
 
 
 @pytest.mark.parametrize(("item", "focus"), [

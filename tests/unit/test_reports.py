@@ -41,7 +41,14 @@ def _answers(now: datetime, at: datetime) -> list[Answer]:
 def _waiting(answered: Answered) -> list[tuple[object, ...]]:
     due = [None if fact["due"] is None else datetime.fromtimestamp(fact["due"], NOWS[0].tzinfo) for fact in answered.facts]
     return [(plain(fact["organization"]), fact["rule"], fact["member_id"] or fact["subject"], plain(fact["item"]),
-             fact["state"], day) for fact, day in zip(answered.facts, due, strict=True)]
+             fact["state"], day, plain(fact["coordinator"])) for fact, day in zip(answered.facts, due, strict=True)]
+
+
+def _named(resources: list[Resource], answers: list[Answer]) -> list[Resource]:
+    """The network with half of the practitioners who answer for gaps in it."""
+    kind = "Practitioner/"
+    people = sorted({a.party.removeprefix(kind) for a in answers if a.party.startswith(kind)})
+    return [*resources, *({"resourceType": "Practitioner", "id": one} for one in people[::2])]
 
 
 def _counted(answered: Answered) -> dict[oracle.Key, tuple[float, float]]:
@@ -55,12 +62,23 @@ def _counted(answered: Answered) -> dict[oracle.Key, tuple[float, float]]:
 
 @pytest.mark.parametrize("now", NOWS, ids=str)
 def test_the_worklist_holds_what_waits_and_the_most_urgent_first(engine: Engine, now: datetime) -> None:
-    wanted = oracle.worklist(_answers(now, now), URGENCY)
-    with holding(engine, _people(now)) as connection:
+    resources = _named(_people(now), _answers(now, now))
+    wanted = oracle.worklist(resources, _answers(now, now), URGENCY)
+    with holding(engine, resources) as connection:
         found = _waiting(of(connection, "worklist", now))
     assert sorted(found, key=str) == sorted(wanted, key=str)
     places = [(one[4], URGENCY[str(one[1])], one[5], one[1]) for one in found]
     assert places == [(one[4], URGENCY[str(one[1])], one[5], one[1]) for one in wanted]
+
+
+def test_a_coordinators_worklist_is_what_they_see_to(engine: Engine) -> None:
+    with holding(engine, _named(_people(NOWS[3]), _answers(NOWS[3], NOWS[3]))) as connection:
+        everything = of(connection, "worklist", NOWS[3]).facts
+        people = {fact["coordinator"] for fact in everything} - {None}
+        for one in sorted(people)[:3]:
+            found = of(connection, "worklist", NOWS[3], coordinator=one).facts
+            assert found == [fact for fact in everything if fact["coordinator"] == one]
+    assert len(people) > 1
 
 
 @pytest.mark.parametrize("now", NOWS, ids=str)

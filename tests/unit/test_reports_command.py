@@ -121,6 +121,13 @@ def test_duckdb_answers_from_the_store_and_from_a_folder(installation: Path, tmp
     assert _rows(installation, "performance", "--measure", "G01", "--views", views) == wanted
 
 
+def test_a_coordinator_is_named_as_people_do(installation: Path) -> None:
+    told = {name: _rows(installation, "worklist", "--coordinator", name) for name in ("odile MARLWICK", "2000001018")}
+    rows = told["2000001018"]
+    assert rows == told["odile MARLWICK"] == [row for row in _rows(installation, "worklist") if row["coordinator"]] != []
+    assert {row["coordinator"] for row in rows} == {"Odile Marlwick"}
+
+
 def test_a_report_goes_into_a_file(installation: Path, tmp_path: Path) -> None:
     _report(installation, "worklist", "--as-of", NOW, "--out", str(tmp_path / "list.csv"))
     assert (tmp_path / "list.csv").read_bytes().startswith(b"urgency,state,due,")
@@ -135,6 +142,7 @@ def test_reports_are_told_in_words(installation: Path) -> None:
 @pytest.mark.parametrize(("words", "code", "told"), [
     (("performance", "--area", "Atlantis"), 1, "unknown-area"),
     (("worklist", "--organization", "nobody"), 1, "unknown-organization"),
+    (("worklist", "--coordinator", "nobody"), 1, "unknown-coordinator"),
     (("performance", "--month", "2026-03", "--from", "2026-01"), 2, "exclude each other"),
     (("performance", "--month", "March"), 2, "not a month"), (("improvement", "--measure", "paid"), 2, "no measure paid: G01, "),
     (("performance", "--measure", "G99"), 2, "no measure G99"), (("pmpm", "--measure", "G01"), 2, "no measure G01: eligible, "),
