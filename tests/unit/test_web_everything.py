@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from adapter.fhirserver.port import Write
+from adapter.fhirserver.query import LARGEST_PAGE
 from adapter.gateway import Gateway
 from adapter.settings import Settings
 from adapter.web.app import create_app
@@ -171,3 +172,15 @@ def test_it_is_declared_and_the_members_page_leads_to_it(client: FlaskClient) ->
         {"name": "everything", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}]
     assert 'href="/fhir/Patient/p/$everything?_pretty=true"' in client.get("/members/p").text
     assert _told(client, "?_pretty=true&_format=json", "match") == OWN
+
+
+def test_more_of_a_type_than_a_search_gives_at_once_is_told(tmp_path: Path) -> None:
+    gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32), lambda: NOW)
+    many = [_procedure(f"o{n}") for n in range(LARGEST_PAGE + 1)]
+    gateway.embedded.transaction([_write("Patient", "p", name=[{"text": "Ada Made-up"}]), *many])
+    client = create_app(gateway).test_client()
+    first: Any = client.get("/fhir/Patient/p/$everything").json
+    (following,) = [link["url"] for link in first["link"] if link["relation"] == "next"]
+    rest: Any = client.get(following).json
+    gateway.close()
+    assert (first["total"], len(first["entry"]), len(rest["entry"])) == (LARGEST_PAGE + 2, LARGEST_PAGE, 2)

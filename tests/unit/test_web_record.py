@@ -255,9 +255,42 @@ def test_more_than_is_shown_is_said_and_led_to(other: Gateway) -> None:
                performedDateTime=day) for n, day in enumerate(days)])
     client = create_app(other).test_client()
     page = client.get("/members/p").text
-    events = _rows(page, f"Visits, contacts, communications, referrals, decisions. The newest {MOST_EVENTS}; older ones exist")
+    events = _rows(page, f"Visits, contacts, communications, referrals, decisions. The newest {MOST_EVENTS}; there are more")
     assert [row[0] for row in events] == [f"Procedure: no. {n}" for n in range(MOST, MOST - MOST_EVENTS, -1)]
     assert [row[0] for row in _rows(page, "Procedures")] == [f"no. {n}" for n in range(MOST, 0, -1)]
     (link,) = re.findall(r'There are more than are shown: <a href="([^"]*)"', page)
     everything: Any = client.get(f"{unescape(link)}&_count=1000").json
     assert len(everything["entry"]) == MOST + 1
+
+
+def test_more_that_have_no_time_are_said_too(other: Gateway) -> None:
+    procedure = {"status": "completed", "subject": {"reference": "Patient/p"}, "code": {"text": "made up"}}
+    other.embedded.transaction([_write("Procedure", f"o{n}", **procedure) for n in range(MOST)])
+    other.embedded.transaction([_write("Procedure", "dated", **procedure, performedDateTime="2026-01-01")])
+    page = create_app(other).test_client().get("/members/p").text
+    shown = _rows(page, "Visits, contacts, communications, referrals, decisions. The newest 1; there are more")
+    assert [row[1] for row in shown] == ["2026-01-01"]
+
+
+def test_an_answer_to_a_request_that_nobody_sent_is_shown(other: Gateway) -> None:
+    answer = {"status": "active", "type": {"text": "made up"}, "use": "preauthorization", "patient": {"reference": "Patient/p"},
+              "insurer": {"display": "Made-up Plan"}}
+    other.embedded.transaction([
+        _write("ClaimResponse", "a", **answer, created="2026-02-01", outcome="complete", preAuthRef="PA-1",
+               preAuthPeriod={"end": "2026-06-01"}),
+        _write("ClaimResponse", "b", **answer, created="2026-01-01", outcome="queued", processNote=[{"text": "records wanted"}])])
+    assert _rows(create_app(other).test_client().get("/members/p").text, "What was asked of payers") == [
+        ["Request not known", "Made-up Plan", "", "authorized", "2026-02-01", "", "PA-1", "2026-06-01", ""],
+        ["Request not known", "Made-up Plan", "", "pended", "not yet", "records wanted", "", "", ""]]
+
+
+def test_the_plan_that_others_are_part_of_comes_first(other: Gateway) -> None:
+    plan = {"status": "active", "intent": "plan", "subject": {"reference": "Patient/p"}}
+    activity = [{"detail": {"status": "in-progress", "description": "Walks"}}]
+    other.embedded.transaction([
+        _write("CarePlan", "whole", **plan, title="Whole", period={"start": "2025-01-01"}, activity=activity),
+        _write("CarePlan", "part", **plan, title="Part", period={"start": "2026-01-01"}, activity=activity,
+               partOf=[{"reference": "CarePlan/whole"}])])
+    page = create_app(other).test_client().get("/members/p").text
+    assert [row[0] for row in _rows(page, "Care plans")] == ["Whole", "Part"]
+    assert _rows(page, "Activities") == [["activity", "Walks", "in progress", "Whole"]]

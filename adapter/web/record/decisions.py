@@ -71,8 +71,9 @@ def _asked(claim: Json, answers: Sequence[Json], request: Json, record: Record, 
 
 
 def _answered(answer: Json, words: Words) -> Row:
+    decided = "not yet" if answer.get("outcome") == "queued" else words.time(answer.get("created", ""))
     return Row(reference=named(answer), title="Request not known", cells=(
-        words.who(answer.get("insurer")), "", outcome(answer), words.time(answer.get("created", "")), reason(answer),
+        words.who(answer.get("insurer")), "", outcome(answer), decided, reason(answer),
         answer.get("preAuthRef", ""), words.day(answer.get("preAuthPeriod", {}).get("end", "")), ""))
 
 

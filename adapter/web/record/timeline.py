@@ -35,8 +35,8 @@ def timeline(record: Record, words: Words) -> Section:
     """The newest events; those whose time is not known are left out."""
     found = sorted((event for event in _events(record, words) if date_range(event.at)), key=_newest)
     older = len(found) > MOST or record.rest(*_TYPES)
-    caption = f"The newest {MOST}; older ones exist" if older else "All that is known, newest first"
     rows = [Row(reference=named(one.of), title=one.what, cells=(words.time(one.at), one.who, one.status)) for one in found[:MOST]]
+    caption = f"The newest {len(rows)}; there are more" if older else "All that is known, newest first"
     return Section(heading="Timeline", tables=(
         Table(caption=f"Visits, contacts, communications, referrals, decisions. {caption}", rows=rows,
               columns=("What", "When", "Who", "Status"), none="Nothing is known to have happened."),))
