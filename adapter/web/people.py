@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from adapter.model import Json
 
 _ROLE = ("practitioner", "organization")
+_NAMELESS = "no name"
+_NUMBERED = ("Organization", "Practitioner")
 _PREFERRED = ("usual", "official", "")
 
 
@@ -47,7 +49,7 @@ def human_name(person: Json) -> str:
         parts = [*name.get("given", ()), name.get("family", "")]
         if text := name.get("text") or " ".join(part for part in parts if part):
             return text
-    return "no name"
+    return _NAMELESS
 
 
 def _preference(name: Json) -> int:
@@ -56,9 +58,13 @@ def _preference(name: Json) -> int:
 
 
 def title(resource: Json) -> str:
-    """What to call any resource: a person's or organization's name, else its type."""
+    """What to call any resource: a person's or organization's name; where nobody named an organization or practitioner, its
+    number; else its type."""
     name = resource.get("name")
-    return name if isinstance(name, str) else human_name(resource) if name else resource["resourceType"]
+    said = name if isinstance(name, str) else human_name(resource) if name else ""
+    if said not in ("", _NAMELESS) or resource["resourceType"] not in _NUMBERED:
+        return said or resource["resourceType"]
+    return next((one["value"] for one in resource.get("identifier", ()) if one.get("value")), said or resource["resourceType"])
 
 
 def named(resource: Json, known: Mapping[str, Json]) -> str:

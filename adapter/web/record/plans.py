@@ -55,7 +55,8 @@ def _goal(goal: Json, words: Words) -> Row:
 
 def _target(target: Json) -> str:
     detail = target.get("detailQuantity", {})
-    amount = f"{detail['value']} {detail.get('unit', '')}".strip() if "value" in detail else ""
+    unit = detail.get("unit", "")
+    amount = f"{detail['value']} {'' if unit.startswith('{') else unit}".strip() if "value" in detail else ""
     return ": ".join(part for part in (people.concept(target.get("measure", {})), amount) if part)
 
 
