@@ -15,6 +15,7 @@ from adapter.fhirserver.query import LARGEST_PAGE
 from adapter.gateway import Gateway
 from adapter.settings import Settings
 from adapter.web.app import create_app
+from tests.servers import postgres_url
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 P = {"reference": "Patient/p"}
@@ -64,10 +65,12 @@ def _clock() -> list[datetime]:
     return [NOW]
 
 
-@pytest.fixture(name="gateway", scope="module")
-def _gateway(tmp_path_factory: pytest.TempPathFactory, clock: list[datetime]) -> Iterator[Gateway]:
+@pytest.fixture(name="gateway", scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def _gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
+             clock: list[datetime]) -> Iterator[Gateway]:
     folder: Path = tmp_path_factory.mktemp("everything")
-    gateway = Gateway(Settings(data_dir=folder, key="00" * 32), lambda: clock[0])
+    url = postgres_url() if request.param == "postgresql" else ""
+    gateway = Gateway(Settings(data_dir=folder, key="00" * 32, database_url=url), lambda: clock[0])
     gateway.embedded.transaction(STOOD)
     yield gateway
     gateway.close()
