@@ -6,6 +6,7 @@ done; `lost` done, and the answer cut off; `held` cut, and done by `commit_held`
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 import struct
@@ -88,7 +89,10 @@ def answering(answer: Callable[[Asked], Answer], port: int = 0) -> Generator[int
 
 @dataclass
 class FhirStandIn:
-    """A FHIR server in memory. faults: what becomes of the next transactions; wait: seconds that a slow one takes."""
+    """A FHIR server in memory. faults: what becomes of the next transactions; wait: seconds that a slow one takes.
+
+    named: its version ids are names that tell no order, and what it creates it tells as created.
+    """
 
     url: str = ""
     standing: dict[tuple[str, str], list[tuple[datetime, Json | None]]] = field(default_factory=dict[Any, Any])
@@ -100,6 +104,7 @@ class FhirStandIn:
     tried: list[str] = field(default_factory=list[str])
     told: list[tuple[datetime, str, str, int]] = field(default_factory=list[Any])
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    named: bool = False
 
     def answer(self, asked: Asked) -> Answer:
         """Answer one request to the base `/fhir`."""
@@ -122,7 +127,8 @@ class FhirStandIn:
         number = version or len(versions)
         when, body = versions[number - 1]
         found = body or {}
-        return {**found, "meta": {**found.get("meta", {}), "versionId": str(number), "lastUpdated": when.isoformat()}}
+        called = self._version((resource_type, resource_id), number)
+        return {**found, "meta": {**found.get("meta", {}), "versionId": called, "lastUpdated": when.isoformat()}}
 
     def write(self, resource_type: str, resource_id: str, body: Json | None) -> None:
         """Another client's write."""
@@ -176,7 +182,7 @@ class FhirStandIn:
         for entry in entries:
             key = tuple(entry["request"]["url"].split("/"))
             match = entry["request"].get("ifMatch")
-            if match and match != f'W/"{len(self.standing.get((key[0], key[1]), []))}"':
+            if match and match != f'W/"{self._version((key[0], key[1]))}"':
                 return 412
             if "resource" in entry and (targets(entry["resource"], set()) - here or self.refuse(entry["resource"])):
                 return self.refuse(entry["resource"]) or 400
@@ -184,21 +190,29 @@ class FhirStandIn:
 
     def _one(self, entry: Json) -> Json:
         resource_type, _, resource_id = entry["request"]["url"].partition("/")
-        number = self._put((resource_type, resource_id), entry.get("resource"))
-        return {"response": {"status": "200", "etag": f'W/"{number}"'}}
+        created = self.named and "resource" in entry and not self.standing.get((resource_type, resource_id))
+        self._put((resource_type, resource_id), entry.get("resource"))
+        return {"response": {"status": "201" if created else "200", "etag": f'W/"{self._version((resource_type, resource_id))}"'}}
 
-    def _put(self, key: tuple[str, str], body: Json | None) -> int:
+    def _version(self, key: tuple[str, str], number: int = 0) -> str:
+        """What a version is called; the newest one without a number."""
+        versions = self.standing.get(key, [])
+        number = number or len(versions)
+        if not self.named or not number:
+            return str(number)
+        return "v" + hashlib.sha256(f"{key} {versions[number - 1][0]}".encode()).hexdigest()[:12]
+
+    def _put(self, key: tuple[str, str], body: Json | None) -> None:
         versions = self.standing.setdefault(key, [])
         if not versions and body is None:
             del self.standing[key]
-            return 0
+            return
         if not versions or versions[-1][1] != body:
             now = self.clock()
             if self.told and now <= self.told[-1][0]:
                 now = self.told[-1][0] + timedelta(milliseconds=1)
             versions.append((now, body))
             self.told.append((now, *key, len(versions)))
-        return len(versions)
 
     def _search(self, resource_type: str, start: int) -> Json:
         found = [key for key, versions in sorted(self.standing.items()) if key[0] == resource_type and versions[-1][1]]
@@ -213,7 +227,8 @@ class FhirStandIn:
         for when, resource_type, one, number in reversed(self.told):
             if when >= since:
                 gone = self.standing[resource_type, one][number - 1][1] is None
-                request = {"method": "DELETE" if gone else "PUT", "url": f"{resource_type}/{one}/_history/{number}"}
+                called = self._version((resource_type, one), number)
+                request = {"method": "DELETE" if gone else "PUT", "url": f"{resource_type}/{one}/_history/{called}"}
                 entries.append({"request": request, "response": {"status": "200", "lastModified": when.isoformat()},
                                 **({} if gone else {"resource": self.body(resource_type, one, number)})})
         return {"resourceType": "Bundle", "type": "history", "entry": entries}

@@ -19,12 +19,6 @@ from adapter.store.keys import key_and_person
 from adapter.store.resources import without_meta
 
 
-def foreign(connection: Connection, versions: Sequence[Version], server: str) -> list[Version]:
-    """Those of some versions of an upstream server that are not known as ours: nearly none, where nobody else writes there."""
-    ours = server_state.versions(connection, server, {(v.resource_type, v.id) for v in versions})
-    return [v for v in versions if (at := (v.resource_type, v.id)) not in ours or not _is_ours(v, ours[at])]
-
-
 def bring_in(connection: Connection, version: Version, server: str, now_us: int, *, first: bool = False) -> bool:
     """Journal one version of an upstream server; False where it is ours, or known already.
 
@@ -32,7 +26,7 @@ def bring_in(connection: Connection, version: Version, server: str, now_us: int,
     """
     at = (version.resource_type, version.id)
     ours = server_state.pushed(connection, server, [at]).get(at)
-    if ours is not None and _is_ours(version, ours.version):
+    if ours is not None and is_ours(version, ours.version):
         return False
     body = without_meta(version.body) if version.body is not None else None
     if unanswered.take(connection, server, at, body, ours.version if ours else ""):
@@ -112,8 +106,8 @@ def _entry(connection: Connection, server: str, w: Write, version: str, moment: 
                  lane=person or patient or f"{w.resource_type}/{w.id}")
 
 
-def _is_ours(version: Version, pushed: str) -> bool:
-    """Whether a version is the one we pushed last, or older. Version ids that are no numbers are told apart by content."""
+def is_ours(version: Version, pushed: str) -> bool:
+    """Whether a version is the one we pushed last, or (by numbers) an older one."""
     if version.version.isdigit() and pushed.isdigit():
         return int(version.version) <= int(pushed)
     return version.version == pushed

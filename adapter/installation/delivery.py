@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from adapter.deliver import others
+from adapter.deliver.history import Reading
 from adapter.deliver.push import push
 from adapter.deliver.read_back import Written, map_written, read_written
 from adapter.deliver.reconcile import Difference, differences, look_again, put_right, replay
@@ -71,28 +72,28 @@ class Delivery:
                 return 0
             since = journal.cursor(connection, cursor)
         last = datetime.fromisoformat(since) if since else None
-        count = 0
+        count, told = 0, Reading(self._here.engine, server)
         for versions in chunks(server.history(last - OVERLAP if last else None), VERSIONS):
             last = max(last or versions[0].last_updated, *(one.last_updated for one in versions))
-            with reading(self._here.engine) as connection:
-                strange = others.foreign(connection, versions, server.name)
-            if strange:
-                count += self._bring_in(strange, cursor, last, first=not since)
-        if last is not None:
+            if strange := told.foreign(versions):
+                count += self._bring_in(strange, "" if told.unplaced or not since else cursor, last, first=not since)
+        for versions in chunks(told.rest(), VERSIONS):
+            count += self._bring_in(versions, "", last, first=not since)
+        if last is not None and not told.unplaced:
             with writing(self._here.engine) as connection:
                 journal.set_cursor(connection, cursor, last.isoformat())
         return count
 
-    def _bring_in(self, versions: Sequence[Version], cursor: str, last: datetime, *, first: bool) -> int:
+    def _bring_in(self, versions: Sequence[Version], cursor: str, last: datetime | None, *, first: bool) -> int:
         """Bring in what is not known as ours; how many writes of others that were. What was pushed a moment ago is noted first,
         or read from here on as ours whose answer has not come (server_state.adopt): one of both has the row of the target.
 
-        first: a history that is cut off is read from its beginning again, as one that was never read."""
+        cursor: '' of a history that is read from where it was again if it is cut off. first: it was never read."""
         here = self._here
         with writing(here.engine) as connection:
             targets.renew(connection, self._upstream().name, here.owner, here.now_us())
             count = sum(others.bring_in(connection, one, self._upstream().name, here.now_us(), first=first) for one in versions)
-            if not first:
+            if cursor and last:
                 journal.set_cursor(connection, cursor, last.isoformat())
         return count
 

@@ -13,6 +13,8 @@ from sqlalchemy import select
 
 from adapter import cli, logs
 from adapter.fhirserver import http
+from adapter.fhirserver.port import Version
+from adapter.fhirserver.upstream import UpstreamServer
 from adapter.gateway import Gateway
 from adapter.settings import Settings
 from adapter.store.engine import reading
@@ -71,9 +73,10 @@ class Pushing:
         return next(key for key, body in self.here().items() if key[0] == "Patient" and str(800000 + number) in str(body))
 
 
-@pytest.fixture(name="pushing")
-def _pushing(tmp_path: Path) -> Iterator[Pushing]:
-    with fhir_stand_in() as server:
+@pytest.fixture(name="pushing", params=["numbers", "names"])
+def _pushing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pushing]:
+    """Of servers whose version ids are numbers, and of those whose are names."""
+    with fhir_stand_in(FhirStandIn(named=request.param == "names")) as server:
         pushing = Pushing(tmp_path, server)
         yield pushing
         pushing.gateway.close()
@@ -204,6 +207,50 @@ def test_a_first_version_that_is_committed_late_does_not_stay(pushing: Pushing, 
     pushing.alike()
     with reading(pushing.gateway.engine) as connection:
         assert len(list(connection.execute(select(JOURNAL.c.id).where(JOURNAL.c.kind == "fhir")))) == 1
+
+
+@pytest.mark.parametrize("theirs", [False, True])
+def test_what_is_pushed_while_the_history_is_read_is_no_other_client_s(
+        pushing: Pushing, theirs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three versions of ours the reading tells two. theirs: another client writes on the third, behind that reading too."""
+    pushing.send(adt(1))
+    pushing.settle()
+    pushing.send(adt(1, "A31", minute=10))
+    pushing.gateway.delivery.push()
+    read = UpstreamServer.history
+
+    def slowly(server: UpstreamServer, since: datetime | None = None) -> Iterator[Version]:
+        told = list(read(server, since))
+        monkeypatch.undo()
+        pushing.send(adt(1, "A31", minute=20))
+        pushing.gateway.delivery.push()
+        if theirs:
+            now = pushing.server.current()[pushing.patient(1)]
+            pushing.server.write(*pushing.patient(1), now | {"maritalStatus": {"text": "widowed"}})
+        yield from told
+
+    monkeypatch.setattr(UpstreamServer, "history", slowly)
+    assert pushing.gateway.delivery.read_back() == 0
+    pushing.settle()
+    pushing.alike()
+    assert statements(pushing) == int(theirs)
+    assert pushing.here()[pushing.patient(1)].get("maritalStatus") == ({"text": "widowed"} if theirs else None)
+
+
+def test_what_another_client_wrote_or_deleted_long_after_our_last_push_is_heard(pushing: Pushing) -> None:
+    """The history since the last reading tells no version of ours."""
+    pushing.send(adt(1), adt(2), adt(3))
+    pushing.settle()
+    first, second, third = (pushing.patient(n) for n in (1, 2, 3))
+    widowed = {"maritalStatus": {"text": "widowed"}}
+    for key, change in ((third, widowed), (first, widowed), (second, None)):
+        pushing.ahead += timedelta(hours=3)
+        pushing.server.write(*key, pushing.server.current()[key] | change if change else None)
+        pushing.gateway.delivery.read_back()
+    pushing.settle()
+    pushing.alike()
+    assert statements(pushing) == 3
+    assert all(pushing.here()[key]["maritalStatus"] == widowed["maritalStatus"] for key in (first, third))
 
 
 # --- restored, emptied, changed behind its history

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, Engine, LargeBinary, MetaData, Table, event, 
 
 from adapter.gateway import Gateway
 from adapter.settings import Settings
-from adapter.store import contributions
+from adapter.store import contributions, unanswered
 from adapter.store import engine as store
 from adapter.store.engine import current_revision, migrate, newest_revision, open_engine, reading, writing
 from adapter.store.schema import CONTRIBUTION
@@ -115,6 +116,20 @@ def test_every_row_of_an_older_store_stands_after_the_upgrade(revision: str, old
     migrate(engine)
     assert current_revision(engine) == newest_revision()
     assert standing(engine, put) == as_put(put)
+
+
+def test_a_creation_that_an_older_program_got_no_answer_of_is_known_again(older: Callable[[str], Engine]) -> None:
+    """Up to 0018 creations alone were noted, by what they say."""
+    engine = older("0018")
+    body = {"resourceType": "Organization", "id": "o", "name": "O"}
+    note = {"target": "fhir.example.org", "resource_type": "Organization", "id": "o",
+            "hash": hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()}
+    fill(engine, lambda table: [note] if table.name == "unanswered" else [])
+    migrate(engine)
+    with writing(engine) as connection:
+        told = (connection, "fhir.example.org", ("Organization", "o"))
+        assert not unanswered.take(*told, body | {"name": "P"}, "")
+        assert [unanswered.take(*told, body | {"meta": {"versionId": "1"}}, "") for _ in range(2)] == [True, False]
 
 
 def test_an_upgrade_that_fails_on_the_way_leaves_the_older_store(older: Callable[[str], Engine]) -> None:

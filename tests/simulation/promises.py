@@ -100,7 +100,7 @@ def _heard(world: World) -> Iterator[str]:
     Where one was deleted again, before it was known that the server has what it was written on, it needs not be heard of: our
     sources still state the resource, it is sent anew, and all that was written on the deleted one is over.
     """
-    heard = {((w.resource_type, w.id), int(w.version)): w for e in entries_of_clients(world.gateway)
+    heard = {((w.resource_type, w.id), int(w.version.removeprefix("v"))): w for e in entries_of_clients(world.gateway)
              for w in (read_written(e.raw),)}
     said = {(one.key, one.version): one for one in world.clients.wrote}
     for (key, version), one in said.items():

@@ -51,6 +51,7 @@ class SimulatedServer(BaseAdapter):
 
     posts: transactions that were sent; meanwhile: called in each exchange.
     gone: no connection at all. trouble: exchanges that go wrong in a way of their own, as long as it is above 0.
+    named: version ids are names, which tell no order.
     """
 
     rng: random.Random
@@ -62,6 +63,7 @@ class SimulatedServer(BaseAdapter):
     standing: dict[Key, Told] = field(default_factory=dict[Key, Told])
     posts: int = 0
     software: str = "HAPI FHIR Server"
+    named: bool = False
     meanwhile: Callable[[], None] = lambda: None
 
     def session(self) -> requests.Session:
@@ -117,7 +119,7 @@ class SimulatedServer(BaseAdapter):
         if path == "_history":
             return self._history(datetime.fromisoformat(parse_qs(url.query)["_since"][0]))
         resource_type, _, resource_id = path.partition("/")
-        return _shown(self.standing.get((resource_type, resource_id))) or {}
+        return self._shown(self.standing.get((resource_type, resource_id))) or {}
 
     def _statement(self) -> Json:
         return {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "software": {"name": self.software}, "rest": [{
@@ -145,7 +147,7 @@ class SimulatedServer(BaseAdapter):
     def _check_version(self, request: Json, key: Key) -> None:
         standing = self.standing.get(key)
         wanted = request.get("ifMatch")
-        if wanted is not None and standing is not None and wanted != f'W/"{standing.version}"':
+        if wanted is not None and standing is not None and wanted != f'W/"{self._called(standing)}"':
             raise Refused(412, "conflict")
 
     def _stands(self, key: Key, after: dict[Key, Json | None]) -> bool:
@@ -165,15 +167,25 @@ class SimulatedServer(BaseAdapter):
     def _written(self, key: Key, body: Json | None) -> Json:
         before = self.standing.get(key)
         told = self.write(key, body)
-        return {"response": {"status": "200 OK" if before and before.body else "201 Created", "etag": f'W/"{told.version}"',
-                             "location": f"{key[0]}/{key[1]}/_history/{told.version}"}}
+        return {"response": {"status": "200 OK" if before and before.body else "201 Created", "etag": f'W/"{self._called(told)}"',
+                             "location": f"{key[0]}/{key[1]}/_history/{self._called(told)}"}}
 
     def _history(self, since: datetime) -> Json:
         entries = [{"request": {"method": "PUT" if told.body else "DELETE", "url": "/".join(told.key)},
-                    "response": {"etag": f'W/"{told.version}"', "lastModified": told.moment.isoformat()}}
-                   | ({"resource": _shown(told)} if told.body else {})
+                    "response": {"etag": f'W/"{self._called(told)}"', "lastModified": told.moment.isoformat()}}
+                   | ({"resource": self._shown(told)} if told.body else {})
                    for told in reversed(self.log) if told.moment >= since]
         return {"resourceType": "Bundle", "type": "history", "entry": entries}
+
+    def _called(self, told: Told) -> str:
+        return f"v{told.version}" if self.named else str(told.version)
+
+    def _shown(self, told: Told | None) -> Json | None:
+        """A version as the server shows it, with its own meta."""
+        if told is None or told.body is None:
+            return None
+        meta = {**told.body.get("meta", {}), "versionId": self._called(told), "lastUpdated": told.moment.isoformat()}
+        return {**told.body, "id": told.key[1], "meta": meta}
 
     @staticmethod
     def _response(request: requests.PreparedRequest, status: int, body: Json,
@@ -190,11 +202,3 @@ class SimulatedServer(BaseAdapter):
 def _key(url: str) -> Key:
     resource_type, _, resource_id = url.removeprefix(f"{BASE}/").partition("/")
     return resource_type, resource_id.partition("/")[0]
-
-
-def _shown(told: Told | None) -> Json | None:
-    """A version as the server shows it, with its own meta."""
-    if told is None or told.body is None:
-        return None
-    meta = {**told.body.get("meta", {}), "versionId": str(told.version), "lastUpdated": told.moment.isoformat()}
-    return {**told.body, "id": told.key[1], "meta": meta}

@@ -92,7 +92,7 @@ class World:
         self._folder = folder
         self._crash_in: int | None = None
         self._full = False
-        self.server = SimulatedServer(self.rng, self.true_time, self.point)
+        self.server = SimulatedServer(self.rng, self.true_time, self.point, named=seed % 4 == 3)
         self.clients = Clients(server=self.server, rng=self.rng)
         count = self.rng.randrange(3, 9)
         hours = self.rng.sample(range(1, 12), count)
