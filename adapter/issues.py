@@ -250,6 +250,9 @@ ISSUES: dict[str, IssueKind] = {
                                fhir="not-supported", http=422),
     "targets-invalid": _kind("the file of targets cannot be used", "correct it; docs/operators.md says how", fhir="exception",
                              http=500),
+    "target-undeclared": _kind("a server of others has resources of ours, and is declared no more", "declare it again with "
+                               "`types: []`, and take it out once careloop queue tells of nothing that waits for it", "warning",
+                               fhir="incomplete"),
     "no-server": _kind("there is no FHIR server beside the embedded one", "set CARELOOP_FHIR_URL", fhir="not-found", http=404),
     "server-not-empty": _kind("the FHIR server holds something already", "compare it by careloop reconcile", fhir="conflict",
                               http=409),

@@ -180,19 +180,20 @@ class FhirStandIn:
         here = {f"{t}/{i}" for (t, i), versions in self.standing.items() if versions[-1][1]}
         here |= {entry["request"]["url"] for entry in entries if "resource" in entry}
         for entry in entries:
-            key = tuple(entry["request"]["url"].split("/"))
             match = entry["request"].get("ifMatch")
-            if match and match != f'W/"{self._version((key[0], key[1]))}"':
+            if match and match != f'W/"{self._version(_key(entry))}"':
                 return 412
             if "resource" in entry and (targets(entry["resource"], set()) - here or self.refuse(entry["resource"])):
                 return self.refuse(entry["resource"]) or 400
-        return 0
+        bodies = self.current() | {_key(entry): entry.get("resource") for entry in entries}
+        gone = {f"{t}/{i}" for (t, i), body in bodies.items() if body is None}
+        return 409 if any(body and not gone.isdisjoint(targets(body, set())) for body in bodies.values()) else 0
 
     def _one(self, entry: Json) -> Json:
-        resource_type, _, resource_id = entry["request"]["url"].partition("/")
-        created = self.named and "resource" in entry and not self.standing.get((resource_type, resource_id))
-        self._put((resource_type, resource_id), entry.get("resource"))
-        return {"response": {"status": "201" if created else "200", "etag": f'W/"{self._version((resource_type, resource_id))}"'}}
+        key = _key(entry)
+        created = self.named and "resource" in entry and not self.standing.get(key)
+        self._put(key, entry.get("resource"))
+        return {"response": {"status": "201" if created else "200", "etag": f'W/"{self._version(key)}"'}}
 
     def _version(self, key: tuple[str, str], number: int = 0) -> str:
         """What a version is called; the newest one without a number."""
@@ -241,6 +242,11 @@ def fhir_stand_in(standing: FhirStandIn | None = None, port: int = 0) -> Generat
     with answering(script.answer, port) as found:
         script.url = f"http://127.0.0.1:{found}/fhir"
         yield script
+
+
+def _key(entry: Json) -> tuple[str, str]:
+    resource_type, _, resource_id = entry["request"]["url"].partition("/")
+    return resource_type, resource_id
 
 
 def fault_answer(status: int, retry_after: str) -> Answer:

@@ -27,7 +27,7 @@ from adapter.logs import where
 from adapter.mapping.lint import lint
 from adapter.model import Issue
 from adapter.settings import Settings, host_port
-from adapter.store import retention
+from adapter.store import offers, retention
 from adapter.store.engine import migrate, newest_revision, open_engine, reading
 from adapter.store.id_key import fits
 from adapter.store.search_params import PARAMS
@@ -160,7 +160,8 @@ def _fhir_server(settings: Settings) -> Iterator[Finding]:
 
 def _targets(settings: Settings) -> Iterator[Finding]:
     """Servers of others take what is declared for them."""
-    for one in read_targets(Path(settings.targets)) if settings.targets else ():
+    declared = read_targets(Path(settings.targets)) if settings.targets else ()
+    for one in declared:
         what = f"target {one.name}"
         try:
             held = UpstreamServer(one.url, new_session(), one.name).capabilities()
@@ -168,6 +169,11 @@ def _targets(settings: Settings) -> Iterator[Finding]:
             yield _unsound(what, message(error.issue).rpartition(" - ")[0], "start it, or correct its url in CARELOOP_TARGETS")
             continue
         yield from (one for one in _capabilities(held, what, one.types) if "history" not in one.told)  # which is not read there
+    with closing_engine(settings.database()) as engine, reading(engine) as connection:
+        left = offers.left_with(connection, [one.name for one in declared])
+    for name, count in sorted(left.items()):
+        undeclared = kind_of(Issue(code="target-undeclared", place=""))
+        yield _unsound(f"target {name}", f"{undeclared.what}: {count}", undeclared.next_step)
 
 
 def _capabilities(held: Capabilities, what: str, types: Collection[str]) -> Iterator[Finding]:

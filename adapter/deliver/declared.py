@@ -1,7 +1,7 @@
 """FHIR servers of others: to whom they belong, what for, and which data may go there. A push is a disclosure, so all is declared.
 
 Between outbox and server stands `DisclosingServer`: at the moment of sending it asks what may go. What may not is left out, and
-where it stands there already it is deleted: so a revocation withdraws what was sent.
+where it stands there already, or may, it is deleted: so a revocation withdraws what was sent.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import yaml
 from adapter.errors import Rejected
 from adapter.fhirserver.port import Capabilities, FhirServer, Page, Version, Write, Written
 from adapter.model import Json, is_array, is_object
+from adapter.store.offers import ANY
 from adapter.validate.facts import known_type
 
 PURPOSES = frozenset({"TREAT", "CAREMGT"})
@@ -96,7 +97,7 @@ class DisclosingServer:
         for w in writes:
             body = allowed.get((w.resource_type, w.id)) if w.body is not None else None
             if body is not None or w.if_match is not None:
-                sent[w.resource_type, w.id] = replace(w, body=body)
+                sent[w.resource_type, w.id] = replace(w, body=body, if_match=None if w.if_match == ANY else w.if_match)
         done = dict(zip(sent, self._inner.transaction(list(sent.values())) if sent else (), strict=True))
         return [done[key] if key in done and sent[key].body is not None
                 else Written(resource_type=key[0], id=key[1], version="", status=204)

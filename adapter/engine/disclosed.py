@@ -42,10 +42,15 @@ Key = tuple[str, str]
 
 def permitted_bodies(connection: Connection, target: str, recipient: str, classes: Collection[str], types: Collection[str],
                      bodies: Mapping[Key, Json], now_us: int) -> dict[Key, Json]:
-    """Of these resources those that may go to a target, without references to what does not stand there."""
+    """Of these resources those that may go to a target, without references to what does not stand there, or is to go away."""
     decide = Permits(connection, recipient, classes, types, now_us)
     going = [_composed(key, body) for key, body in bodies.items() if decide.may(key, body)]
-    stood = stand(going, lambda names: server_state.standing_there(connection, target, names), claim, check)
+
+    def stays(names: set[str]) -> set[str]:
+        there = held(connection, server_state.standing_there(connection, target, names))
+        return {name for name, body in there.items() if decide.may((body["resourceType"], body["id"]), body)}
+
+    stood = stand(going, stays, claim, check)
     return {(c.resource_type, c.id): c.body for c in stood if not c.deleted}
 
 

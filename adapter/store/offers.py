@@ -11,10 +11,13 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_
 from adapter.model import Json
 from adapter.store.contributions import chunks
 from adapter.store.outbox import KEY, waiting_row
-from adapter.store.schema import OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
+from adapter.store.schema import CURSOR, OUTBOX, PUSHED, RESOURCE, RESOURCE_VERSION
+from adapter.store.server_state import stands
 
 Key = tuple[str, str]
 _CHUNK = 300
+ANY = "*"
+"""Version id of what went to a target, without an answer yet: nobody knows which version stands there, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,35 @@ def queue_sent(connection: Connection, target: str, now_us: int) -> None:
     rows = connection.execute(select(PUSHED.c.resource_type, PUSHED.c.id).where(
         PUSHED.c.target == target, func.length(PUSHED.c.version) > 0)).all()
     queue(connection, target, [(row.resource_type, row.id) for row in rows], now_us)
+
+
+def cursor_name(target: str) -> str:
+    """The cursor up to which was offered to a target."""
+    return f"offers:{target}"
+
+
+def left_with(connection: Connection, declared: Collection[str]) -> dict[str, int]:
+    """Of targets that were declared and are no more: how many resources stand there yet."""
+    known = [cursor_name(one) for one in declared]
+    names = select(CURSOR.c.name).where(CURSOR.c.name.startswith(cursor_name("")), CURSOR.c.name.not_in(known))
+    found = [one.removeprefix(cursor_name("")) for one in connection.scalars(names)]
+    query = select(PUSHED.c.target, func.count().label("there")).where(
+        PUSHED.c.target.in_(found), func.length(PUSHED.c.version) > 0).group_by(PUSHED.c.target)
+    return {row.target: row.there for row in connection.execute(query)} if found else {}
+
+
+def changed_there(connection: Connection, target: str, now_us: int, limit: int) -> list[Key]:
+    """What the target refused as changed there, and is due again."""
+    query = select(OUTBOX.c.resource_type, OUTBOX.c.id).where(
+        OUTBOX.c.target == target, OUTBOX.c.state == "waiting", OUTBOX.c.due <= now_us,
+        OUTBOX.c.error.startswith("version-conflict"))
+    return [(row.resource_type, row.id) for row in connection.execute(query.limit(limit))]
+
+
+def begin(connection: Connection, target: str, keys: Collection[Key]) -> None:
+    """Note what is about to go to a target for the first time: whatever becomes of the answer, it may stand there."""
+    for resource_type, resource_id in keys:
+        stands(connection, target, resource_type, resource_id, ANY, None)
 
 
 def sent(connection: Connection, target: str, after: Key, limit: int) -> list[Sent]:

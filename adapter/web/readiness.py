@@ -57,7 +57,8 @@ def free_bytes(folder: Path) -> int:
 
 
 def notes(gateway: Gateway) -> list[Json]:
-    """What hinders no message and yet wants somebody to act: changed mappings not in force, a key that lacks, silent feeds."""
+    """What hinders no message and yet wants somebody to act: changed mappings not in force, a key that lacks, silent feeds,
+    targets that were taken out with what they have."""
     changed = gateway.mappings.files.changed()
     faults = gateway.mappings.faults
     detail = f"{faults[0]}{f' (and {len(faults) - 1} more)' if len(faults) > 1 else ''}" if faults else ""
@@ -67,6 +68,8 @@ def notes(gateway: Gateway) -> list[Json]:
             found.append(Issue(code="raw-key-missing", place="CARELOOP_RAW_KEYS", detail=f"key {key}; nothing is composed"))
         found += [Issue(code="feed-silent", place=one.feed, detail=f"last heard {moment(one.last):%Y-%m-%d %H:%M} UTC")
                   for one in gateway.silence.silent()]
+        found += [Issue(code="target-undeclared", place="CARELOOP_TARGETS", detail=f"{name} has {count} resources")
+                  for name, count in sorted(gateway.disclosing.left_with().items())]
     return [told(issue) for issue in found]
 
 

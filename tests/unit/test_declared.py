@@ -9,16 +9,21 @@ from pathlib import Path
 import pytest
 import yaml
 
+from adapter.commands.checks import examine
 from adapter.deliver.declared import read_targets
 from adapter.errors import Rejected
 from adapter.gateway import Gateway
 from adapter.settings import Settings
+from adapter.store import outbox
+from adapter.store.engine import reading
+from adapter.web.readiness import notes
 from tests.faulty import FhirStandIn, fhir_stand_in
 from tests.unit.test_disclosure import CONDITION, ENDED, HARBOR, LEAD, release
 from tests.unit.test_gap_lives import MEMBER, load
+from tests.unit.test_stays import adt, receive
 
 START = datetime(2026, 3, 1, 17, tzinfo=UTC)
-TYPES = ["Organization", "Practitioner", "Patient", "CareTeam", "Condition", "Group"]
+TYPES = ["Organization", "Practitioner", "Patient", "CareTeam", "Encounter", "Condition", "Group"]
 DECLARED: dict[str, object] = {"name": "harbor", "recipient": "ORG-HARBOR", "purpose": "CAREMGT"}
 
 
@@ -40,8 +45,14 @@ class Disclosing:
             while self.gateway.work():
                 pass
             if not self.gateway.disclosing.push():
-                return
+                if not self.waiting():
+                    return
+                self.now += timedelta(minutes=7)
         raise AssertionError("it does not settle")
+
+    def waiting(self) -> int:
+        with reading(self.gateway.engine) as connection:
+            return outbox.depth(connection, "harbor")
 
     def load(self, feed: str, *files: bytes) -> None:
         for one in files:
@@ -89,6 +100,70 @@ def test_a_release_lets_go_and_its_revocation_takes_back(to: Disclosing) -> None
     assert to.there() == set()
 
 
+@pytest.mark.parametrize("by_itself", [False, True])
+def test_what_goes_away_is_named_no_more_by_what_stays(to: Disclosing, by_itself: bool) -> None:
+    """A stay that may be told of names a diagnosis that may not any more: a server deletes nothing that others refer to."""
+    to.load("care_team", LEAD, HARBOR % b"")
+    receive(to.gateway, [adt("A01")])
+    to.load("consents", release(data_class="general", number=2), release(end="2026-03-10" if by_itself else ""))
+    assert to.there() == {"Patient", "CareTeam", "Encounter", "Condition"}
+    stay = next(body for (t, _), body in to.server.current().items() if t == "Encounter")
+    assert "Condition/" in str(stay)
+    if by_itself:
+        to.now = datetime(2026, 3, 12, tzinfo=UTC)
+        to.gateway.disclosing.sweep()
+        to.settle()
+    else:
+        to.load("consents", release(status="revoked", stated="2026-02-28T08:00:00-05:00"))
+    assert to.there() == {"Patient", "CareTeam", "Encounter"}
+    assert "Condition/" not in str(to.server.current())
+    to.load("consents", release(number=3))
+    assert stay in to.server.current().values()
+
+
+@pytest.mark.parametrize("fault", ["lost", "reset", "503"])
+def test_what_was_sent_without_an_answer_is_taken_back_too(to: Disclosing, fault: str) -> None:
+    to.load("care_team", LEAD, HARBOR % b"2026-02-20")
+    to.server.faults = [fault]
+    load(to.gateway, "consents", release())
+    while to.gateway.work():
+        pass
+    to.gateway.disclosing.push()
+    assert to.server.faults == []
+    to.load("consents", release(status="revoked", stated="2026-02-28T08:00:00-05:00"))
+    assert to.there() == set()
+
+
+@pytest.mark.parametrize("changed", ["updated", "deleted"])
+def test_what_the_recipient_changed_itself_is_taken_back_and_brought_up_to_date_all_the_same(
+        to: Disclosing, changed: str) -> None:
+    to.load("care_team", LEAD, HARBOR % b"2026-02-20")
+    to.load("consents", release())
+    [patient] = [key for key in to.server.current() if key[0] == "Patient"]
+    theirs = to.server.current()[patient] | {"maritalStatus": {"text": "widowed"}}
+    to.server.write(*patient, theirs if changed == "updated" else None)
+    to.load("members", MEMBER.replace(b"Viola", b"Violet").replace(b"03-01T06", b"03-01T07"))
+    assert "Violet" in str(to.server.current().get(patient))
+    to.server.write(*patient, theirs if changed == "updated" else None)
+    to.load("consents", release(status="revoked", stated="2026-02-28T08:00:00-05:00"))
+    assert to.there() == set()
+    assert to.waiting() == 0
+
+
+def test_a_server_that_was_restored_from_a_backup_gets_what_it_lacks_once_it_changes(to: Disclosing) -> None:
+    to.load("care_team", LEAD, HARBOR % b"2026-02-20")
+    backup = to.server.saved()
+    to.load("consents", release())
+    there = to.there()
+    to.server.restore(backup)
+    to.load("members", MEMBER.replace(b"Viola", b"Violet").replace(b"03-01T06", b"03-01T07"))
+    to.load("consents", release(number=2))
+    assert to.there() == there
+    to.load("consents", release(status="revoked", stated="2026-02-28T08:00:00-05:00"))
+    to.load("consents", release(number=2, status="revoked", stated="2026-02-28T08:00:00-05:00"))
+    assert (to.there(), to.waiting()) == (set(), 0)
+
+
 def test_a_release_that_ends_takes_back_by_itself(to: Disclosing) -> None:
     to.load("care_team", LEAD, HARBOR % b"2026-02-20")
     to.load("consents", release(end="2026-03-10"))
@@ -112,6 +187,25 @@ def test_what_is_declared_otherwise_is_decided_anew(to: Disclosing) -> None:
     assert to.there() == {"Patient"}
 
 
+def test_a_target_that_is_taken_out_with_what_it_has_is_told_until_it_has_nothing(to: Disclosing) -> None:
+    to.load("care_team", LEAD, HARBOR % b"")
+    to.gateway.close()
+    to.gateway = Gateway(Settings(data_dir=to.folder, key="00" * 32), lambda: to.now)  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+    count = len(to.server.current())
+    [note] = notes(to.gateway)
+    assert (note["code"], f"harbor has {count} resources" in note["message"]) == ("target-undeclared", True), note
+    told = [one for one in examine(to.gateway.settings) if one.what == "target harbor"]
+    assert [(one.verdict, one.told.rpartition(": ")[2]) for one in told] == [("unsound", str(count))]
+    to.gateway.close()
+    to.gateway = to.opened(["general"], [])
+    to.now += timedelta(minutes=2)
+    to.settle()
+    assert to.server.current() == {}
+    to.gateway.close()
+    to.gateway = Gateway(Settings(data_dir=to.folder, key="00" * 32), lambda: to.now)  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+    assert notes(to.gateway) == []
+
+
 def test_a_reference_to_what_does_not_go_is_left_out(to: Disclosing) -> None:
     to.gateway.close()
     to.gateway = to.opened(["general"], ["Patient", "CareTeam"])
@@ -124,9 +218,7 @@ def test_a_reference_to_what_does_not_go_is_left_out(to: Disclosing) -> None:
 def test_what_a_target_does_not_answer_goes_once_it_does(to: Disclosing) -> None:
     to.server.faults = ["lost", "503", "reset"]
     to.load("care_team", LEAD, HARBOR % b"")
-    for _ in range(12):
-        to.now += timedelta(minutes=7)
-        to.settle()
+    assert to.server.faults == []
     assert to.there() == {"Patient", "CareTeam"}
 
 
