@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from adapter.compose.compose import SERVER_KEY, Composed, Network, compose, target_id
+from adapter.compose.fold import fold
 from adapter.compose.merge import identity_of, member_identity
 from adapter.compose.references import resolved
 from adapter.compose.shared_plans import is_shared
@@ -28,7 +29,7 @@ class Spoken:
     """One element of a standing resource. path: as in its JSON, `address[0]`, `period.start`.
 
     by: the statement that counts, as it was made. slots: of it, those that state this member of a list. others: sources that
-    state it too, and whose word does not count.
+    state it too - of a single element each its own, which does not count; of a member of a list the same one, now.
     declared: the line of precedence.yaml that decides for it, '' without one.
     """
 
@@ -82,26 +83,32 @@ def _spoken(composed: Composed, standing: Stored, said: Sequence[Contribution], 
         at = (c.source, c.message)
         if at not in made or c.order.of_snapshot() > made[at].order.of_snapshot():
             made[at] = c
+    folded = {source: fold([c for c in said if c.source == source]).slots for source in {c.source for c in said}}
+    now_said = {source: {slot: one.value for slot, one in slots.items()} for source, slots in folded.items()}
     for path, at in composed.sources.items():
         element, _, bracket = path.partition("[")
         now = _now(path, composed, standing)
         if not now or at not in made:
             continue
-        others = () if bracket else {c.source for c in said if c.kind != "withdraw" and c.body.get(element) is not None} - {at[0]}
-        slots = _slots(element, int(bracket[:-1]), composed, [c for c in said if (c.source, c.message) == at], network) \
-            if bracket else ()
-        yield Spoken(path=now, resource_type=composed.resource_type, by=made[at], slots=slots, others=tuple(sorted(others)),
+        if bracket:
+            index = int(bracket[:-1])
+            slots = _slots(element, index, composed, [c.body for c in said if (c.source, c.message) == at], network)
+            others = {source for source, body in now_said.items() if _slots(element, index, composed, [body], network)}
+        else:
+            slots = ()
+            others = {c.source for c in said if c.kind != "withdraw" and c.body.get(element) is not None}
+        yield Spoken(path=now, resource_type=composed.resource_type, by=made[at], slots=slots, others=tuple(sorted(others - {at[0]})),
                      declared=network.precedence.by(composed.resource_type, element))
 
 
-def _slots(element: str, index: int, composed: Composed, said: Sequence[Contribution], network: Network) -> tuple[str, ...]:
-    """The slots of a statement in which a member of a list stands, by what tells members apart."""
+def _slots(element: str, index: int, composed: Composed, said: Iterable[Mapping[str, Any]], network: Network) -> tuple[str, ...]:
+    """The slots of statements in which a member of a list stands, by what tells members apart."""
     identity = identity_of(composed.resource_type, element)
     members: Any = composed.body
     for name in element.split("."):
         members = members[name]
     want = member_identity(identity, members[index])
-    return tuple(dict.fromkeys(slot for c in said for slot, value in c.body.items()
+    return tuple(dict.fromkeys(slot for body in said for slot, value in body.items()
                                if value and slot.partition("#")[0] == element and slot != element and any(
                                    member_identity(identity, item) == want
                                    for item in resolved({"value": value}, network.literal, set())["value"])))

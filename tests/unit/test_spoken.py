@@ -157,6 +157,7 @@ def test_explain_names_feed_place_and_time_and_never_a_value(
     assert not any("Wrenmere" in line or "Fernhill" in line for line in told)
     lines = [json.loads(line) for line in CliRunner().invoke(cli.main, ["explain", name, "--format", "json"]).output.splitlines()]
     assert {line["element"]: line["others"] for line in lines}["Patient.gender"] == ["st-anne"]
+    assert "Patient.identifier[1]  members  row 2, mrn, row 2, mrn_system  2026-03-09T13:00:00+00:00; also of st-anne" in told
     [visit] = gateway.embedded.search("Encounter", []).resources
     encounter = CliRunner().invoke(cli.main, ["explain", f"Encounter/{visit['id']}"]).output
     assert "Encounter.status  st-anne" in encounter
