@@ -97,8 +97,8 @@ def _spoken(composed: Composed, standing: Stored, said: Sequence[Contribution], 
         else:
             slots = ()
             others = {c.source for c in said if c.kind != "withdraw" and c.body.get(element) is not None}
-        yield Spoken(path=now, resource_type=composed.resource_type, by=made[at], slots=slots, others=tuple(sorted(others - {at[0]})),
-                     declared=network.precedence.by(composed.resource_type, element))
+        yield Spoken(path=now, resource_type=composed.resource_type, by=made[at], slots=slots,
+                     others=tuple(sorted(others - {at[0]})), declared=network.precedence.by(composed.resource_type, element))
 
 
 def _slots(element: str, index: int, composed: Composed, said: Iterable[Mapping[str, Any]], network: Network) -> tuple[str, ...]:

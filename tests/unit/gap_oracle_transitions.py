@@ -146,7 +146,7 @@ class Transitions:
 
     def three_steps(self, stay: Stay) -> list[Answer]:
         who = self.who(stay)
-        if stay.end is None:
+        if stay.end is None and not stay.ended_for_good:
             return [self.o.answer("G09", "open", "not-computable", **who)]
         if self.outside(stay):
             return [self.o.answer("G09", "not-applicable", **who)]
@@ -202,7 +202,7 @@ class Transitions:
 
     def reconciled(self, stay: Stay) -> Answer:
         who = self.who(stay)
-        if stay.end is None:
+        if stay.end is None and not stay.ended_for_good:
             return self.o.answer("G28", "open", "not-computable", **who)
         if self.outside(stay):
             return self.o.answer("G28", "not-applicable", **who)
@@ -222,7 +222,7 @@ class Transitions:
 
     def readmitted(self, stay: Stay) -> Answer:
         who = self.who(stay)
-        if stay.end is None:
+        if stay.end is None and not stay.ended_for_good:
             return self.o.answer("G10", "open", "not-computable", **who)
         moved = [n for n in self.next_stay(stay, ("IMP", "ACUTE"), 1)
                  if n.organization is None or stay.organization is None or n.organization != stay.organization]
@@ -249,7 +249,7 @@ class Transitions:
 
     def linked(self, stay: Stay) -> Answer:
         who = self.who(stay)
-        if stay.end is None:
+        if stay.end is None and not stay.ended_for_good:
             return self.o.answer("G06", "open", "not-computable", **who)
         if self.outside(stay) or not self.medicated(stay.end):
             return self.o.answer("G06", "not-applicable", **who)
@@ -297,11 +297,13 @@ class Transitions:
 
     def emergency(self, stay: Stay) -> Answer:
         who = self.who(stay)
+        if stay.ended_for_good:
+            return self.o.answer("G08", "not-applicable", **who)
         if stay.end is None:
             return self.o.answer("G08", "open", "not-computable", **who)
         last = stay.end.last.astimezone(ZONE).date() + 7 * DAY
         admitted = any(b.start and b.began(self.o.now) and b.start.day <= last and b.later_end(stay) for b in self.beds)
-        if stay.ended_for_good or admitted:
+        if admitted:
             return self.o.answer("G08", "not-applicable", **who)
         reason = self.reasons(stay.encounter, principal=True)
         found = self.visits()

@@ -281,3 +281,13 @@ def test_g08_who_was_admitted_is_outside(db: Connection, start: str, found: str)
     emergency(db, "R07.9")
     readmit(db, start)
     assert verdict(db, "G08") == found
+
+
+@pytest.mark.parametrize("kind", ["IMP", "EMER"])
+@pytest.mark.parametrize(("left", "found"), [("exp", "ended-for-good"), ("hosp", "ended-for-good"), ("home", "not-dated")])
+def test_nothing_is_asked_after_somebody_died_though_nobody_said_when(db: Connection, kind: str, left: str, found: str) -> None:
+    stay(db, end=None, kind=kind, hospitalization={"dischargeDisposition": {"coding": [
+        {"system": "http://terminology.hl7.org/CodeSystem/discharge-disposition", "code": left}]}})
+    about = ["G08"] if kind == "EMER" else ["G09", "G10", "G28"]
+    for rule in about:
+        assert verdict(db, rule).removeprefix("stay-").removeprefix("visit-") == found, rule
