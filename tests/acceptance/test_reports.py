@@ -249,6 +249,11 @@ def test_quality_is_what_its_oracle_counts(network: Connection, resources: list[
     _same_quality(network, resources, DEMO_AS_OF)
 
 
+def test_nothing_is_said_of_a_period_that_nobody_told_of(network: Connection, resources: list[Resource]) -> None:
+    _same_quality(network, resources, DEMO_AS_OF, date(2021, 1, 1), date(2021, 6, 30))
+    assert of(network, "quality", DEMO_AS_OF, date(2021, 1, 1), date(2021, 6, 30)).figures == []
+
+
 @pytest.mark.parametrize("start", [date(2025, 8, 5), date(2027, 12, 2)], ids=str)
 def test_quality_and_outreach_in_autumn_and_in_a_leap_year(tmp_path: Path, start: date) -> None:
     """The first network is looked at after the end of summer time, the second on a 1 March after a 29 February."""
@@ -264,8 +269,9 @@ def test_quality_and_outreach_in_autumn_and_in_a_leap_year(tmp_path: Path, start
     gateway.close()
 
 
-def _same_quality(connection: Connection, resources: list[Resource], now: datetime) -> None:
-    answered = of(connection, "quality", now)
+def _same_quality(connection: Connection, resources: list[Resource], now: datetime, first: date | None = None,
+                  last: date | None = None) -> None:
+    answered = of(connection, "quality", now, first, last)
     found = sorted(Counted(f["measure"], plain(f["organization"]), f["member_id"], f["item"], bool(f["excluded"]),
                            bool(f["numerator"])) for f in answered.facts)
     assert found == quality(resources, now, answered.question.first, answered.question.last)

@@ -77,13 +77,25 @@ def performance(resources: list[Resource], answers: Mapping[str, list[Answer]], 
                 counts[a.rule, month, about][1] += a.state == "closed"
         lists = attributed(resources, month_end(month, now))
         for organization, members in lists.items():
-            for measure in ("paid", "emergency-visits", "stays"):
+            for measure in heard_of(resources, month, now):
                 counts[measure, month, organization][0] += len(members)
         for measure, member, amount in used(resources, month, now):
             for organization, members in lists.items():
                 if member in members:
                     counts[measure, month, organization][1] += amount
     return {at: (whole, round(met, 2)) for at, (whole, met) in counts.items()}
+
+
+def heard_of(resources: list[Resource], month: str, now: datetime) -> list[str]:
+    """What somebody said anything of in the month: costs by claims, utilization by visits of any kind."""
+    claims = [(c.get("billablePeriod") or {}).get("start") for c in of_type(resources, "Claim")
+              if c["use"] == "claim" and c["status"] == "active"]
+    visits = [(v.get("period") or {}).get("start") for v in of_type(resources, "Encounter")
+              if not codes(v.get("type"), NETWORK + "contact-type")
+              and v["status"] not in ("planned", "entered-in-error", "cancelled")]
+    found = {"paid": claims, "emergency-visits": visits, "stays": visits}
+    return [measure for measure, starts in found.items()
+            if any((at := span(start)) and at.first <= now and month_of(start) == month for start in starts)]
 
 
 def attributed(resources: list[Resource], at: datetime) -> dict[str, set[str]]:

@@ -36,11 +36,22 @@ def quality(resources: list[Resource], now: datetime, first: date, last: date) -
     for resource in resources:
         own.setdefault(person_of(resource), []).append(resource)
     found: list[Counted] = []
+    heard = anything(resources, now, first, last)
     for person in people:
         member = _Member(person, [*shared, *own.get(person["id"], [])], now, first, last)
         found += [Counted(measure, places.get(person["id"], ""), person["id"], item, excluded, met and not excluded)
-                  for measure, item, excluded, met in member.events(person["id"] in places)]
+                  for measure, item, excluded, met in member.events(heard and person["id"] in places)]
     return sorted(found)
+
+
+def anything(resources: list[Resource], now: datetime, first: date, last: date) -> bool:
+    """Whether any visit, stay or claim of anybody's began in the period."""
+    starts = [(e.get("period") or {}).get("start") for e in of_type(resources, "Encounter")
+              if not codes(e.get("type"), NETWORK + "contact-type")
+              and e["status"] not in ("planned", "cancelled", "entered-in-error")]
+    starts += [(c.get("billablePeriod") or {}).get("start") for c in of_type(resources, "Claim")
+               if c["use"] == "claim" and c["status"] == "active"]
+    return any((at := span(start)) and at.first <= now and first <= at.day <= last for start in starts)
 
 
 Event = tuple[str, str, bool, bool]

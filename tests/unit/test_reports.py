@@ -92,6 +92,24 @@ def test_performance_counts_what_is_due_at_the_end_of_each_month(engine: Engine,
     assert _counted(found) == oracle.performance(resources, answers, now)
 
 
+def test_costs_and_utilization_of_a_month_that_nobody_told_of_are_not_0(engine: Engine) -> None:
+    now, march, january = NOWS[3], "2026-03", "2026-01"
+    assert now.year == 2026
+    program = {"coding": [{"system": oracle.NETWORK + "program", "code": "care-coordination"}]}
+    resources: list[Resource] = [
+        {"resourceType": "Organization", "id": "oak"}, {"resourceType": "Patient", "id": "p"},
+        {"resourceType": "Group", "id": "list", "type": "person", "actual": True, "active": True, "code": program,
+         "managingEntity": {"reference": "Organization/oak"}, "member": [{"entity": {"reference": "Patient/p"}}]},
+        {"resourceType": "Encounter", "id": "v", "status": "finished", "class": {"code": "AMB"},
+         "subject": {"reference": "Patient/p"}, "period": {"start": f"{march}-02"}},
+        {"resourceType": "Claim", "id": "c", "status": "active", "use": "claim", "patient": {"reference": "Patient/p"},
+         "billablePeriod": {"start": f"{january}-02"}}]
+    with holding(engine, resources) as connection:
+        found = _counted(of(connection, "performance", now, date(2026, 1, 1), date(2026, 3, 31)))
+    used = {at: counts for at, counts in found.items() if not at[0].startswith(("G", "O"))}
+    assert used == {("emergency-visits", march, "oak"): (1, 0), ("stays", march, "oak"): (1, 0), ("paid", january, "oak"): (1, 0)}
+
+
 @pytest.mark.parametrize("now", NOWS, ids=str)
 def test_outreach_lists_who_may_benefit(engine: Engine, now: datetime) -> None:
     resources = _people(now)
