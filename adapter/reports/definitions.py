@@ -69,8 +69,8 @@ class Answers:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Report:
     """One report as its file has it; fields as in profiles/reports.schema.json. each_rule: every rule is a measure of it too.
-    opens: what a list's counts open down to, as a report of rates by measure, organization and area. stands_by: the column by
-    which a row of it stands though a count of it is held back."""
+    topics: what the values of its stratum `topic` are, in words. opens: what a list's counts open down to, as a report of rates
+    by measure, organization and area. stands_by: the column by which a row of it stands though a count of it is held back."""
 
     name: str
     title: str
@@ -99,6 +99,7 @@ class Report:
     levels: list[str] = field(default_factory=list[str])
     strata: list[str] = field(default_factory=list[str])
     order: list[str] = field(default_factory=list[str])
+    topics: dict[str, str] = field(default_factory=dict[str, str])
     opens: Report | None = None
     stands_by: str = ""
 

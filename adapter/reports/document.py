@@ -31,6 +31,8 @@ def _section(report: Report) -> Iterator[str]:
         yield from (f"| `{code}` | {one.title} | {one.text} | {one.unit} | {one.better} |"
                     for code, one in report.measures.items())
         yield ""
+    if report.topics:
+        yield from ("| topic | what |", "|---|---|", *(f"| `{code}` | {text} |" for code, text in report.topics.items()), "")
     if report.parameters:
         yield from ("| parameter | default | unit | what |", "|---|---|---|---|")
         yield from (_parameter(name, one) for name, one in report.parameters.items())

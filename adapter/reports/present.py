@@ -61,10 +61,11 @@ def columns_of(answered: Answered, *, figures: bool) -> list[str]:
     return [name for name, column in report.columns.items() if column.shown != "order"]
 
 
-def title_of(answered: Answered, rules: Rules, measure: str) -> str:
-    """What a measure is about: a rule, or a measure of the report's own."""
-    own = answered.report.measures.get(measure)
-    return own.title if own else rules.rules[measure].title if measure in rules.rules else measure
+def title_of(answered: Answered, rules: Rules, measure: str, topic: str = "") -> str:
+    """What a measure is about: a rule, or a measure of the report's own, with the topic where that has words."""
+    own, told = answered.report.measures.get(measure), answered.report.topics.get(topic)
+    title = own.title if own else rules.rules[measure].title if measure in rules.rules else measure
+    return f"{title}: {told}" if told else title
 
 
 def unit_of(answered: Answered, measure: str) -> str:
@@ -85,7 +86,7 @@ def _figure(answered: Answered, figure: Figure, before: Mapping[Any, Figure], ru
     rate = scored(figure.rate, unit)
     where = {figure.level: figure.place, **dict(figure.within)}
     row: dict[str, Cell] = {name: _shown(report.columns[name].shown, value, answered.places) for name, value in figure.stratum}
-    row |= {"title": title_of(answered, rules, measure)} if measure else {}
+    row |= {"title": title_of(answered, rules, measure, named.get("topic", ""))} if measure else {}
     row |= {level: _shown(report.columns[level].shown, where.get(level), answered.places) for level in report.levels}
     meets = None if rate is None or figure.target is None else rate >= figure.target if _higher(answered, measure) \
         else rate <= figure.target

@@ -38,6 +38,8 @@ from tests.unit.report_oracle_support import Topic, training, waivers
 REPORTS = open_reports()
 NAMES = sorted(REPORTS.reports)
 MEASURES = "urn:x-careloop:rule"
+UNTITLED = {*(f"module-{number}" for number in range(3, 8)), "consultation", "technical-assistance"}
+"""Topics of training that are told by their code alone."""
 
 
 @pytest.fixture(name="network", scope="module")
@@ -212,7 +214,19 @@ def test_training_is_what_its_oracle_counts(network: Connection, resources: list
         whole[at] += fact["denominator"]
         met[at] += fact["numerator"]
     assert (whole, met) == training(resources, gaps(network, DEMO_AS_OF), DEMO_AS_OF)
-    assert {at[0] for at, count in met.items() if 0 < count < whole[at]} >= {"need", "attendance"}
+    assert {at[0] for at, count in met.items() if 0 < count < whole[at]} >= {"need", "attendance", "gap"}
+    titles = {str(row["title"]) for row in figure_rows(answered, REPORTS.rules) if row["topic"] not in UNTITLED}
+    assert all(": " in title for title in titles), titles
+
+
+def test_gaps_of_training_are_told_and_held_back_as_in_performance(network: Connection) -> None:
+    taught, everything = (of(network, name, DEMO_AS_OF).figures for name in ("training", "performance"))
+    ours = {(dict(one.stratum)["topic"], one.level, one.place): (one.denominator, one.numerator) for one in taught
+            if dict(one.stratum)["measure"] == "gap"}
+    theirs = {(dict(one.stratum)["measure"], one.level, one.place): (one.denominator, one.numerator) for one in everything
+              if month_name(dict(one.stratum)["month"]) == "2026-03"}
+    assert ours == {at: theirs[at] for at in theirs if at[0] in {rule for rule, _, _ in ours}}
+    assert (None, None) in ours.values()
 
 
 @pytest.mark.parametrize("days", [0, 20, 45, 80])

@@ -18,6 +18,7 @@ NEEDS = {
     "m2-q07": {"never", "rarely"},
     "m2-q11": {"once-a-year"}, **{link: set("789") | {"10"} for link in ("m1-q09", "m1-q11")},
     **{link: set("1234") for link in ("m1-q10", "m2-q05", "m2-q09", "m2-q10")}}
+TAUGHT = {"G03", "G05", "G11", "G20", "G21", "G22", "G25"}
 Topic = tuple[str, str, str]
 """Measure, topic, organization id ('' for nobody)."""
 
@@ -31,6 +32,9 @@ def training(resources: list[Resource], answers: list[Answer], now: datetime) ->
             at = ("attendance", modules[a.item][0], a.member)
             whole[at] += 1
             met[at] += a.state == "closed"
+        if a.rule in TAUGHT and a.state in ("closed", "open", "missed"):
+            whole["gap", a.rule, a.organization] += 1
+            met["gap", a.rule, a.organization] += a.state == "closed"
     for response in of_type(resources, "QuestionnaireResponse"):
         told, organization = span(response.get("authored")), key(response.get("subject"), "Organization") or ""
         first = now.astimezone(ZONE).date() - timedelta(days=365)
