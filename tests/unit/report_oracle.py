@@ -98,6 +98,12 @@ def heard_of(resources: list[Resource], month: str, now: datetime) -> list[str]:
             if any((at := span(start)) and at.first <= now and month_of(start) == month for start in starts)]
 
 
+def told_alike(visit: Resource) -> tuple[str, date | None, str | None]:
+    """Class, day and organization: visits of one person that agree in these are one, told by two."""
+    began = day_of((visit.get("period") or {}).get("start"))
+    return visit["class"]["code"], began, key(visit.get("serviceProvider"), "Organization")
+
+
 def attributed(resources: list[Resource], at: datetime) -> dict[str, set[str]]:
     """Organization to the members on its attribution list then."""
     people = {p["id"] for p in of_type(resources, "Patient")
@@ -117,6 +123,7 @@ def attributed(resources: list[Resource], at: datetime) -> dict[str, set[str]]:
 def used(resources: list[Resource], month: str, now: datetime) -> list[tuple[str, str, float]]:
     """Measure, member and amount of whatever began in the month."""
     found: list[tuple[str, str, float]] = []
+    once: set[tuple[Any, ...]] = set()
     for visit in of_type(resources, "Encounter"):
         start = span((visit.get("period") or {}).get("start"))
         if codes(visit.get("type"), NETWORK + "contact-type") or visit["status"] in ("planned", "entered-in-error", "cancelled") \
@@ -124,7 +131,8 @@ def used(resources: list[Resource], month: str, now: datetime) -> list[tuple[str
             continue
         kind = {"EMER": "emergency-visits"} | dict.fromkeys(BEDS, "stays")
         if visit["class"].get("code") in kind:
-            found.append((kind[visit["class"]["code"]], str(key(visit.get("subject"), "Patient")), 1))
+            once.add((key(visit.get("subject"), "Patient"), *told_alike(visit)))
+    found += [({"EMER": "emergency-visits"}.get(one[1], "stays"), str(one[0]), 1) for one in once]
     answers = {key(a.get("request"), "Claim"): a for a in of_type(resources, "ClaimResponse") if a["status"] == "active"}
     for claim in of_type(resources, "Claim"):
         start = span((claim.get("billablePeriod") or {}).get("start"))
@@ -246,13 +254,16 @@ def _reasons(mine: list[Resource], now: datetime) -> dict[str, set[str]]:
             found["chronic conditions"].add(min(which))
         if "F10" <= block <= "F99":
             found["behavioral health"].add(min(which))
+    visits: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
     for visit in of_type(mine, "Encounter"):
         start = span((visit.get("period") or {}).get("start"))
         kind = {"EMER": "emergency visits"} | dict.fromkeys(BEDS, "stays")
         if not codes(visit.get("type"), NETWORK + "contact-type") and visit["class"].get("code") in kind and start \
                 and visit["status"] not in ("planned", "cancelled", "entered-in-error") and start.first <= now \
                 and start.day >= today - timedelta(days=365):
-            found[kind[visit["class"]["code"]]].add(f"Encounter/{visit['id']}")
+            visits[kind[visit["class"]["code"]], *told_alike(visit)].append(f"Encounter/{visit['id']}")
+    for (why, *_), which in visits.items():
+        found[why].add(min(which))
     for flag in of_type(mine, "Flag"):
         if flag["status"] == "active" and {"high", "very-high"} & set(codes(flag["code"], NETWORK + "risk-level")) \
                 and in_force(flag.get("period"), now):

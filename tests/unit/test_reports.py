@@ -110,6 +110,28 @@ def test_costs_and_utilization_of_a_month_that_nobody_told_of_are_not_0(engine: 
     assert used == {("emergency-visits", march, "oak"): (1, 0), ("stays", march, "oak"): (1, 0), ("paid", january, "oak"): (1, 0)}
 
 
+def test_a_visit_that_hospital_and_payer_tell_of_is_one(engine: Engine) -> None:
+    now, oak = NOWS[3], {"reference": "Organization/oak"}
+    program = {"coding": [{"system": oracle.NETWORK + "program", "code": "care-coordination"}]}
+    told = [("EMER", "06-01T10:00:00-04:00", oak), ("EMER", "06-01", oak), ("EMER", "06-02", oak), ("IMP", "06-02", oak),
+            ("IMP", "06-02T09:00:00-04:00", oak), ("IMP", "06-02", {"reference": "Organization/elm"}), ("NONAC", "06-02", oak)]
+    resources: list[Resource] = [
+        *({"resourceType": "Organization", "id": name} for name in ("oak", "elm")), {"resourceType": "Patient", "id": "p"},
+        {"resourceType": "Group", "id": "list", "type": "person", "actual": True, "active": True, "code": program,
+         "managingEntity": oak, "member": [{"entity": {"reference": "Patient/p"}}]},
+        *({"resourceType": "Encounter", "id": f"v{number}", "status": "finished", "class": {"code": kind},
+           "subject": {"reference": "Patient/p"}, "period": {"start": f"2026-{start}"}, "serviceProvider": where}
+          for number, (kind, start, where) in enumerate(told))]
+    with holding(engine, resources) as connection:
+        performance, outreach = (of(connection, name, now) for name in ("performance", "outreach"))
+    used = {at[0]: counts for at, counts in _counted(performance).items() if at[1:] == ("2026-06", "oak")}
+    assert (used["emergency-visits"], used["stays"]) == ((1, 2), (1, 3))
+    assert "Encounter/v0 Encounter/v1" in {fact["evidence"] for fact in performance.facts}
+    reasons = sorted((f["points"], f["member_id"], f["criterion"], f["evidence"]) for f in outreach.facts)
+    assert reasons == oracle.outreach(resources, now)
+    assert [one[3] for one in reasons] == [f"Encounter/v{number}" for number in (0, 2, 3, 5, 6)]
+
+
 @pytest.mark.parametrize("now", NOWS, ids=str)
 def test_outreach_lists_who_may_benefit(engine: Engine, now: datetime) -> None:
     resources = _people(now)
