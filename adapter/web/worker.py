@@ -33,8 +33,9 @@ class Worker(Background):
     """Threads that work as soon as they are woken, and look by themselves every second.
 
     One composes, one delivers beside it (sending by a thread of its own, so that the server has the next pack at once), one
-    reads back, and one does what goes over the whole store, for which no message is to wait. A step that fails is told and
-    tried again after a pause that doubles, up to half a minute; the others go on.
+    delivers to servers of others, which may be slow, one reads back, and one does what goes over the whole store, for which no
+    message is to wait. A step that fails is told and tried again after a pause that doubles, up to half a minute; the others go
+    on.
     """
 
     def __init__(self, gateway: Gateway, told: Callable[[], None] = lambda: None) -> None:
@@ -47,13 +48,13 @@ class Worker(Background):
             Step("work", gateway.work), Step("gaps", gateway.gaps.keep), Step("mappings", lambda: look(gateway), every=_MAPPINGS),
             Step("silence", self._listen, every=_LOOK))
         delivering = (Step("deliver", lambda: gateway.delivery.push(self._exchanges)),
-                      Step("disclose", gateway.disclosing.push),
-                      Step("permissions", gateway.disclosing.sweep, every=_SWEEP),
                       Step("conflicts", gateway.delivery.look_again, every=_LOOK))
+        disclosing = (Step("disclose", gateway.disclosing.push), Step("permissions", gateway.disclosing.sweep, every=_SWEEP))
         upkeep = (Step("sweep", self._sweep, every=_SWEEP), Step("catch-up", self._catch_up, longest=_CATCH_UP_LONGEST),
                   Step("prune", self._prune, every=_PRUNE), Step("retention", self._keep, every=_SWEEP))
         self._reading = (Step("read-back", gateway.delivery.read_back, every=_READ_BACK, longest=_READ_BACK_LONGEST),)
         self._beside = (Background("delivery", lambda: self._all(delivering) > 0, _IDLE),
+                        Background("disclosure", lambda: self._all(disclosing) > 0, _IDLE),
                         Background("read-back", self._read_back, _IDLE),
                         Background("upkeep", lambda: self._all(upkeep) > 0, _IDLE))
 
@@ -75,6 +76,7 @@ class Worker(Background):
         done = self._all(self._composing)
         if done:
             self._beside[0].wake()
+            self._beside[1].wake()
         return done > 0
 
     def _read_back(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 import yaml
@@ -17,6 +19,7 @@ from adapter.settings import Settings
 from adapter.store import outbox
 from adapter.store.engine import reading
 from adapter.web.readiness import notes
+from adapter.web.worker import Worker
 from tests.faulty import FhirStandIn, fhir_stand_in
 from tests.unit.test_disclosure import CONDITION, ENDED, HARBOR, LEAD, release
 from tests.unit.test_gap_lives import MEMBER, load
@@ -220,6 +223,39 @@ def test_what_a_target_does_not_answer_goes_once_it_does(to: Disclosing) -> None
     to.load("care_team", LEAD, HARBOR % b"")
     assert to.server.faults == []
     assert to.there() == {"Patient", "CareTeam"}
+
+
+def test_a_target_that_does_not_answer_holds_up_no_other_server(tmp_path: Path) -> None:
+    asked, let_go = Event(), Event()
+
+    def hang(_: object) -> int:
+        asked.set()
+        let_go.wait(60)
+        return 0
+
+    with fhir_stand_in() as own, fhir_stand_in(FhirStandIn(refuse=hang)) as other:
+        file = tmp_path / "targets.yaml"
+        file.write_text(yaml.safe_dump([DECLARED | {"url": other.url, "classes": ["general"], "types": TYPES}]))
+        gateway = Gateway(Settings(data_dir=tmp_path, key="00" * 32, fhir_url=own.url, targets=str(file)), lambda: START)  # pyright: ignore[reportCallIssue]  # the settings fill the rest
+        gateway.load("members", MEMBER)
+        worker = Worker(gateway)
+        worker.start()
+        try:
+            assert asked.wait(30)
+            gateway.load("members", MEMBER.replace(b"Viola", b"Violet").replace(b"03-01T06", b"03-01T07"))
+            assert until(lambda: "Violet" in str(own.current()))
+        finally:
+            let_go.set()
+            worker.stop()
+            gateway.close()
+
+
+def until(found: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether it is found within that time."""
+    ends = time.monotonic() + seconds
+    while not (there := found()) and time.monotonic() < ends:
+        time.sleep(0.05)
+    return there
 
 
 @pytest.mark.parametrize("change", [
