@@ -14,7 +14,8 @@ from adapter.gaps.rules import open_rules
 from adapter.reports.asked import Asked, asked, judged_at, month_name
 from adapter.reports.definitions import open_reports
 from adapter.reports.lint import check_reports
-from adapter.reports.run import Answered
+from adapter.reports.run import Answered, answer
+from adapter.reports.tables import of_store
 from tests.unit import report_oracle as oracle
 from tests.unit.gap_checks import holding
 from tests.unit.gap_network import NOWS, ORGS, Resource
@@ -49,6 +50,20 @@ def _named(resources: list[Resource], answers: list[Answer]) -> list[Resource]:
     kind = "Practitioner/"
     people = sorted({a.party.removeprefix(kind) for a in answers if a.party.startswith(kind)})
     return [*resources, *({"resourceType": "Practitioner", "id": one} for one in people[::2])]
+
+
+def test_who_took_a_gap_on_sees_to_it_and_who_answers_for_it_where_it_was_only_put_off(engine: Engine) -> None:
+    now, report = NOWS[3], open_reports().reports["worklist"]
+    role: Resource = {"resourceType": "PractitionerRole", "id": "r1", "practitioner": {"reference": "Practitioner/new"}}
+    with holding(engine, [role, *_named(_people(now), _answers(now, now))]) as connection:
+        before = of(connection, "worklist", now).facts
+        taken, off = [fact for fact in before if fact["coordinator"] and fact["member_id"]][:2]
+        lives = [(one["rule"], f"Patient/{one['member_id']}", plain(one["item"]), who, None, "")
+                 for one, who in ((taken, "PractitionerRole/r1"), (off, ""))]
+        with of_store(connection) as tables:
+            after = answer(tables, report, asked(report, open_catalog(), now), lives=lives).facts
+    changed = [new["coordinator"] for old, new in zip(before, after, strict=True) if old["coordinator"] != new["coordinator"]]
+    assert changed == ["new"]
 
 
 def _counted(answered: Answered) -> dict[oracle.Key, tuple[float, float]]:
