@@ -133,6 +133,7 @@ class NamingServer:
     def _translated(self, writes: Sequence[Write]) -> list[Written]:
         """The writes under the server's ids; what it has not got is created, unless it was and the answer was lost."""
         keys = {(w.resource_type, w.id) for w in writes}
+        self._find([(w.resource_type, w.id) for w in writes if w.body is None and w.if_match is None])
         named = {tuple(name.split("/")[:2]) for w in writes for name in targets(w.body, set())}
         with reading(self._engine) as connection:
             theirs = server_ids.server_ids(connection, self.name, keys | {(t, i) for t, i in named})
@@ -150,6 +151,14 @@ class NamingServer:
             found = {key: done[key].version or None for key in new}
             done |= self._put([replace(w, if_match=found[w.resource_type, w.id]) for w in again])
         return [_result(w, done.get((w.resource_type, w.id))) for w in writes]
+
+    def _find(self, keys: Sequence[Key]) -> None:
+        """Note what was created under these and whose answer was lost, so that it can be deleted."""
+        with reading(self._engine) as connection:
+            theirs = server_ids.server_ids(connection, self.name, keys)
+        for resource_type, ours in set(keys) - theirs.keys():
+            for body in self._inner.search(resource_type, [("_tag", f"{TAG}|{ours}")], 1).resources:
+                self._learned(body)
 
     def _put(self, writes: Sequence[Write]) -> dict[Key, Written]:
         """Creations that found their resource there, from an answer that was lost: it may have been of an older version."""

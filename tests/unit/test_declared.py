@@ -23,7 +23,7 @@ from adapter.web.worker import Worker
 from tests.faulty import FhirStandIn, fhir_stand_in
 from tests.unit.test_disclosure import CONDITION, ENDED, HARBOR, LEAD, release
 from tests.unit.test_gap_lives import MEMBER, load
-from tests.unit.test_stays import adt, receive
+from tests.unit.test_stays import LINES, adt, receive
 
 START = datetime(2026, 3, 1, 17, tzinfo=UTC)
 TYPES = ["Organization", "Practitioner", "Patient", "CareTeam", "Encounter", "Condition", "Group"]
@@ -101,6 +101,24 @@ def test_a_release_lets_go_and_its_revocation_takes_back(to: Disclosing) -> None
     assert to.there() == {"Patient", "CareTeam", "Condition"}
     to.load("consents", release(status="revoked", stated="2026-02-28T08:00:00-05:00"))
     assert to.there() == set()
+
+
+def test_a_restriction_by_hl7_takes_back_and_its_end_lets_go_again(to: Disclosing) -> None:
+    """ARV; a CON names no recipient, and neither releases nor restricts."""
+    to.load("care_team", LEAD, HARBOR % b"")
+    receive(to.gateway, [adt("A01")])
+    to.settle()
+    there = to.there()
+    assert "Encounter" in there
+    for hour, line, expected in (
+            (12, "CON|1|010^Release^HL70496||F1|||||||X^Withdrawn^HL70498||20260301120000", there),
+            (13, "ARV|1|A^Add^HL70206|ALL^All^HL70717", set[str]()), (14, "ARV|1|D^Delete^HL70206|ALL^All^HL70717", there)):
+        to.now += timedelta(minutes=10)
+        at = f"20260301{hour}0000-0500"
+        header = f"MSH|^~\\&|STANNE|MAIN|CARELOOP|NETWORK|{at}||ADT^A31|A31{hour}|P|2.8"
+        receive(to.gateway, ["\r".join([header, f"EVN|A31|{at}", LINES["PID"], line, ""]).encode()])
+        to.settle()
+        assert to.there() == expected, line
 
 
 @pytest.mark.parametrize("by_itself", [False, True])

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from adapter.compose.references import resolved, targets
 from adapter.errors import Rejected
 from adapter.fhirserver.naming import TAG, NamingServer
-from adapter.fhirserver.port import Capabilities, Version, Write, Written
+from adapter.fhirserver.port import Capabilities, Page, Version, Write, Written
 from adapter.fhirserver.upstream import Creation, UpstreamServer
 from adapter.model import Composed, Json
 from adapter.store.engine import migrate, open_engine, writing
@@ -78,6 +78,11 @@ class StandIn:
         found = self.standing.get((resource_type, resource_id), (0, None))[1]
         return {**found, "id": resource_id} if found else None
 
+    def search(self, resource_type: str, params: Sequence[tuple[str, str]], count: int = 100) -> Page:
+        [code] = [value.partition("|")[2] for name, value in params if name == "_tag"]
+        found = self._found(Creation(resource_type=resource_type, id="", body=None, unless=f"%7C{code}"))
+        return Page(resources=tuple(filter(None, [self.read(resource_type, found)])))
+
     def history(self, since: datetime | None = None) -> Iterator[Version]:
         return iter(list(self.told))
 
@@ -119,6 +124,17 @@ def test_it_is_noticed_by_how_the_server_refuses(engine: Engine, refusal: str, d
     assert goal == {**(GOAL.body or {}), "id": "cg", "meta": {}}
     assert server.transaction([replace(PATIENT, if_match="1")])[0].id == "cp"
     assert len(stand_in.sent) == 3  # the PUT that was refused, the creation, the change: nothing is tried twice once it is known
+
+
+def test_what_was_created_without_an_answer_can_be_deleted(engine: Engine) -> None:
+    stand_in = StandIn()
+    server = around(stand_in, engine)
+    ours(engine, PATIENT, GOAL)
+    server.transaction([PATIENT])
+    stand_in.transaction([Creation(resource_type="Goal", id="x", unless="", body={
+        **(GOAL.body or {}), "meta": {"tag": [{"system": TAG, "code": "cg"}]}})])  # the answer was lost
+    server.transaction([replace(GOAL, body=None), replace(PATIENT, id="never", body=None)])
+    assert [t for (t, _), (_, body) in stand_in.standing.items() if body] == ["Patient"]
 
 
 def test_another_refusal_is_no_sign_of_it(engine: Engine) -> None:
