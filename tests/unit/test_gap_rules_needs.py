@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from tests.unit import gap_evidence
+from tests.unit.gap_checks import holding
 from tests.unit.gap_evidence import NOON, about, concept, enrollment
 from tests.unit.gap_network import Resource, coded
 from tests.unit.gap_network_needs import SNOMED
@@ -117,6 +119,19 @@ def test_g17_a_screening_counts_for_365_days(sqlite: Engine, now: str, verdict: 
     whole = [result(need, "2025-03-02T09:00:00-05:00") for need in ("housing", "transport", "food")]
     assert verdicts(sqlite, "G17", now, *whole) == {"": verdict}
     assert verdicts(sqlite, "G17", now, *whole[:2]) == {"": "screened-in-part"}
+
+
+@pytest.mark.parametrize(("days", "verdict", "shown"), [
+    (("2024-05-01", "2024-05-02", "2024-05-01"), "screened-long-ago", "food"),
+    (("2024-05-01", "2026-06-01", None), "screened-in-part", "food"),
+    (("2024-05-03", "2024-05-02", None), "screened-in-part", "housing"),
+    ((None, None, None), "not-screened", None)])
+def test_g17_a_screening_that_is_not_enough_is_shown(sqlite: Engine, days: tuple[str | None, ...], verdict: str,
+                                                     shown: str | None):
+    told = [result(need, day) for need, day in zip(("housing", "food", "transport"), days, strict=True) if day]
+    with holding(sqlite, [{"resourceType": "Patient", "id": "p"}, enrollment(), *told]) as connection:
+        [gap] = gap_evidence.gaps(connection, "G17", datetime.fromisoformat(NOON)).values()
+    assert (gap.verdict, gap.evidence) == (verdict, (f"Observation/{shown}",) if shown else ())
 
 
 def test_g17_a_need_is_met_by_a_completed_referral_made_for_it(sqlite: Engine):
