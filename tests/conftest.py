@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import settings
 
 from tests.fuzz import PROFILE
 from tests.needs import unmet
+from tests.new_stores import made_once
 from tests.servers import hapi_missing, postgres_missing
 
 settings.load_profile(PROFILE)
@@ -53,6 +55,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             absent = _missing(mark)
             if absent:
                 unmet(absent)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _new_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with made_once(tmp_path_factory.mktemp("new")):
+        yield
 
 
 @pytest.fixture(scope="session")
